@@ -1,0 +1,123 @@
+"""A data set → one table of cells, with subjects joined into groups where they share a cell."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from leukoscope.catalogue.fetch import find_data
+from leukoscope.catalogue.groups import assign_groups, find_duplicates
+from leukoscope.catalogue.same_cell import link_same_cells
+from leukoscope.catalogue.table import COLUMNS, read_table
+from leukoscope.cells import CellStore, Progress
+from leukoscope.errors import DataError
+from leukoscope.pixels import UInt8Array
+
+__all__ = [
+    "COLUMNS",
+    "Catalogue",
+    "compute_fingerprint",
+    "read_catalogue",
+    "select_usable",
+]
+
+_DETECTOR = 1  # counts changes of same_cell that change its links
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All that is known of a data set.
+
+    Attributes:
+        root: the folder or zip.
+        table: one row per image, columns `COLUMNS` and `group` (subjects that share an image or a
+            cell, joined; "" where the subject is unknown).
+        duplicates: first, second (row numbers) of images with equal decoded pixels.
+        same_cells: first, second, correlation, evidence, angle of cells processed twice.
+        crops: uint8 (n, 225, 225, 3), memory-mapped, in the order of the table.
+    """
+
+    root: Path
+    table: pd.DataFrame
+    duplicates: pd.DataFrame
+    same_cells: pd.DataFrame
+    crops: UInt8Array
+
+
+def read_catalogue(
+    data: str | Path,
+    labels_csv: Path | None = None,
+    *,
+    turns: int = 1,
+    on_decode: Progress | None = None,
+    on_link: Progress | None = None,
+) -> Catalogue:
+    """Read a data set, find its duplicates and same-cell pairs, and join its subjects to groups.
+
+    Args:
+        data: a folder, a zip, or the word "kaggle".
+        labels_csv: labels and subjects of the images, as `read_table` documents.
+        turns: rotations at which cells are compared, as in `link_same_cells`.
+        on_decode: called while new images are decoded.
+        on_link: called while cells are compared.
+
+    Raises:
+        DataError: there is no such data, or it cannot be read.
+    """
+    root = find_data(data)
+    table, store = read_table(root, labels_csv, progress=on_decode)
+    duplicates = find_duplicates(table)
+    same_cells = _read_links(store, turns, on_link)
+    links = [*_list_pairs(duplicates), *_list_pairs(same_cells)]
+    table["group"] = assign_groups(table["subject"].tolist(), links)
+    return Catalogue(root, table, duplicates, same_cells, store.crops)
+
+
+def _list_pairs(links: pd.DataFrame) -> list[tuple[int, int]]:
+    return list(zip(links["first"].tolist(), links["second"].tolist(), strict=True))
+
+
+def _read_links(store: CellStore, turns: int, progress: Progress | None) -> pd.DataFrame:
+    """Same-cell links of a store, computed once and kept beside its crops."""
+    path = store.folder / f"links-{_DETECTOR}-{turns}.csv"
+    if not path.exists():
+        links = link_same_cells(store.crops, turns=turns, progress=progress)
+        with tempfile.NamedTemporaryFile("w", dir=store.folder, suffix=".part", delete=False) as file:
+            links.to_csv(file, index=False)
+        shutil.move(file.name, path)
+    return pd.read_csv(path)
+
+
+def select_usable(catalogue: Catalogue) -> pd.DataFrame:
+    """Rows that can be trained on: labelled, of a known subject, without a problem.
+
+    Raises:
+        DataError: none is left, or one class only.
+    """
+    table = catalogue.table
+    usable = table[(table["label"] != "") & (table["subject"] != "") & (table["problem"] == "")]
+    if usable.empty:
+        raise DataError(
+            f"{catalogue.root}: no cell with a label and a subject. Expected names like "
+            "UID_1_2_3_all.bmp, folders all/ and hem/, or a CSV with image, label and subject "
+            "(see `leukoscope data check`)."
+        )
+    if usable["label"].nunique() < 2:
+        raise DataError(
+            f"{catalogue.root}: every usable cell is {usable['label'].iloc[0]}. "
+            "Expected both classes, leukaemic and normal."
+        )
+    return usable
+
+
+def compute_fingerprint(table: pd.DataFrame) -> str:
+    """Hash of the pixels, labels and subjects of a table, whatever its order: 16 hex digits."""
+    lines = sorted(
+        "\0".join(row) for row in table[["pixel_hash", "label", "subject"]].itertuples(index=False)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -1,0 +1,194 @@
+"""Folders, zip or CSV → one table of cells: who, what, where, and what is wrong with the file."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from leukoscope.cells import CellStore, Progress, open_store
+from leukoscope.errors import DataError
+from leukoscope.labels import parse_cell_name, parse_label
+from leukoscope.pixels import FRAME_PX
+from leukoscope.sources import Source, list_sources, read_text_member
+
+__all__ = ["COLUMNS", "read_table"]
+
+COLUMNS = (
+    "image",
+    "label",
+    "subject",
+    "smear",
+    "cell",
+    "fold",
+    "pixel_hash",
+    "width",
+    "height",
+    "area",
+    "cut",
+    "problem",
+)
+"""Columns of the table before grouping; rows are in the order of the store's crops."""
+
+_FRAMES = {(FRAME_PX, FRAME_PX), (600, 600)}
+_FOLDS = (("prelim", "preliminary"), ("final", "final"))
+_CSV_NAMES = {
+    "image": ("image", "new_names", "file", "filename"),
+    "name": ("patient_id",),
+    "label": ("label", "labels", "class"),
+    "subject": ("subject", "subject_id", "patient"),
+    "smear": ("smear",),
+    "fold": ("fold", "part"),
+}
+
+
+def read_table(
+    root: Path, labels_csv: Path | None = None, *, progress: Progress | None = None
+) -> tuple[pd.DataFrame, CellStore]:
+    """Read a data set.
+
+    Label, subject, smear and cell come from the file name where it is a C-NMC name, the label else
+    from a folder called `all` or `hem` (or normal, leukaemic, …), the fold from a folder called
+    `fold_N`. A CSV overrules both. It is either `labels_csv` or a file in the data whose name ends
+    in `labels.csv`; columns: image (or `new_names`), label (or `labels`), and where known subject,
+    smear, fold, or the C-NMC name in `Patient_ID`.
+
+    Args:
+        root: a folder, a zip, or one fold.
+        labels_csv: labels and subjects of the images in `root`.
+        progress: called while new images are decoded.
+
+    Returns:
+        The table, columns `COLUMNS`, and the store whose crops are in the same order.
+
+    Raises:
+        DataError: no data there, or a CSV without the columns it needs.
+    """
+    sources = list_sources(root)
+    rows = pd.DataFrame([_describe(source, root) for source in sources])
+    for origin, text in _find_label_files(root, labels_csv):
+        _apply_csv(rows, text, origin)
+    store = open_store(root, sources, progress=progress)
+    table = rows.drop(columns="claim").join(store.facts.drop(columns="image"))
+    unlike = (rows["claim"] != "") & (rows["label"] != "") & (rows["claim"] != rows["label"])
+    wrong_size = [
+        (width, height) not in _FRAMES
+        for width, height in zip(table["width"], table["height"], strict=True)
+    ]
+    readable = table["problem"] == ""
+    table.loc[readable & pd.Series(wrong_size), "problem"] = "size"
+    table.loc[readable & unlike, "problem"] = "mislabelled"
+    _put_into_words(table, rows)
+    return table[list(COLUMNS)], store
+
+
+def _describe(source: Source, root: Path) -> dict[str, str]:
+    folders = [root.name, *PurePosixPath(source.name).parts[:-1]]
+    name = parse_cell_name(source.name)
+    in_folder = next((label for part in reversed(folders) if (label := parse_label(part))), "")
+    return {
+        "image": source.name,
+        "label": in_folder or (name.label if name else ""),
+        "claim": name.label if name else "",
+        "subject": name.subject if name else "",
+        "smear": name.smear if name else "",
+        "cell": name.cell if name else "",
+        "fold": _find_fold(folders),
+    }
+
+
+def _find_fold(folders: list[str]) -> str:
+    for part in reversed(folders):
+        if re.fullmatch(r"fold_?\d+", part, re.IGNORECASE):
+            return part.lower()
+        for word, fold in _FOLDS:
+            if word in part.lower():
+                return fold
+    return ""
+
+
+def _find_label_files(root: Path, labels_csv: Path | None) -> Iterable[tuple[str, str]]:
+    if labels_csv is not None:
+        try:
+            yield str(labels_csv), labels_csv.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{labels_csv}: cannot be read ({error}).") from error
+        return
+    if root.is_file() and root.suffix.lower() != ".zip":
+        return
+    try:
+        found = list_sources(root, frozenset({".csv"}))
+    except DataError:
+        return
+    for source in found:
+        if source.name.lower().endswith("labels.csv"):
+            yield source.name, read_text_member(root, source.name)
+
+
+def _apply_csv(rows: pd.DataFrame, text: str, origin: str) -> None:
+    """Overrule `rows` with what a CSV says of the images beside or below it."""
+    try:
+        given = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise DataError(f"{origin}: not a CSV that can be parsed ({error}).") from error
+    lower = {str(column).strip().lower(): column for column in given.columns}
+    known = {
+        wanted: lower[alias]
+        for wanted, aliases in _CSV_NAMES.items()
+        for alias in aliases
+        if alias in lower
+    }
+    if not {"image", "label"} <= known.keys():
+        raise DataError(
+            f"{origin}: expected the columns image and label (and where known subject, smear, "
+            f"fold); received {', '.join(map(str, given.columns))}."
+        )
+    by_image = _index_images(rows["image"], PurePosixPath(origin).parent.as_posix())
+    for line, entry in enumerate(given.to_dict("records"), start=2):
+        image = str(entry[known["image"]]).strip()
+        label = parse_label(entry[known["label"]])
+        if label is None:
+            raise DataError(
+                f"{origin}, line {line}: unknown class {entry[known['label']]!r}. "
+                "Expected all, hem, leukaemic, normal, 1 or 0."
+            )
+        for row in by_image.get(image, []):
+            name = parse_cell_name(str(entry.get(known.get("name", ""), "")))
+            if name:
+                rows.loc[row, ["subject", "smear", "cell", "claim"]] = [
+                    name.subject,
+                    name.smear,
+                    name.cell,
+                    name.label,
+                ]
+            rows.loc[row, "label"] = label
+            for column in ("subject", "smear", "fold"):
+                if column in known:
+                    rows.loc[row, column] = str(entry[known[column]]).strip()
+
+
+def _index_images(images: pd.Series, folder: str) -> dict[str, list[int]]:
+    """Row numbers by every way in which a CSV may name an image: path, path below it, file name."""
+    index: dict[str, list[int]] = {}
+    below = "" if folder in ("", ".") else folder + "/"
+    for row, image in enumerate(images):
+        names = {image}
+        if image.startswith(below):
+            names |= {image.removeprefix(below), PurePosixPath(image).name}
+        elif folder.startswith("/"):
+            names.add(PurePosixPath(image).name)
+        for name in names:
+            index.setdefault(name, []).append(row)
+    return index
+
+
+def _put_into_words(table: pd.DataFrame, rows: pd.DataFrame) -> None:
+    for row in table.index[table["problem"] == "size"]:
+        width, height = table.at[row, "width"], table.at[row, "height"]
+        table.loc[row, "problem"] = f"{width}×{height} pixels, expected 450×450 or 600×600"
+    for row in table.index[table["problem"] == "mislabelled"]:
+        claim, label = rows.at[row, "claim"], rows.at[row, "label"]
+        table.loc[row, "problem"] = f"its name says {claim}, its folder or CSV {label}"
