@@ -14,7 +14,9 @@ LABELS = (NORMAL, LEUKAEMIC)
 """The classes, in the order of their codes 0 and 1."""
 
 _SYNONYMS = {
-    **dict.fromkeys(("leukaemic", "leukemic", "leukaemia", "leukemia", "all", "1", "1.0"), LEUKAEMIC),
+    **dict.fromkeys(
+        ("leukaemic", "leukemic", "leukaemia", "leukemia", "all", "1", "1.0"), LEUKAEMIC
+    ),
     **dict.fromkeys(("normal", "healthy", "hem", "0", "0.0"), NORMAL),
 }
 _NAME = re.compile(

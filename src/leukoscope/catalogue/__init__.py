@@ -87,7 +87,9 @@ def _read_links(store: CellStore, turns: int, progress: Progress | None) -> pd.D
     path = store.folder / f"links-{_DETECTOR}-{turns}.csv"
     if not path.exists():
         links = link_same_cells(store.crops, turns=turns, progress=progress)
-        with tempfile.NamedTemporaryFile("w", dir=store.folder, suffix=".part", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=store.folder, suffix=".part", delete=False
+        ) as file:
             links.to_csv(file, index=False)
         shutil.move(file.name, path)
     return pd.read_csv(path)

@@ -1,0 +1,120 @@
+"""Crops → probabilities, by ONNX Runtime: the only forward pass outside training.
+
+A model file is an ONNX network with one JSON text in its metadata, under the key "leukoscope":
+
+    format       2
+    classes      ["normal", "leukaemic"], the order of the codes 0 and 1
+    crop_px      225, side of the uint8 RGB crops that it takes
+    threshold    the probability from which a cell is called leukaemic
+    recipe       name of the recipe
+    fingerprint  of the training data
+    expected     what to expect on new people: scores with intervals, in words and numbers
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from leukoscope.cells import count_workers
+from leukoscope.errors import ModelError
+from leukoscope.labels import LABELS
+from leukoscope.pixels import CROP_PX, UInt8Array
+
+__all__ = ["FORMAT", "METADATA_KEY", "Classifier", "find_shipped_model"]
+
+FORMAT = 2
+METADATA_KEY = "leukoscope"
+
+_BATCH = 32
+
+
+class Classifier:
+    """A network that is ready to answer.
+
+    Attributes:
+        metadata: the JSON object above.
+        threshold: the probability from which a cell is called leukaemic.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load a model file.
+
+        Raises:
+            ModelError: no such file, not one of ours, or of another format.
+        """
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = count_workers()
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                data, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime raises classes of its own for each fault
+            raise ModelError(
+                f"{path}: not a model file that can be read. Expected a model.onnx that "
+                "`leukoscope train` wrote."
+            ) from error
+        self.metadata: dict[str, Any] = _read_metadata(self._session, path)
+        self.threshold = float(self.metadata["threshold"])
+        self._input = self._session.get_inputs()[0].name
+
+    def predict(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
+        """Probability of leukaemic of each crop.
+
+        Args:
+            crops: uint8 (n, 225, 225, 3), RGB, as `pixels.read_crop` cuts them.
+
+        Returns:
+            float64 (n,), 0 to 1. A crop's answer does not depend on the others.
+        """
+        found = [
+            self._session.run(None, {self._input: np.asarray(crops[start : start + _BATCH])})[0]
+            for start in range(0, len(crops), _BATCH)
+        ]
+        return np.concatenate(found).astype(np.float64).ravel() if found else np.zeros(0)
+
+
+def _read_metadata(session: Any, path: Path) -> dict[str, Any]:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    try:
+        metadata = json.loads(text or "")
+        fits = metadata["classes"] == list(LABELS) and metadata["crop_px"] == CROP_PX
+        same_format = metadata["format"] == FORMAT
+        float(metadata["threshold"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: an ONNX file, but not a Leukoscope model. Expected a model.onnx that "
+            "`leukoscope train` wrote."
+        ) from error
+    if not (fits and same_format):
+        raise ModelError(
+            f"{path}: a model of format {metadata['format']} with {metadata['crop_px']} px crops. "
+            f"Expected format {FORMAT} with {CROP_PX} px; train it again, or use the version of "
+            "leukoscope that wrote it."
+        )
+    return dict(metadata)
+
+
+def find_shipped_model() -> Path:
+    """The model that comes with the package.
+
+    Raises:
+        ModelError: the package was installed without it.
+    """
+    path = Path(str(resources.files("leukoscope") / "models" / "default.onnx"))
+    if not path.exists():
+        raise ModelError(
+            "This installation has no model of its own. Give one with --model RUN, or reinstall."
+        )
+    return path

@@ -1,0 +1,22 @@
+"""Settings → an uncompiled Keras model: uint8 crops in, probability of leukaemic out.
+
+Cutting, averaging and scaling are its first layers, so that no caller can forget them.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+from leukoscope.errors import MissingExtraError
+
+try:
+    import keras
+except ImportError as error:
+    raise MissingExtraError("Keras with TensorFlow", "train") from error
+
+from leukoscope.model.build import ARCHITECTURES, build_model
+
+__all__ = ["ARCHITECTURES", "build_model", "keras"]

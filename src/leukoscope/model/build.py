@@ -1,0 +1,95 @@
+"""The graph around an architecture: preprocessing before it, the answer after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+
+from leukoscope.errors import SettingsError
+from leukoscope.model.compact import apply_compact
+from leukoscope.model.lite0 import apply_lite0
+from leukoscope.pixels import CROP_PX
+from leukoscope.settings import ModelSettings
+
+__all__ = ["ARCHITECTURES", "build_model"]
+
+Architecture = Callable[[keras.KerasTensor, bool], keras.KerasTensor]
+
+
+def build_model(settings: ModelSettings) -> keras.Model:
+    """Build one network, float32 or whatever Keras's dtype policy says.
+
+    Returns:
+        A flat functional model: uint8 (batch, 225, 225, 3), RGB → float32 (batch, 1), probability
+        of leukaemic.
+
+    Raises:
+        SettingsError: an architecture or sizes that do not exist.
+        MissingExtraError: pretrained weights that are not installed.
+    """
+    if settings.input_px > settings.crop_px:
+        raise SettingsError(
+            f"input_px = {settings.input_px} is larger than crop_px = {settings.crop_px}. "
+            "Expected at most crop_px."
+        )
+    crops = keras.Input((CROP_PX, CROP_PX, 3), dtype="uint8", name="crops")
+    images = _prepare(crops, settings)
+    features = _find_architecture(settings.architecture)(images, settings.pretrained)
+    x = keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")(features)
+    x = keras.layers.Dropout(settings.dropout, seed=0, name="dropout", dtype="float32")(x)
+    probability = keras.layers.Dense(
+        1, activation="sigmoid", name="probability_leukaemic", dtype="float32"
+    )(x)
+    return keras.Model(crops, probability, name=f"leukoscope_{settings.architecture}".lower())
+
+
+def _prepare(crops: keras.KerasTensor, settings: ModelSettings) -> keras.KerasTensor:
+    """Central square, averaged down to the input size; float, 0 to 255."""
+    margin = CROP_PX - settings.crop_px
+    before = margin // 2
+    edges = (before, margin - before)
+    x = keras.layers.Rescaling(1.0, name="to_float")(crops)
+    x = keras.layers.Cropping2D((edges, edges), name="centre")(x)
+    if settings.crop_px % settings.input_px == 0:
+        return keras.layers.AveragePooling2D(settings.crop_px // settings.input_px, name="size")(x)
+    return keras.layers.Resizing(settings.input_px, settings.input_px, name="size")(x)
+
+
+def _find_architecture(name: str) -> Architecture:
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
+    if not isinstance(getattr(keras.applications, name, None), type(build_model)):
+        raise SettingsError(
+            f"Unknown architecture {name!r}. Expected {', '.join(ARCHITECTURES)}, or a function "
+            "of keras.applications such as MobileNetV3Small."
+        )
+
+    def apply(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTensor:
+        return _apply_keras_application(name, images, pretrained)
+
+    return apply
+
+
+def _apply_keras_application(
+    name: str, images: keras.KerasTensor, pretrained: bool
+) -> keras.KerasTensor:
+    module = keras.applications
+    options = {"include_top": False, "input_tensor": images}
+    try:
+        backbone = getattr(module, name)(weights="imagenet" if pretrained else None, **options)
+    except Exception as error:  # Keras passes on whatever its downloader raises
+        raise SettingsError(
+            f"The ImageNet weights of {name} could not be fetched ({type(error).__name__}). "
+            "Connect to the network, or set pretrained = false in the recipe."
+        ) from error
+    return backbone.output
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "compact": lambda images, pretrained: apply_compact(images),
+    "lite0": lambda images, pretrained: apply_lite0(
+        keras.layers.Rescaling(1 / 128, -127 / 128, name="scale")(images), weights=pretrained
+    ),
+}
+"""Our architectures by name: (images float32 0 to 255, pretrained) → feature map."""

@@ -1,0 +1,50 @@
+"""What the device at hand does fast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+
+__all__ = ["choose_compilation", "choose_precision", "set_precision"]
+
+
+def choose_precision() -> str:
+    """Keras dtype policy for training: bfloat16 where the device multiplies it faster.
+
+    That is on GPUs, and on CPUs with AMX or AVX-512 BF16 units; elsewhere float32.
+    """
+    if keras.distribution.list_devices("gpu"):
+        return "mixed_bfloat16"
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
+    except OSError:
+        return "float32"
+    fast = "amx_bf16" in flags or "avx512_bf16" in flags
+    return "mixed_bfloat16" if fast else "float32"
+
+
+def choose_compilation(model: keras.Model) -> bool:
+    """Whether XLA compiles the training step to advantage.
+
+    Measured on two CPU cores: a network of plain convolutions trains a fifth faster with it, one
+    with depthwise convolutions six times slower (their gradients). Accelerators gain from both.
+    """
+    if keras.backend.backend() == "torch":
+        return False
+    if keras.distribution.list_devices("gpu") or keras.distribution.list_devices("tpu"):
+        return True
+    return not any(isinstance(layer, keras.layers.DepthwiseConv2D) for layer in model.layers)
+
+
+@contextmanager
+def set_precision(policy: str) -> Iterator[None]:
+    """Build layers under a dtype policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,204 @@
+"""Probabilities ↔ the predictions table: all that evaluation ever sees of a network.
+
+One row is one cell. Columns:
+
+    image             name of the cell, once in the table
+    subject           the person's name in the data set, as text ("07" stays "07")
+    label             the truth: "leukaemic" or "normal"
+    probability       of leukaemic, 0 to 1
+
+and, where known:
+
+    group             persons joined because they share a cell; the subject where left out
+    part              the held-out part the cell stood in (`fold` is read as `part`); parts are held
+                      out in turn, so whoever stands in two of them was seen in training
+    split             name of the split
+    leaky             whether that split puts one person on both sides
+    area              pixels of the crop that the cell covers
+    area_probability  of leukaemic from the area alone, fitted on the training subjects
+    pixel_hash        hash of the decoded pixels, to find one cell under two names
+
+Other columns are kept. The table is checked once, at the door: `read_predictions` for a file,
+`normalise_predictions` for a table in memory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from leukoscope.errors import DataError
+from leukoscope.files import write_text
+from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL, parse_cell_name, parse_label
+
+__all__ = [
+    "check_predictions",
+    "normalise_labels",
+    "normalise_predictions",
+    "read_predictions",
+    "write_predictions",
+]
+
+_REQUIRED = ("image", "subject", "label", "probability")
+_TEXT = ("image", "subject", "label", "group", "part", "fold", "split", "leaky", "pixel_hash")
+_SHARES = ("probability", "area_probability")
+_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Read a CSV of predictions, bring it to the columns above and check it.
+
+    Raises:
+        DataError: no such file, not a CSV, or as `check_predictions`.
+    """
+    text = dict.fromkeys(_TEXT, str)
+    numbers = {column: [""] for column in (*_SHARES, "area")}
+    try:
+        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path}: expected a CSV with the columns {', '.join(_REQUIRED)}; "
+            f"received a file that cannot be parsed ({str(error).strip()})."
+        ) from error
+    try:
+        return normalise_predictions(table)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def write_predictions(table: pd.DataFrame, path: Path) -> None:
+    """Check a table and write it as CSV; a reader never sees half a file. Raises `DataError`."""
+    check_predictions(table)
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def normalise_predictions(table: pd.DataFrame) -> pd.DataFrame:
+    """Bring a table to the names, classes and types above, then check it.
+
+    A missing subject is taken from names like UID_<subject>_<smear>_<cell>_<all|hem>.
+
+    Returns:
+        A new table; the one received is left as it is.
+
+    Raises:
+        DataError: as `check_predictions`.
+    """
+    table = table.reset_index(drop=True).copy()
+    if "part" not in table and "fold" in table:
+        table = table.rename(columns={"fold": "part"})
+    if "subject" not in table and "image" in table:
+        names = [parse_cell_name(str(image)) for image in table["image"]]
+        if names and all(names):
+            table["subject"] = [name.subject for name in names if name]
+    _check_columns(table)
+    table["label"] = normalise_labels(table["label"])
+    for column in ("image", "subject", "group", "part", "split"):
+        if column in table:
+            table[column] = table[column].astype(str).where(table[column].notna(), "")
+    for column in (*_SHARES, "area"):
+        if column in table:
+            table[column] = _to_numbers(table, column)
+    if "leaky" in table:
+        table["leaky"] = _to_flags(table["leaky"])
+    check_predictions(table)
+    return table
+
+
+def normalise_labels(labels: pd.Series) -> pd.Series:
+    """Bring all/hem, leukemic/healthy and 1/0, in any case, to "leukaemic"/"normal".
+
+    Raises:
+        DataError: another class, with the values seen.
+    """
+    known = labels.map(parse_label)
+    if bool(known.isna().any()):
+        unknown = sorted(set(labels.astype(str)[known.isna()]))
+        raise DataError(
+            "Column label: expected leukaemic or normal (also all/hem, 1/0); "
+            f"received {_list_few([repr(word) for word in unknown])}."
+        )
+    return known
+
+
+def check_predictions(table: pd.DataFrame) -> None:
+    """Hold a table to the contract at the top of this module.
+
+    Tables of one class, and of no rows, pass: what they leave undefined is said by evaluation.
+
+    Raises:
+        DataError: missing columns, unknown classes, empty or repeated names, or a probability
+            that is not a number from 0 to 1, each with the first row at fault.
+    """
+    _check_columns(table)
+    unknown = sorted(set(table["label"].astype(str)) - set(LABELS))
+    if unknown:
+        raise DataError(
+            f"Column label: expected {LEUKAEMIC} or {NORMAL}; "
+            f"received {_list_few([repr(word) for word in unknown])}."
+        )
+    for column in ("image", "subject", "group"):
+        if column in table:
+            words = table[column].astype(str).str.strip()
+            _check_rows(table, column, table[column].notna() & (words != ""), "a name")
+    _check_rows(table, "image", ~table["image"].duplicated(), "every image once")
+    probabilities = _to_numbers(table, "probability")
+    _check_rows(table, "probability", probabilities.between(0, 1), "a number from 0 to 1")
+    if "area_probability" in table:
+        shares = _to_numbers(table, "area_probability")
+        fine = shares.isna() | shares.between(0, 1)
+        _check_rows(table, "area_probability", fine, "a number from 0 to 1")
+    if "area" in table:
+        areas = _to_numbers(table, "area")
+        _check_rows(table, "area", areas.isna() | areas.between(0, 1e9), "pixels, 0 or more")
+
+
+def _check_columns(table: pd.DataFrame) -> None:
+    missing = [column for column in _REQUIRED if column not in table]
+    if missing:
+        hint = (
+            " A subject is read from names like UID_<subject>_<smear>_<cell>_<all|hem> only."
+            if missing == ["subject"]
+            else ""
+        )
+        raise DataError(
+            f"Expected the columns {', '.join(_REQUIRED)}; "
+            f"received {_list_few([str(c) for c in table.columns]) or 'none'} "
+            f"(missing: {', '.join(missing)}).{hint}"
+        )
+
+
+def _check_rows(table: pd.DataFrame, column: str, fine: pd.Series, expected: str) -> None:
+    faults = (~fine.to_numpy(dtype=bool)).nonzero()[0]
+    if len(faults):
+        first = int(faults[0])
+        row = table.iloc[first]
+        more = f" ({len(faults)} such rows)" if len(faults) > 1 else ""
+        raise DataError(
+            f"Column {column}: expected {expected}; received {str(row[column])!r} "
+            f"in row {first + 1} (image {str(row['image'])!r}){more}."
+        )
+
+
+def _to_numbers(table: pd.DataFrame, column: str) -> pd.Series:
+    """Numbers as float64; a word that is no number raises, an empty entry is NaN."""
+    numbers = pd.to_numeric(table[column], errors="coerce").astype("float64")
+    words = table[column].notna() & numbers.isna()
+    _check_rows(table, column, ~words, "a number")
+    return numbers
+
+
+def _to_flags(flags: pd.Series) -> pd.Series:
+    known = flags.astype(str).str.strip().str.lower().map(_FLAGS)
+    if bool(known.isna().any()):
+        raise DataError(
+            "Column leaky: expected true or false; "
+            f"received {_list_few(sorted(set(flags.astype(str)[known.isna()])))}."
+        )
+    return known.astype(bool)
+
+
+def _list_few(words: list[str], limit: int = 8) -> str:
+    return ", ".join(words[:limit]) + (f" and {len(words) - limit} more" if words[limit:] else "")

@@ -1,0 +1,198 @@
+"""Numbers → plain words, no kinder than the numbers are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from leukoscope.evaluate import Baseline, Evaluation, Score
+
+__all__ = ["describe_evaluation", "format_interval", "format_value"]
+
+_WIDE = 0.10  # an interval wider than this covers the differences between published systems
+_UNEVEN = 0.05  # cells and subjects tell different stories beyond this
+_LARGE_SHARE = 0.15  # one subject with so many of the cells rules the scores by cell
+_POOR_CALIBRATION = 0.10
+
+
+def format_value(score: Score) -> str:
+    """Three decimals, or why there is no number."""
+    return score.reason if score.value is None else _round(score.value)
+
+
+def format_interval(score: Score) -> str:
+    """ "0.742 to 0.876", or why there is none; empty where the value itself is missing."""
+    if score.value is None:
+        return ""
+    if score.low is None or score.high is None:
+        return score.reason
+    if score.low == score.high:
+        return ""  # the same for whichever people, such as the calls of all-leukaemic
+    return f"{_round(score.low)} to {_round(score.high)}"
+
+
+def _round(value: float) -> str:
+    return f"{value:.3f}".replace("-0.000", "0.000").replace("-", "−")
+
+
+def describe_evaluation(evaluation: Evaluation) -> list[str]:
+    """Say what the numbers mean and what they don't, a paragraph a thought."""
+    paragraphs = [
+        _describe_calls(evaluation),
+        _describe_ranking(evaluation),
+        _describe_baselines(evaluation),
+        _describe_spread(evaluation),
+        _describe_calibration(evaluation),
+    ]
+    return [paragraph for paragraph in paragraphs if paragraph]
+
+
+def _get(scores: Sequence[Score], name: str) -> Score:
+    return next(score for score in scores if score.name == name)
+
+
+def _describe_calls(evaluation: Evaluation) -> str:
+    """Who the cells come from, and what the network calls them."""
+    counts = evaluation.counts
+    cells = f"{counts.cells:,} cells of {counts.people} people"
+    if counts.people != counts.subjects:
+        cells += f" (under {counts.subjects} names)"
+    openings = {
+        "clean": f"On {cells} whom the network never saw:",
+        "leaky": "These numbers do not hold on new people: a cell or a person stands on both sides "
+        f"of the split, and may have been recognised. On these {cells}:",
+        "unknown": "Whether the network saw these people in training is not recorded, so don't "
+        f"take this for what it would do on new people. On {cells}:",
+    }
+    found = _get(evaluation.by_cell, "sensitivity")
+    spared = _get(evaluation.by_cell, "specificity")
+    return " ".join(
+        [
+            openings[evaluation.leak.status],
+            "there are no leukaemic cells, so what it does with them is not defined (n = 0)."
+            if found.value is None
+            else f"of 100 leukaemic cells it calls {_percent(found.value)} leukaemic"
+            f"{_range(found)}.",
+            "There are no normal cells, so what it does with them is not defined (n = 0)."
+            if spared.value is None
+            else f"Of 100 normal cells it would call {_percent(1 - spared.value)} leukaemic too"
+            f"{_range(spared, mirrored=True)}.",
+        ]
+    )
+
+
+def _describe_ranking(evaluation: Evaluation) -> str:
+    auc = _get(evaluation.by_cell, "roc_auc")
+    if auc.value is None:
+        return ""
+    sentences = [
+        f"Shown one leukaemic and one normal cell, it gives the leukaemic one the higher "
+        f"probability {_percent(auc.value)} times in 100{_range(auc)}; guessing does so 50 times."
+    ]
+    if auc.low is not None and auc.low <= 0.5:
+        sentences.append("The interval reaches 50, so it is not shown to be better than guessing.")
+    return " ".join(sentences)
+
+
+def _describe_baselines(evaluation: Evaluation) -> str:
+    constant, size = evaluation.baselines
+    sentences = []
+    f1 = _get(evaluation.by_cell, "weighted_f1")
+    if constant.status == "available" and f1.value is not None:
+        theirs = _get(constant.by_cell, "weighted_f1")
+        verdict = _judge(_get(constant.differences_by_cell, "weighted_f1"))
+        sentences.append(
+            f"Calling every cell leukaemic scores a weighted F1 of {format_value(theirs)}; the "
+            f"network's {format_value(f1)} {verdict}."
+        )
+    sentences.append(_describe_size(evaluation, size))
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _describe_size(evaluation: Evaluation, size: Baseline) -> str:
+    if size.status == "not available":
+        return "The size of the cells is not known, so size alone cannot be compared."
+    auc, theirs = _get(evaluation.by_cell, "roc_auc"), _get(size.by_cell, "roc_auc")
+    if auc.value is None or theirs.value is None:
+        return ""
+    difference = _get(size.differences_by_cell, "roc_auc")
+    return (
+        f"Knowing nothing but the size of a cell reaches a ROC-AUC of {format_value(theirs)}; the "
+        f"network's {format_value(auc)} {_judge(difference)} "
+        f"(difference {format_value(difference)}, interval {format_interval(difference)})."
+    )
+
+
+def _judge(difference: Score) -> str:
+    if difference.value is None:
+        return "can't be compared with it"
+    if difference.low is None or difference.high is None:
+        return f"differs by {format_value(difference)}, with too few people for an interval"
+    if difference.low > 0:
+        return "is better"
+    if difference.high < 0:
+        return "is worse"
+    return "is not shown to be better, as the interval of the difference includes 0"
+
+
+def _describe_spread(evaluation: Evaluation) -> str:
+    sentences = []
+    auc, alike = (_get(v, "roc_auc") for v in (evaluation.by_cell, evaluation.by_subject))
+    counts = evaluation.counts
+    if counts.largest_subject_share is not None and counts.largest_subject_share > _LARGE_SHARE:
+        sentences.append(
+            f"One subject, {counts.largest_subject}, has {_percent(counts.largest_subject_share)}% "
+            "of all cells, and weighs heavily in the scores by cell."
+        )
+    if auc.value is not None and alike.value is not None:
+        far = abs(auc.value - alike.value) > _UNEVEN
+        sentences.append(
+            f"With every subject weighing alike the ROC-AUC is {format_value(alike)}"
+            + (": a few people with many cells make the difference." if far else ".")
+        )
+    worst = min(evaluation.subjects, key=lambda row: (row.accuracy, -row.cells), default=None)
+    if worst is not None:
+        sentences.append(
+            f"Worst served is subject {worst.subject} ({worst.label}): "
+            f"{_percent(worst.accuracy)}% of {worst.cells:,} cells called rightly."
+        )
+    sentences.append(_describe_interval(evaluation))
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _describe_interval(evaluation: Evaluation) -> str:
+    scores = [_get(evaluation.by_cell, name) for name in ("roc_auc", "weighted_f1")]
+    if scores[0].value is None:
+        return ""
+    widths = [s.high - s.low for s in scores if s.low is not None and s.high is not None]
+    if not widths:
+        return "With so few people no interval can be given."
+    text = "The intervals show how far the scores move with the people who happen to be in the set"
+    if max(widths) > _WIDE:
+        return text + (
+            "; they are wide, so a system a few hundredths better or worse can't be told apart "
+            "from this one here."
+        )
+    return text + "."
+
+
+def _describe_calibration(evaluation: Evaluation) -> str:
+    auc, ece = (_get(evaluation.by_cell, name) for name in ("roc_auc", "ece"))
+    if auc.value is None or ece.value is None:
+        return ""
+    text = f"On average a probability is {_percent(ece.value)} points of 100 off the share of "
+    text += "leukaemic cells that carry it"
+    if ece.value > _POOR_CALIBRATION:
+        return f"{text}: don't read the probabilities as chances."
+    return f"{text}."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}"
+
+
+def _range(score: Score, mirrored: bool = False) -> str:
+    """The interval in cells of 100, in brackets; mirrored: of the cells called wrongly."""
+    if score.low is None or score.high is None:
+        return " (too few people for an interval)"
+    low, high = (1 - score.high, 1 - score.low) if mirrored else (score.low, score.high)
+    return f" (95% interval {_percent(low)} to {_percent(high)})"

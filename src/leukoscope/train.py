@@ -1,0 +1,256 @@
+"""Model + training part + stopping part → the weights of one fold. Resumes exactly.
+
+There is no parameter for the evaluated part: nothing here can look at it.
+
+All that the next epoch depends on is either a function of (seed, epoch, step) — the order of the
+cells, their augmentation, the learning rate — or stands in the checkpoint that ends each epoch: the
+network's variables (dropout's random state among them), the optimizer's, and the moving average. So
+a run killed at any moment goes on from its last epoch and ends as if it had not been.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import log_loss, roc_auc_score
+
+from leukoscope.batches import compute_weights, draw_order, iterate_batches
+from leukoscope.files import move_into_place
+from leukoscope.labels import LEUKAEMIC
+from leukoscope.model import build_model, keras
+from leukoscope.model.device import choose_compilation, choose_precision, set_precision
+from leukoscope.pixels import UInt8Array
+from leukoscope.settings import Recipe
+
+__all__ = [
+    "EpochReport",
+    "compute_learning_rate",
+    "predict_with_keras",
+    "save_keras",
+    "train_model",
+]
+
+Arrays = list[npt.NDArray[Any]]
+
+_EMA_EVERY = 4  # steps; copying the weights at each would slow an accelerator
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """How far training is: given to the progress callback after each step.
+
+    Attributes:
+        epoch, epochs: which of how many, from 1.
+        step, steps: within the epoch.
+        loss: mean over the epoch so far.
+        stop_auc: on the stopping part after the epoch before, or None.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    stop_auc: float | None
+
+
+@dataclass
+class _State:
+    """What a checkpoint holds."""
+
+    epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    average: Arrays = field(default_factory=list)
+    best: Arrays = field(default_factory=list)
+
+
+def train_model(
+    recipe: Recipe,
+    crops: UInt8Array,
+    training: pd.DataFrame,
+    stopping: pd.DataFrame,
+    checkpoint: Path,
+    *,
+    seed: int = 0,
+    progress: Callable[[EpochReport], None] | None = None,
+) -> tuple[keras.Model, pd.DataFrame]:
+    """Train one network; go on from `checkpoint` where it is there.
+
+    Args:
+        recipe: architecture, schedule, augmentation.
+        crops: the store, uint8 (n, 225, 225, 3).
+        training: cells to learn from: columns label, group; index = rows of `crops`.
+        stopping: cells of other groups of the training people, on which the best epoch is chosen.
+        checkpoint: an .npz file, rewritten after each epoch.
+        seed: of weights, order and augmentation.
+        progress: called after each step.
+
+    Returns:
+        The network with the averaged weights of its best epoch, in float32, and the history: one
+        row an epoch, columns epoch, loss, stop_loss, stop_auc, learning_rate, seconds,
+        images_per_second.
+    """
+    keras.utils.set_random_seed(seed)
+    precision = choose_precision()
+    with set_precision(precision):
+        model = build_model(recipe.model)
+    twin = build_model(
+        dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, pretrained=False)).model
+    )
+    options = recipe.training
+    optimizer = keras.optimizers.AdamW(weight_decay=options.weight_decay, clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(
+        optimizer,
+        keras.losses.BinaryCrossentropy(label_smoothing=options.label_smoothing),
+        jit_compile=choose_compilation(model),
+    )
+    optimizer.build(model.trainable_variables)
+    state = _read_checkpoint(checkpoint, model) or _State(average=model.get_weights())
+    weights = compute_weights(training, options.subject_balance)
+    stop_weights = compute_weights(stopping, 1.0)
+    steps = len(training) // options.batch
+
+    while state.epoch < options.epochs and not _is_over(state.history, options.patience):
+        epoch = state.epoch
+        started = time.monotonic()
+        order = draw_order(weights, seed, epoch)
+        last = state.history[-1]["stop_auc"] if state.history else None
+        batches = iterate_batches(
+            crops, training, order, recipe.augment, batch=options.batch, seed=seed, epoch=epoch
+        )
+        total = 0.0
+        for step, (images, labels) in enumerate(batches, start=1):
+            count = epoch * steps + step
+            optimizer.learning_rate = compute_learning_rate(recipe, count, steps)
+            model.reset_metrics()  # else Keras answers with the mean since it was last reset
+            total += float(model.train_on_batch(images, labels, return_dict=True)["loss"])
+            if count % _EMA_EVERY == 0:
+                _blend(state.average, model.get_weights(), options.ema**_EMA_EVERY, count)
+            if progress:
+                progress(EpochReport(epoch + 1, options.epochs, step, steps, total / step, last))
+        seconds = time.monotonic() - started
+        twin.set_weights(state.average)
+        row = {"epoch": epoch + 1, "loss": total / max(1, steps)}
+        row |= _assess(twin, crops, stopping, stop_weights)
+        row["learning_rate"] = compute_learning_rate(recipe, (epoch + 1) * steps, steps)
+        row |= {"seconds": seconds, "images_per_second": steps * options.batch / seconds}
+        if all(row["stop_auc"] > earlier["stop_auc"] for earlier in state.history):
+            state.best = [array.copy() for array in state.average]
+        state.history.append(row)
+        state.epoch = epoch + 1
+        _write_checkpoint(checkpoint, model, state)
+    twin.set_weights(state.best)
+    return twin, pd.DataFrame(state.history)
+
+
+def compute_learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Linear warm-up over the first epoch, then a cosine to zero (Loshchilov & Hutter, 2017).
+
+    Args:
+        recipe: its `learning_rate` is the peak, its `epochs` the length.
+        step: counts from 1 over the whole training.
+        steps: of one epoch.
+    """
+    peak, length = recipe.training.learning_rate, recipe.training.epochs * steps
+    warm = min(steps, length // 2) or 1
+    if step <= warm:
+        return peak * step / warm
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, length - warm)))
+
+
+def predict_with_keras(
+    model: keras.Model, crops: UInt8Array, rows: npt.NDArray[np.int64], batch: int = 64
+) -> npt.NDArray[np.float64]:
+    """Probabilities of some rows of the store, float64 (n,), by Keras itself."""
+    found = [
+        np.asarray(model.predict_on_batch(np.asarray(crops[rows[start : start + batch]])))
+        for start in range(0, len(rows), batch)
+    ]
+    return np.concatenate(found).astype(np.float64).ravel()
+
+
+def save_keras(model: keras.Model, path: Path, metadata: dict[str, Any]) -> None:
+    """Write a .keras file that also holds our metadata, as `leukoscope.json` in its archive."""
+    with move_into_place(path) as part:
+        model.save(part)
+        with zipfile.ZipFile(part, "a") as archive:
+            archive.writestr("leukoscope.json", json.dumps(metadata))
+
+
+def _assess(
+    model: keras.Model, crops: UInt8Array, cells: pd.DataFrame, weights: npt.NDArray[np.float64]
+) -> dict[str, float]:
+    """Log loss and AUC with persons weighted alike, on the stopping part.
+
+    The AUC chooses the epoch: with few persons the loss tells more of a shifted threshold than of
+    the network.
+    """
+    truth = (cells["label"] == LEUKAEMIC).to_numpy()
+    probability = predict_with_keras(model, crops, cells.index.to_numpy())
+    return {
+        "stop_loss": float(log_loss(truth, probability, sample_weight=weights, labels=[0, 1])),
+        "stop_auc": float(roc_auc_score(truth, probability, sample_weight=weights)),
+    }
+
+
+def _is_over(history: list[dict[str, Any]], patience: int) -> bool:
+    scores = [row["stop_auc"] for row in history]
+    return bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience
+
+
+def _blend(average: Arrays, weights: Arrays, momentum: float, step: int) -> None:
+    """Exponential moving average in place; young averages follow faster."""
+    keep = min(momentum, (1 + step) / (10 + step))
+    for mean, value in zip(average, weights, strict=True):
+        if mean.dtype.kind == "f":
+            mean += (1 - keep) * (value - mean)
+        else:
+            mean[...] = value
+
+
+def _list_variables(model: keras.Model) -> list[Any]:
+    """Everything that training changes, each once: weights, random states, optimizer."""
+    seen: dict[int, Any] = {}
+    for variable in [*model.variables, *model.optimizer.variables]:
+        seen.setdefault(id(variable), variable)
+    return list(seen.values())
+
+
+def _write_checkpoint(path: Path, model: keras.Model, state: _State) -> None:
+    arrays = {
+        f"variable_{place}": np.asarray(keras.ops.convert_to_numpy(variable))
+        for place, variable in enumerate(_list_variables(model))
+    }
+    arrays |= {f"average_{place}": array for place, array in enumerate(state.average)}
+    arrays |= {f"best_{place}": array for place, array in enumerate(state.best)}
+    arrays["history"] = np.array(json.dumps(state.history))
+    with move_into_place(path) as part, part.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def _read_checkpoint(path: Path, model: keras.Model) -> _State | None:
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        for place, variable in enumerate(_list_variables(model)):
+            variable.assign(arrays[f"variable_{place}"])
+        count = len(model.get_weights())
+        history = json.loads(str(arrays["history"]))
+        return _State(
+            epoch=len(history),
+            history=history,
+            average=[arrays[f"average_{place}"] for place in range(count)],
+            best=[arrays[f"best_{place}"] for place in range(count)],
+        )

@@ -1,0 +1,382 @@
+"""Scores against scikit-learn, intervals against known truth, and what is not defined."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics
+
+from leukoscope import evaluate
+from leukoscope.errors import DataError, SettingsError
+from leukoscope.evaluate import (
+    FEW_PEOPLE,
+    NOT_DEFINED,
+    Score,
+    compute_curves,
+    compute_evaluation,
+    compute_reliability,
+    compute_size_probability,
+    list_confident_errors,
+    write_metrics,
+)
+from leukoscope.evaluate.cohort import Cohort, build_cohort, draw_group_counts
+from leukoscope.evaluate.intervals import View, compute_view
+from leukoscope.evaluate.leaks import compute_leak_status
+from leukoscope.evaluate.scores import SCORES, compute_point_scores, compute_resampled_scores
+
+
+def build_table(
+    people: int = 24, cells: int = 15, seed: int = 0, spread: float = 0.8
+) -> pd.DataFrame:
+    """Cells whose logits share their person's offset; some probabilities tie."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for person in range(people):
+        leukaemic = person % 2 == 0
+        offset = (0.7 if leukaemic else -0.7) + random.normal(0, spread)
+        logits = offset + random.normal(0, 1, cells)
+        for cell, probability in enumerate((1 / (1 + np.exp(-logits))).round(2)):
+            rows.append(
+                {
+                    "image": f"{person}_{cell}.bmp",
+                    "subject": str(person),
+                    "label": "leukaemic" if leukaemic else "normal",
+                    "probability": probability,
+                    "area": float(random.lognormal(9 + 0.2 * leukaemic, 0.2)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def get(scores: tuple[Score, ...], name: str) -> Score:
+    return next(score for score in scores if score.name == name)
+
+
+def compute_with_sklearn(cohort: Cohort, weight: np.ndarray, threshold: float) -> dict[str, float]:
+    truth, probability = cohort.leukaemic, cohort.probability
+    called = probability >= threshold
+    common = {"sample_weight": weight}
+    expected = {
+        "roc_auc": metrics.roc_auc_score(truth, probability, **common),
+        "pr_auc": metrics.average_precision_score(truth, probability, **common),
+        "accuracy": metrics.accuracy_score(truth, called, **common),
+        "balanced_accuracy": metrics.balanced_accuracy_score(truth, called, **common),
+        "mcc": metrics.matthews_corrcoef(truth, called, **common),
+        "brier": metrics.brier_score_loss(truth, probability, **common),
+        "log_loss": metrics.log_loss(truth, probability, **common),
+        "sensitivity": metrics.recall_score(truth, called, **common),
+        "specificity": metrics.recall_score(truth, called, pos_label=0, **common),
+    }
+    for name in ("precision", "recall", "f1"):
+        compute = getattr(metrics, f"{name}_score")
+        expected[f"{name}_leukaemic"] = compute(truth, called, **common)
+        expected[f"{name}_normal"] = compute(truth, called, pos_label=0, **common)
+        expected[f"macro_{name}"] = compute(truth, called, average="macro", **common)
+        expected[f"weighted_{name}"] = compute(truth, called, average="weighted", **common)
+    gaps = [
+        np.sum((weight * (probability - truth))[(low <= probability) & (probability < high)])
+        for low, high in zip(np.arange(15) / 15, [*np.arange(1, 15) / 15, 1.1], strict=True)
+    ]
+    expected["ece"] = float(np.abs(gaps).sum() / weight.sum())
+    return expected
+
+
+@pytest.mark.parametrize("view", ["by cell", "by subject"])
+def test_resampled_scores_equal_sklearn_with_weights(view: str) -> None:
+    table = build_table()
+    uneven = table[(table["subject"] != "3") | (table.index % 5 == 0)].reset_index(drop=True)
+    cohort = build_cohort(uneven)
+    if view == "by subject":
+        cohort = cohort.weigh_by_subject()
+    counts = draw_group_counts(cohort, 12, seed=5)
+    resampled = compute_resampled_scores(cohort, 0.45, counts)
+    for row, drawn in enumerate(counts):
+        weight = cohort.weight * drawn[cohort.group]
+        expected = compute_with_sklearn(cohort, weight, 0.45)
+        assert set(expected) == {kind.name for kind in SCORES}
+        for name, value in expected.items():
+            assert resampled[name][row] == pytest.approx(value, abs=1e-12), name
+
+
+def test_point_scores_equal_resampled_ones_with_everybody_drawn_once() -> None:
+    for cohort in (build_cohort(build_table()), build_cohort(build_table()).weigh_by_subject()):
+        points = compute_point_scores(cohort, 0.5)
+        once = compute_resampled_scores(cohort, 0.5, np.ones((1, cohort.groups)))
+        assert points == pytest.approx({name: values[0] for name, values in once.items()})
+
+
+def test_resamples_keep_both_classes_and_draw_whole_groups() -> None:
+    table = build_table().assign(group=lambda t: t["subject"].replace({"2": "0", "4": "0"}))
+    cohort = build_cohort(table)
+    counts = draw_group_counts(cohort, 300, seed=1)
+    leukaemic = np.unique(cohort.group[cohort.leukaemic])
+    assert counts.shape == (300, 22)
+    assert (counts[:, leukaemic].sum(axis=1) == 10).all()
+    assert (counts.sum(axis=1) == 22).all()
+    assert counts[:, 0].std() > 0
+    assert (draw_group_counts(cohort, 300, seed=1) == counts).all()
+
+
+def simulate_view(seed: int, by_cell: bool = False) -> View:
+    """Sensitivity of 40 people whose own rates are Beta(4, 2): the truth is 2/3."""
+    random = np.random.default_rng(seed)
+    people, cells = 40, 12
+    right = random.random((people, cells)) < random.beta(4, 2, (people, 1))
+    rows = np.arange(people * cells)
+    cohort = Cohort(
+        leukaemic=np.ones(people * cells, dtype=bool),
+        probability=np.where(right, 0.9, 0.1).ravel(),
+        subject=rows // cells,
+        group=rows if by_cell else rows // cells,
+        weight=np.ones(people * cells),
+        groups=people * cells if by_cell else people,
+    )
+    return compute_view(cohort, 0.5, draw_group_counts(cohort, 200, seed))
+
+
+def get_limits(view: View) -> tuple[float, float]:
+    score = view.get("sensitivity")
+    assert score.low is not None and score.high is not None
+    return score.low, score.high
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
+    limits = np.array([get_limits(simulate_view(seed)) for seed in range(100)])
+    covered = np.count_nonzero((limits[:, 0] <= 2 / 3) & (limits[:, 1] >= 2 / 3))
+    assert 88 <= covered <= 99
+    known_error = np.sqrt((8 / 252 + (8 / 42) / 12) / 40)  # between people, within people
+    assert np.diff(limits).mean() / known_error == pytest.approx(2 * 1.96, rel=0.1)
+
+
+def test_cells_of_one_person_are_not_taken_for_independent() -> None:
+    by_person, by_cell = simulate_view(3), simulate_view(3, by_cell=True)
+    assert by_person.get("sensitivity").value == by_cell.get("sensitivity").value
+    assert np.diff(get_limits(by_person)) > 1.3 * np.diff(get_limits(by_cell))
+
+
+def test_joined_names_widen_the_interval() -> None:
+    table = build_table(people=24, spread=1.5)
+    joined = table.assign(group=(table["subject"].astype(int) % 6).astype(str))
+    apart = get(compute_evaluation(table, resamples=400).by_cell, "roc_auc")
+    together = get(compute_evaluation(joined, resamples=400).by_cell, "roc_auc")
+    assert apart.value == together.value
+    assert (apart.low, apart.high) != (together.low, together.high)
+    assert compute_evaluation(joined, resamples=10).counts.people == 6
+
+
+def test_weighing_by_subject_undoes_one_huge_subject() -> None:
+    """Four subjects of 10 cells are right, one of 960 wrong: 40 of 1000 cells, 4 of 5 subjects."""
+    sizes = [("1", 10, 0.9), ("2", 10, 0.9), ("3", 960, 0.2), ("H1", 10, 0.1), ("H2", 10, 0.1)]
+    table = pd.DataFrame(
+        [
+            (f"{subject}_{i}", subject, "hem" if subject[0] == "H" else "all", probability)
+            for subject, cells, probability in sizes
+            for i in range(cells)
+        ],
+        columns=["image", "subject", "label", "probability"],
+    )
+    found = compute_evaluation(table, resamples=50)
+    assert get(found.by_cell, "accuracy").value == pytest.approx(0.04)
+    assert get(found.by_subject, "accuracy").value == pytest.approx(0.8)
+    assert get(found.by_subject, "sensitivity").value == pytest.approx(2 / 3)
+    assert found.counts.largest_subject == "3"
+    assert found.counts.largest_subject_share == pytest.approx(0.96)
+    assert found.subject_auc.value == 1.0
+
+
+def test_a_class_without_cells_is_not_a_quiet_0() -> None:
+    table = build_table()
+    found = compute_evaluation(table[table["label"] == "leukaemic"], resamples=50)
+    for score in (*found.by_cell, found.subject_auc):
+        if score.name in (
+            "sensitivity",
+            "recall_leukaemic",
+            "accuracy",
+            "brier",
+            "log_loss",
+            "ece",
+        ):
+            assert score.value is not None and score.low is not None, score.name
+        else:
+            assert (score.value, score.low, score.reason) == (None, None, NOT_DEFINED), score.name
+    assert get(found.by_cell, "specificity").n_cells == 0
+    assert compute_curves(table[table["label"] == "leukaemic"]) == ()
+
+
+def test_an_empty_table_defines_nothing() -> None:
+    found = compute_evaluation(build_table().iloc[:0], resamples=10)
+    assert {score.reason for score in found.by_cell} == {NOT_DEFINED}
+    assert found.counts.cells == 0 and found.subjects == ()
+
+
+def test_one_person_in_a_class_has_no_interval() -> None:
+    table = build_table()
+    few = table[(table["label"] == "normal") | (table["subject"] == "2")]
+    found = compute_evaluation(few, resamples=50)
+    auc = get(found.by_cell, "roc_auc")
+    assert auc.value is not None and auc.low is None and auc.reason == FEW_PEOPLE
+    assert get(found.by_cell, "specificity").low is not None
+    assert found.baselines[1].differences_by_cell[0].low is None
+
+
+def test_calls_of_one_class_have_no_precision_for_the_other() -> None:
+    found = compute_evaluation(build_table(), resamples=50).baselines[0]
+    assert get(found.by_cell, "specificity").value == 0
+    assert get(found.by_cell, "roc_auc").value == 0.5
+    assert get(found.by_cell, "precision_normal").reason == NOT_DEFINED
+    assert get(found.by_cell, "mcc").value is None
+
+
+def test_the_size_baseline_depends_on_what_is_known() -> None:
+    table = build_table()
+    ranked = compute_evaluation(table, resamples=50).baselines[1]
+    assert ranked.status == "not fitted"
+    assert {score.name for score in ranked.by_cell} == {"roc_auc", "pr_auc"}
+    truth = table["label"] == "leukaemic"
+    expected = metrics.roc_auc_score(truth, table["area"])
+    assert get(ranked.by_cell, "roc_auc").value == pytest.approx(expected)
+
+    fitted = table.assign(
+        area_probability=compute_size_probability(table["area"], table["label"], table["area"])
+    )
+    size = compute_evaluation(fitted, resamples=50).baselines[1]
+    assert size.status == "available"
+    assert get(size.by_cell, "roc_auc").value == pytest.approx(expected)
+    assert get(size.by_cell, "weighted_f1").low is not None
+
+    unknown = compute_evaluation(table.drop(columns="area"), resamples=50).baselines[1]
+    assert unknown.status == "not available" and unknown.by_cell == ()
+
+
+def test_differences_are_paired() -> None:
+    """A baseline with the network's own probabilities differs by exactly 0, interval and all."""
+    table = build_table().assign(area_probability=lambda t: t["probability"])
+    size = compute_evaluation(table, resamples=200).baselines[1]
+    assert [(d.value, d.low, d.high) for d in size.differences_by_cell] == [(0, 0, 0)] * 3
+    assert [d.name for d in size.differences_by_subject] == [
+        "roc_auc",
+        "weighted_f1",
+        "balanced_accuracy",
+    ]
+
+
+def test_size_probability_follows_the_log_of_the_area() -> None:
+    areas = np.array([100.0, 110, 120, 200, 210, 220])
+    labels = ["hem"] * 3 + ["all"] * 3
+    small, middle, large = compute_size_probability(areas, labels, [50.0, 150.0, 450.0])
+    assert small < 0.05 < middle < 0.95 < large
+    with pytest.raises(DataError, match="one class"):
+        compute_size_probability([1.0, 2.0], ["all", "all"], [1.0])
+    with pytest.raises(DataError, match="above 0"):
+        compute_size_probability([0.0, 2.0], ["all", "hem"], [1.0])
+
+
+def test_parts_are_scored_apart() -> None:
+    table = build_table().assign(part=lambda t: (t["subject"].astype(int) // 12).astype(str))
+    found = compute_evaluation(table, resamples=50)
+    assert [(part.part, part.cells, part.subjects) for part in found.parts] == [
+        ("0", 180, 12),
+        ("1", 180, 12),
+    ]
+    own = table[table["part"] == "1"]
+    expected = metrics.roc_auc_score(own["label"] == "leukaemic", own["probability"])
+    assert get(found.parts[1].scores, "roc_auc").value == pytest.approx(expected)
+
+
+def test_leaks_are_declared_or_found() -> None:
+    table = build_table()
+    assert compute_leak_status(table).status == "unknown"
+    clean = table.assign(leaky=False, split="people")
+    assert compute_leak_status(clean).status == "clean"
+    leaky = compute_leak_status(table.assign(leaky=True))
+    assert leaky.status == "leaky" and "declared leaky" in leaky.statement
+
+    found = compute_leak_status(clean.assign(part=np.where(table.index % 15 < 14, "0", "1")))
+    assert (found.status, found.groups_across_parts, found.cells_across_parts) == ("leaky", 24, 0)
+
+    hashes = [f"{i:032x}" for i in range(len(table))]
+    hashes[-1] = hashes[0]
+    repeated = compute_leak_status(clean.assign(pixel_hash=hashes))
+    assert (repeated.status, repeated.repeated_cells) == ("clean", 1)
+    parts = (table["subject"].astype(int) // 12).astype(str)
+    twice = compute_leak_status(clean.assign(pixel_hash=hashes, part=parts))
+    assert (twice.status, twice.cells_across_parts) == ("leaky", 1)
+
+
+def test_confident_errors_are_the_wrong_calls_worst_first() -> None:
+    table = pd.DataFrame(
+        {
+            "image": ["a", "b", "c", "d"],
+            "subject": ["1", "1", "2", "2"],
+            "label": ["leukaemic", "leukaemic", "normal", "normal"],
+            "probability": [0.4, 0.9, 0.95, 0.2],
+        }
+    )
+    errors = list_confident_errors(table, 0.5)
+    assert list(errors["image"]) == ["c", "a"]
+    assert list(errors["call"]) == ["leukaemic", "normal"]
+    assert list(errors["confidence"]) == pytest.approx([0.95, 0.6])
+    assert list(list_confident_errors(table, 0.5, n=1)["image"]) == ["c"]
+
+
+def test_reliability_bins_hold_every_cell() -> None:
+    table = build_table().assign(probability=lambda t: t["probability"].where(t.index > 0, 1.0))
+    bins = compute_reliability(table)
+    assert sum(b.cells for b in bins) == len(table)
+    assert all(b.low - 1e-9 <= b.mean_probability <= b.high + 1e-9 for b in bins)
+
+
+def test_curves_end_where_they_should() -> None:
+    cell, subject, size = compute_curves(build_table())
+    for curve in (cell, subject, size):
+        assert (curve.false_positive[0], curve.true_positive[-1]) == (0, 1)
+    assert metrics.auc(cell.false_positive, cell.true_positive) == pytest.approx(
+        get(compute_evaluation(build_table(), resamples=5).by_cell, "roc_auc").value
+    )
+
+
+def test_metrics_are_json_without_nan(tmp_path: Path) -> None:
+    table = build_table()
+    found = compute_evaluation(table[table["label"] == "normal"], resamples=20)
+    write_metrics(found, tmp_path / "metrics.json")
+    text = (tmp_path / "metrics.json").read_text()
+    assert "NaN" not in text
+    read = json.loads(text)
+    assert read == found.to_json()
+    auc = next(score for score in read["by_cell"] if score["name"] == "roc_auc")
+    assert auc["value"] is None and auc["reason"] == NOT_DEFINED
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    table = build_table()
+    assert compute_evaluation(table, resamples=30) == compute_evaluation(table, resamples=30)
+    other = compute_evaluation(table, resamples=30, seed=1)
+    assert other.by_cell != compute_evaluation(table, resamples=30).by_cell
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"threshold from 0 to 1; received 1\.5"):
+        compute_evaluation(build_table(), threshold=1.5)
+    with pytest.raises(SettingsError, match="1 resample"):
+        compute_evaluation(build_table(), resamples=0)
+
+
+def test_importing_evaluate_stays_light() -> None:
+    code = (
+        "import sys, leukoscope.evaluate;"
+        "print(sorted({'tensorflow', 'keras', 'matplotlib', 'seaborn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_exports_change_only_by_decision() -> None:
+    found = {name for name, value in vars(evaluate).items() if not isinstance(value, ModuleType)}
+    assert {name for name in found if not name.startswith("_")} == set(evaluate.__all__)

@@ -1,0 +1,127 @@
+"""The table contract: what comes in by any door goes out alike, and faults are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from leukoscope.errors import DataError
+from leukoscope.predictions import (
+    check_predictions,
+    normalise_labels,
+    normalise_predictions,
+    read_predictions,
+    write_predictions,
+)
+
+
+def build_table() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "image": ["a.bmp", "b.bmp", "c.bmp"],
+            "subject": ["07", "h3", "NA"],
+            "label": ["leukaemic", "normal", "normal"],
+            "probability": [0.9, 0.1, 1 / 3],
+        }
+    )
+
+
+def write_csv(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_written_table_is_read_as_it_was(tmp_path: Path) -> None:
+    table = build_table().assign(leaky=[False, True, False], stain="pale", part=["1", "2", "2"])
+    write_predictions(table, tmp_path / "predictions.csv")
+    read = read_predictions(tmp_path / "predictions.csv")
+    pd.testing.assert_frame_equal(read, table, check_dtype=False)
+    assert list(read["subject"]) == ["07", "h3", "NA"]
+    assert read["leaky"].dtype == bool
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    write_predictions(build_table(), path)
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="probability"):
+        write_predictions(build_table().assign(probability=2.0), path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["all", "hem"], ["leukaemic", "normal"]),
+        (["ALL", "HEM"], ["leukaemic", "normal"]),
+        (["leukemic", " healthy "], ["leukaemic", "normal"]),
+        ([1, 0], ["leukaemic", "normal"]),
+        ([1.0, 0.0], ["leukaemic", "normal"]),
+    ],
+)
+def test_labels_have_synonyms(words: list[object], expected: list[str]) -> None:
+    assert list(normalise_labels(pd.Series(words))) == expected
+
+
+def test_subjects_are_read_from_names_and_keep_their_case(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path / "p.csv",
+        "image,label,probability,fold\n"
+        "fold_1/hem/UID_h3_1_2_hem.bmp,hem,0.25,0\nUID_07_10_2_all.bmp,all,1,01\n",
+    )
+    table = read_predictions(path)
+    assert list(table["subject"]) == ["h3", "07"]
+    assert list(table["part"]) == ["0", "01"]
+
+
+def test_without_subjects_the_columns_are_named() -> None:
+    table = build_table().drop(columns="subject")
+    with pytest.raises(DataError, match=r"received image, label, probability.*missing: subject"):
+        normalise_predictions(table)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"probability": [0.9, 1.5, 2.0]}, r"row 2 \(image 'b.bmp'\) \(2 such rows\)"),
+        ({"probability": [0.9, 0.1, float("nan")]}, r"probability.*row 3 \(image 'c.bmp'\)"),
+        ({"probability": [0.9, "high", 0.1]}, r"expected a number; received 'high' in row 2"),
+        ({"label": ["leukaemic", "blast", "normal"]}, "received 'blast'"),
+        ({"image": ["a.bmp", "b.bmp", "a.bmp"]}, r"every image once; received 'a.bmp' in row 3"),
+        ({"subject": ["07", "", "1"]}, r"subject: expected a name.*row 2"),
+        ({"subject": ["07", None, "1"]}, r"subject: expected a name.*row 2"),
+        ({"area_probability": [0.1, -0.1, 0.2]}, r"area_probability.*row 2"),
+        ({"area": [10, -4, 20]}, r"area: expected pixels.*row 2"),
+        ({"leaky": ["no", "perhaps", "no"]}, "true or false; received perhaps"),
+    ],
+)
+def test_faults_are_named_with_their_row(change: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        normalise_predictions(build_table().assign(**change))
+
+
+def test_a_file_at_fault_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"empty\.csv: expected a CSV"):
+        read_predictions(write_csv(tmp_path / "empty.csv", ""))
+    with pytest.raises(DataError, match=r"none\.csv: cannot be read"):
+        read_predictions(tmp_path / "none.csv")
+    with pytest.raises(DataError, match=r"other\.csv: Expected the columns image"):
+        read_predictions(write_csv(tmp_path / "other.csv", "x,y\n1,2\n"))
+    blank = "image,subject,label,probability\na,1,all,\n"
+    with pytest.raises(DataError, match=r"blank\.csv: .*probability.*row 1"):
+        read_predictions(write_csv(tmp_path / "blank.csv", blank))
+
+
+def test_one_class_and_no_rows_are_read() -> None:
+    check_predictions(build_table().iloc[:1])
+    check_predictions(build_table().iloc[:0])
+
+
+def test_the_received_table_is_left_alone() -> None:
+    table = build_table().assign(label=["all", "hem", "hem"])
+    before = table.copy()
+    normalise_predictions(table)
+    pd.testing.assert_frame_equal(table, before)
