@@ -53,10 +53,8 @@ def draw_order(
     marks = (np.arange(count) + random.random()) / count
     shuffled = random.permutation(len(weights))
     edges = np.cumsum(weights[shuffled])
-    rows = shuffled[
-        np.searchsorted(edges, marks * edges[-1], side="right").clip(max=len(edges) - 1)
-    ]
-    return random.permutation(rows)
+    places = np.searchsorted(edges, marks * edges[-1], side="right")
+    return random.permutation(shuffled[places.clip(max=len(edges) - 1)])
 
 
 def iterate_batches(

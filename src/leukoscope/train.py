@@ -215,7 +215,7 @@ def _blend(average: Arrays, weights: Arrays, momentum: float, step: int) -> None
     keep = min(momentum, (1 + step) / (10 + step))
     for mean, value in zip(average, weights, strict=True):
         if mean.dtype.kind == "f":
-            mean += (1 - keep) * (value - mean)
+            mean[...] += (1 - keep) * (value - mean)
         else:
             mean[...] = value
 

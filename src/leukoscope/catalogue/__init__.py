@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from leukoscope.catalogue.same_cell import link_same_cells
 from leukoscope.catalogue.table import COLUMNS, read_table
 from leukoscope.cells import CellStore, Progress
 from leukoscope.errors import DataError
+from leukoscope.files import write_text
 from leukoscope.pixels import UInt8Array
 
 __all__ = [
@@ -87,11 +86,7 @@ def _read_links(store: CellStore, turns: int, progress: Progress | None) -> pd.D
     path = store.folder / f"links-{_DETECTOR}-{turns}.csv"
     if not path.exists():
         links = link_same_cells(store.crops, turns=turns, progress=progress)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=store.folder, suffix=".part", delete=False
-        ) as file:
-            links.to_csv(file, index=False)
-        shutil.move(file.name, path)
+        write_text(path, links.to_csv(index=False))
     return pd.read_csv(path)
 
 

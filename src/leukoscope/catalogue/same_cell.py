@@ -186,7 +186,7 @@ def _find_candidates(
             best[:, : len(block)][np.tril_indices(len(block))] = -1
         else:
             best[np.arange(len(block)), start + np.arange(len(block))] = -1
-        found.append(_keep_best(best) + [start, start if symmetric else 0])
+        found.append(_keep_best(best) + np.array([start, start if symmetric else 0]))
     return np.concatenate(found)
 
 

@@ -8,7 +8,7 @@ import keras
 
 from leukoscope.errors import SettingsError
 from leukoscope.model.compact import apply_compact
-from leukoscope.model.lite0 import apply_lite0
+from leukoscope.model.lite0 import LITE0_MEAN, LITE0_SCALE, apply_lite0
 from leukoscope.pixels import CROP_PX
 from leukoscope.settings import ModelSettings
 
@@ -86,10 +86,15 @@ def _apply_keras_application(
     return backbone.output
 
 
-ARCHITECTURES: dict[str, Architecture] = {
-    "compact": lambda images, pretrained: apply_compact(images),
-    "lite0": lambda images, pretrained: apply_lite0(
-        keras.layers.Rescaling(1 / 128, -127 / 128, name="scale")(images), weights=pretrained
-    ),
-}
+def _apply_compact(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTensor:
+    del pretrained  # there are no weights to start from
+    return apply_compact(images)
+
+
+def _apply_lite0(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTensor:
+    scale = keras.layers.Rescaling(1 / LITE0_SCALE, -LITE0_MEAN / LITE0_SCALE, name="scale")
+    return apply_lite0(scale(images), weights=pretrained)
+
+
+ARCHITECTURES: dict[str, Architecture] = {"compact": _apply_compact, "lite0": _apply_lite0}
 """Our architectures by name: (images float32 0 to 255, pretrained) → feature map."""
