@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from leukoscope.augment import augment_crop, make_generator
-from leukoscope.cells import count_workers
 from leukoscope.labels import LEUKAEMIC
+from leukoscope.machine import count_workers
 from leukoscope.pixels import UInt8Array
 from leukoscope.settings import AugmentSettings
 
@@ -34,7 +34,7 @@ def compute_weights(table: pd.DataFrame, subject_balance: float) -> npt.NDArray[
     sizes = table.groupby("group")["group"].transform("size").to_numpy(float)
     weights = pd.Series(sizes**-subject_balance, index=table.index)
     weights /= weights.groupby(table["label"]).transform("sum") * table["label"].nunique()
-    return weights.to_numpy(np.float64)
+    return np.asarray(weights, np.float64)
 
 
 def draw_order(
@@ -82,7 +82,7 @@ def iterate_batches(
         Crops uint8 (batch, 225, 225, 3) and labels float32 (batch, 1), 1 = leukaemic.
     """
     rows = table.index.to_numpy()
-    labels = (table["label"] == LEUKAEMIC).to_numpy(np.float32)
+    labels = np.asarray(table["label"] == LEUKAEMIC, np.float32)
     starts = range(0, len(order) - batch + 1, batch)
 
     def make(start: int) -> tuple[UInt8Array, npt.NDArray[np.float32]]:

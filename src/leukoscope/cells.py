@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from leukoscope.errors import DataError
+from leukoscope.machine import count_workers
 from leukoscope.pixels import (
     CROP_PX,
     UInt8Array,
@@ -30,7 +31,7 @@ from leukoscope.pixels import (
 )
 from leukoscope.sources import Source, compute_stamp
 
-__all__ = ["CellStore", "Progress", "count_workers", "get_cache_folder", "open_store"]
+__all__ = ["CellStore", "Progress", "get_cache_folder", "open_store"]
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
@@ -60,13 +61,6 @@ def get_cache_folder() -> Path:
     if named := os.environ.get("LEUKOSCOPE_CACHE"):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leukoscope"
-
-
-def count_workers() -> int:
-    """Cores that this process may use: the container's share, not the host's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def open_store(

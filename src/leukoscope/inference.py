@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from leukoscope.cells import count_workers
 from leukoscope.errors import ModelError
 from leukoscope.labels import LABELS
+from leukoscope.machine import count_workers
 from leukoscope.pixels import CROP_PX, UInt8Array
 
 __all__ = ["FORMAT", "METADATA_KEY", "Classifier", "find_shipped_model"]

@@ -172,7 +172,9 @@ def _split_officially(table: pd.DataFrame, folds: int, seed: int) -> Split:
 def _split_by_column(table: pd.DataFrame, name: str) -> Split:
     column = name.removeprefix("column:")
     if column not in table.columns:
-        raise SplitError(f"Split {name}: no such column. Expected one of {', '.join(table)}.")
+        raise SplitError(
+            f"Split {name}: no such column. Expected one of {', '.join(map(str, table))}."
+        )
     values = table[column].astype(str)
     index, none = table.index, table.index[:0]
     made = [
@@ -215,7 +217,7 @@ def choose_stopping(table: pd.DataFrame, seed: int, share: float = 0.15) -> pd.I
         )
     parts = _deal(table, "group", int(pieces), seed)
     # the part of many small groups: few large ones would be a poor sample of people
-    return table.index[parts == int(table.groupby(parts)["group"].nunique().idxmax())]
+    return table.index[parts == table.groupby(parts)["group"].nunique().idxmax()]
 
 
 def _deal(table: pd.DataFrame, key: str, parts: int, seed: int) -> pd.Series:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -16,7 +17,7 @@ def find_duplicates(table: pd.DataFrame) -> pd.DataFrame:
     Each image is paired with the first of its kind, so three equal images make two pairs.
     """
     readable = table["pixel_hash"] != ""
-    first = {}
+    first: dict[str, Any] = {}
     pairs = []
     for row, pixel_hash in table.loc[readable, "pixel_hash"].items():
         if pixel_hash in first:

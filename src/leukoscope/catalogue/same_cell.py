@@ -26,7 +26,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import fft
 
-from leukoscope.cells import Progress, count_workers
+from leukoscope.cells import Progress
+from leukoscope.machine import count_workers
 from leukoscope.pixels import UInt8Array, compute_foreground
 
 __all__ = ["MIN_EVIDENCE", "compute_evidence", "compute_textures", "link_same_cells"]

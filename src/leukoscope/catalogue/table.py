@@ -187,8 +187,8 @@ def _index_images(images: pd.Series, folder: str) -> dict[str, list[int]]:
 
 def _put_into_words(table: pd.DataFrame, rows: pd.DataFrame) -> None:
     for row in table.index[table["problem"] == "size"]:
-        width, height = table.at[row, "width"], table.at[row, "height"]
-        table.loc[row, "problem"] = f"{width}×{height} pixels, expected 450×450 or 600×600"
+        size = "×".join(str(table.at[row, side]) for side in ("width", "height"))
+        table.loc[row, "problem"] = f"{size} pixels, expected 450×450 or 600×600"
     for row in table.index[table["problem"] == "mislabelled"]:
-        claim, label = rows.at[row, "claim"], rows.at[row, "label"]
+        claim, label = str(rows.at[row, "claim"]), str(rows.at[row, "label"])
         table.loc[row, "problem"] = f"its name says {claim}, its folder or CSV {label}"

@@ -34,6 +34,7 @@ __all__ = [
     "draw_reliability",
     "draw_roc",
     "draw_subjects",
+    "draw_svg",
 ]
 
 CLASS_COLOURS = {LEUKAEMIC: "#D55E00", NORMAL: "#0072B2"}
@@ -71,7 +72,7 @@ _STYLE = {
 _WIDTH = 4.8
 
 
-def _draw(height: float, paint: Callable[[Figure], None], width: float = _WIDTH) -> str:
+def draw_svg(height: float, paint: Callable[[Figure], None], width: float = _WIDTH) -> str:
     """Set the style, let `paint` fill a figure of the size in inches, and return SVG."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained", dpi=160)
@@ -100,7 +101,7 @@ def draw_glance(network: Mapping[str, Score], size: Mapping[str, Score]) -> str:
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
 
-    return _draw(0.9 + 0.36 * len(rows), paint, width=4.2)
+    return draw_svg(0.9 + 0.36 * len(rows), paint, width=4.2)
 
 
 def draw_roc(curves: Sequence[Curve]) -> str:
@@ -114,7 +115,7 @@ def draw_roc(curves: Sequence[Curve]) -> str:
         _frame_unit_square(axes, "Normal cells called leukaemic", "Leukaemic cells found")
         axes.legend(loc="lower right")
 
-    return _draw(4.5, paint)
+    return draw_svg(4.5, paint)
 
 
 def draw_precision_recall(curves: Sequence[Curve]) -> str:
@@ -132,7 +133,7 @@ def draw_precision_recall(curves: Sequence[Curve]) -> str:
         )
         axes.legend(loc="lower left")
 
-    return _draw(4.5, paint)
+    return draw_svg(4.5, paint)
 
 
 def _frame_unit_square(axes: Axes, x_label: str, y_label: str) -> None:
@@ -181,7 +182,7 @@ def draw_confusion(evaluation: Evaluation) -> str:
         for label in axes.get_xticklabels():
             label.set_verticalalignment("top")
 
-    return _draw(4.5, paint)
+    return draw_svg(4.5, paint)
 
 
 def draw_reliability(bins: Sequence[ReliabilityBin]) -> str:
@@ -206,7 +207,7 @@ def draw_reliability(bins: Sequence[ReliabilityBin]) -> str:
         for each in (axes, below):
             each.tick_params(length=3)
 
-    return _draw(4.7, paint)
+    return draw_svg(4.7, paint)
 
 
 def draw_subjects(table: pd.DataFrame, evaluation: Evaluation) -> str:
@@ -244,7 +245,7 @@ def draw_subjects(table: pd.DataFrame, evaluation: Evaluation) -> str:
             *_build_class_legend(), loc="outside upper center", ncols=2, handletextpad=0.2
         )
 
-    return _draw(1.2 + 0.18 * len(rows), paint)
+    return draw_svg(1.2 + 0.18 * len(rows), paint)
 
 
 def _build_class_legend() -> tuple[list[Line2D], list[str]]:
@@ -282,7 +283,7 @@ def draw_history(history: pd.DataFrame) -> str:
         handles, words = _build_history_legend([str(name) for name, _ in parts])
         figure.legend(handles, words, loc="outside upper center", ncols=3)
 
-    return _draw(0.8 + 2.0 * len(panels), paint)
+    return draw_svg(0.8 + 2.0 * len(panels), paint)
 
 
 def _build_history_legend(parts: list[str]) -> tuple[list[Line2D], list[str]]:
@@ -325,7 +326,7 @@ def draw_parts(parts: Sequence[PartScores]) -> str:
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
 
-    return _draw(0.8 + 0.22 * height * len(kinds), paint)
+    return draw_svg(0.8 + 0.22 * height * len(kinds), paint)
 
 
 def _draw_interval(axes: Axes, score: Score, y: float, colour: str) -> None:

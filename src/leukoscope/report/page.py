@@ -25,7 +25,7 @@ from leukoscope.predictions import normalise_predictions
 from leukoscope.report import figures
 from leukoscope.report.words import describe_evaluation, format_interval, format_value
 
-__all__ = ["write_report"]
+__all__ = ["build_environment", "embed_svg", "write_report"]
 
 _HEADLINE = (
     "weighted_f1",
@@ -95,13 +95,7 @@ def write_report(
         DataError: the table breaks the contract.
     """
     table = normalise_predictions(table)
-    environment = Environment(
-        loader=PackageLoader("leukoscope.report", "."),
-        autoescape=select_autoescape(["html", "j2"], default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = build_environment()
     environment.filters.update(value=format_value, interval=format_interval)
     page = environment.get_template("report.html.j2").render(
         title=title,
@@ -117,6 +111,17 @@ def write_report(
         colours=figures.CLASS_COLOURS,
     )
     write_text(path, page)
+
+
+def build_environment() -> Environment:
+    """Jinja2 with the templates of this folder, everything escaped."""
+    return Environment(
+        loader=PackageLoader("leukoscope.report", "."),
+        autoescape=select_autoescape(["html", "j2"], default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _build_rows(evaluation: Evaluation, names: Sequence[str]) -> list[_Row]:
@@ -167,7 +172,7 @@ def _draw_glance(evaluation: Evaluation) -> _Figure | None:
         if alone
         else "The network, with 95% intervals over people; what size alone reaches is not known.",
         "ROC-AUC: " + "; ".join(words),
-        _embed_svg(figures.draw_glance(network, alone)),
+        embed_svg(figures.draw_glance(network, alone)),
     )
 
 
@@ -191,14 +196,14 @@ def _draw_figures(
             "Leukaemic cells found against normal cells called leukaemic, as the threshold moves. "
             "The grey diagonal is guessing.",
             "ROC curves of the network by cell and by subject, and of cell size alone if known",
-            _embed_svg(figures.draw_roc(curves)),
+            embed_svg(figures.draw_roc(curves)),
         )
         yield _Figure(
             "Precision and recall",
             "How many calls of leukaemic are right, against how many leukaemic cells are found. "
             "The grey line is the share of leukaemic cells: guessing.",
             "Precision-recall curves of the network by cell and by subject, and of cell size alone",
-            _embed_svg(figures.draw_precision_recall(curves)),
+            embed_svg(figures.draw_precision_recall(curves)),
         )
     if len(table):
         yield _Figure(
@@ -210,14 +215,14 @@ def _draw_figures(
                 for truth, calls in evaluation.confusion.items()
                 for call, count in calls.items()
             ),
-            _embed_svg(figures.draw_confusion(evaluation)),
+            embed_svg(figures.draw_confusion(evaluation)),
         )
         yield _Figure(
             "Calibration",
             "Share of leukaemic cells among those given a probability; on the diagonal, "
             "probabilities are chances. Below: how many cells.",
             "Reliability diagram with the number of cells in each of fifteen bins",
-            _embed_svg(figures.draw_reliability(compute_reliability(table))),
+            embed_svg(figures.draw_reliability(compute_reliability(table))),
         )
     if evaluation.parts:
         yield _Figure(
@@ -225,14 +230,14 @@ def _draw_figures(
             "Each dot is a part's score by cell, each line its 95% interval over people; n counts "
             "subjects.",
             "Forest plot of four scores for each held-out part, with intervals",
-            _embed_svg(figures.draw_parts(evaluation.parts)),
+            embed_svg(figures.draw_parts(evaluation.parts)),
         )
     if history is not None and len(history):
         yield _Figure(
             "Training",
             "Loss and ROC-AUC over epochs. The evaluated cells had no part in this.",
             "Training curves: loss and ROC-AUC by epoch",
-            _embed_svg(figures.draw_history(history)),
+            embed_svg(figures.draw_history(history)),
         )
     if len(table):
         yield _Figure(
@@ -240,7 +245,7 @@ def _draw_figures(
             "Each dot is a cell, each bar its subject's mean. Leukaemic subjects (above) belong to "
             "the right of the dashed threshold, normal ones (below) to its left.",
             "Strip plot of each subject's probabilities; the table of subjects has the means",
-            _embed_svg(figures.draw_subjects(table, evaluation)),
+            embed_svg(figures.draw_subjects(table, evaluation)),
             tall=True,
         )
 
@@ -262,7 +267,8 @@ def _build_errors(
     ]
 
 
-def _embed_svg(svg: str) -> str:
+def embed_svg(svg: str) -> str:
+    """A data address that an `img` can show."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 

@@ -1,0 +1,184 @@
+"""A catalogue → what is wrong with it: faults, leaks, gaps, and how far size alone goes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from leukoscope.catalogue import Catalogue
+from leukoscope.labels import LEUKAEMIC
+
+__all__ = ["PUBLISHED", "Audit", "compute_audit"]
+
+PUBLISHED = {
+    "fold_0": (2397, 19, 1130, 9),
+    "fold_1": (2418, 11, 1163, 3),
+    "fold_2": (2457, 17, 1096, 14),
+    "preliminary": (1219, 13, 648, 15),
+}
+"""C-NMC 2019 as published: leukaemic cells, subjects, normal cells, subjects of each part."""
+
+_FINAL_CELLS = 2586  # of the final test, whose labels were never published
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What `leukoscope data check` tells.
+
+    Attributes:
+        counts: fold, label, cells, subjects, groups.
+        subjects: subject, label, fold, cells, group.
+        problems: image, problem.
+        duplicates: pairs of equal pixels, as `same_cells` without correlation and evidence.
+        same_cells: pairs of the same cell processed twice: first, second (rows of the catalogue),
+            image, other, subject, other_subject, fold, other_fold, correlation, evidence.
+        groups: group, subjects, cells, folds, links; those of more than one subject name.
+        exposure: fold, cells, exposed (of a group that stands in another fold too), share.
+        missing: what the published set has more of, in words.
+        class_crossings: linked pairs that join the two classes; by chance `chance_crossings` would.
+        size_cue: fold ("" for all), auc_by_cell, auc_by_subject of the cell's area alone.
+    """
+
+    counts: pd.DataFrame
+    subjects: pd.DataFrame
+    problems: pd.DataFrame
+    duplicates: pd.DataFrame
+    same_cells: pd.DataFrame
+    groups: pd.DataFrame
+    exposure: pd.DataFrame
+    missing: list[str]
+    class_crossings: int
+    chance_crossings: float
+    size_cue: pd.DataFrame
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON values; undefined numbers are null."""
+        found: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            if isinstance(value, pd.DataFrame):
+                plain = value.astype(object).where(value.notna(), None)
+                found[name] = plain.to_dict("records")
+            else:
+                found[name] = value
+        return found
+
+
+def compute_audit(catalogue: Catalogue) -> Audit:
+    """Audit a catalogue; nothing is read or decoded again."""
+    table = catalogue.table
+    labelled = table[table["label"] != ""]
+    duplicates = _name_pairs(table, catalogue.duplicates)
+    hashes = table["pixel_hash"]
+    links = catalogue.same_cells
+    equal = hashes.loc[links["first"]].to_numpy() == hashes.loc[links["second"]].to_numpy()
+    same_cells = _name_pairs(table, links[~equal])
+    pairs = pd.concat([duplicates, same_cells])
+    crossings = pairs["first"].map(table["label"]).ne(pairs["second"].map(table["label"]))
+    share = labelled["label"].eq(LEUKAEMIC).mean() if len(labelled) else 0.0
+    return Audit(
+        counts=_count(table),
+        subjects=_list_subjects(labelled),
+        problems=table.loc[table["problem"] != "", ["image", "problem"]],
+        duplicates=duplicates,
+        same_cells=same_cells,
+        groups=_list_groups(table, pairs),
+        exposure=_compute_exposure(table),
+        missing=_find_missing(table),
+        class_crossings=int(crossings.sum()),
+        chance_crossings=float(2 * share * (1 - share) * len(pairs)),
+        size_cue=_compute_size_cue(labelled[labelled["problem"] == ""]),
+    )
+
+
+def _count(table: pd.DataFrame) -> pd.DataFrame:
+    named = table.assign(label=table["label"].replace("", "unlabelled"))
+    counts = named.groupby(["fold", "label"]).agg(
+        cells=("image", "size"),
+        subjects=("subject", lambda names: names[names != ""].nunique()),
+        groups=("group", lambda names: names[names != ""].nunique()),
+    )
+    return counts.reset_index()
+
+
+def _list_subjects(labelled: pd.DataFrame) -> pd.DataFrame:
+    known = labelled[labelled["subject"] != ""]
+    keys = ["subject", "label", "fold"]
+    found = known.groupby(keys).agg(cells=("image", "size"), group=("group", "first"))
+    return found.reset_index().sort_values("cells", ascending=False, ignore_index=True)
+
+
+def _name_pairs(table: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
+    pairs = links.drop(columns="angle", errors="ignore").reset_index(drop=True)
+    for column in ("image", "subject", "fold"):
+        other = "other" if column == "image" else f"other_{column}"
+        pairs[column] = table[column].loc[pairs["first"]].to_numpy()
+        pairs[other] = table[column].loc[pairs["second"]].to_numpy()
+    return pairs
+
+
+def _list_groups(table: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    joined = table[table["group"].str.contains("+", regex=False)]
+    links = pairs["first"].map(table["group"]).where(pairs["subject"] != pairs["other_subject"])
+    found = joined.groupby("group").agg(
+        subjects=("subject", "nunique"),
+        cells=("image", "size"),
+        folds=("fold", lambda names: ", ".join(sorted(set(names)))),
+    )
+    found["links"] = links.value_counts().reindex(found.index, fill_value=0)
+    return found.reset_index().sort_values("links", ascending=False, ignore_index=True)
+
+
+def _compute_exposure(table: pd.DataFrame) -> pd.DataFrame:
+    known = table[(table["fold"] != "") & (table["group"] != "")]
+    folds = known.groupby("group")["fold"].transform("nunique")
+    found = known.assign(exposed=folds > 1).groupby("fold")["exposed"].agg(["size", "sum"])
+    found = found.reset_index().rename(columns={"size": "cells", "sum": "exposed"})
+    return found.assign(share=found["exposed"] / found["cells"])
+
+
+def _find_missing(table: pd.DataFrame) -> list[str]:
+    """In words, against the published counts; nothing is said of other data sets."""
+    present = set(table["fold"]) & set(PUBLISHED)
+    if not present:
+        return []
+    missing = []
+    for fold, numbers in PUBLISHED.items():
+        part = table[table["fold"] == fold]
+        if part.empty:
+            missing.append(f"{fold}: all of it")
+            continue
+        for label, cells, subjects in ((LEUKAEMIC, *numbers[:2]), (NORMAL, *numbers[2:])):
+            found = part[part["label"] == label]
+            names = found.loc[found["subject"] != "", "subject"].nunique()
+            if len(found) < cells or names < subjects:
+                missing.append(
+                    f"{fold}, {label}: {len(found):,} of {cells:,} cells, "
+                    f"{names} of {subjects} subjects"
+                )
+    final = int((table["fold"] == "final").sum())
+    if final < _FINAL_CELLS:
+        missing.append(f"final test (unlabelled): {final:,} of {_FINAL_CELLS:,} cells")
+    return missing
+
+
+def _compute_size_cue(labelled: pd.DataFrame) -> pd.DataFrame:
+    folds = [("", labelled), *labelled[labelled["fold"] != ""].groupby("fold")]
+    rows = []
+    for fold, part in folds:
+        people = part[part["subject"] != ""].groupby(["subject", "label"])["area"].mean()
+        rows.append(
+            {
+                "fold": fold,
+                "auc_by_cell": _auc(part["label"], part["area"]),
+                "auc_by_subject": _auc(people.index.get_level_values("label"), people),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _auc(labels: Any, values: Any) -> float | None:
+    truth = [label == LEUKAEMIC for label in labels]
+    return float(roc_auc_score(truth, values)) if len(set(truth)) == 2 else None

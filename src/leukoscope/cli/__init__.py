@@ -1,0 +1,58 @@
+"""The command line: one file a command, heavy imports inside the command."""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+import typer
+
+from leukoscope import __version__
+from leukoscope.cli import data, demo, evaluate, predict, simulate, train
+from leukoscope.errors import LeukoscopeError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="leukoscope",
+    help="Leukaemic or normal? Train, evaluate and use networks for single-cell images, with "
+    "scores that hold on people never seen. Research use only; not a medical device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(data.app, name="data")
+for command in (demo.demo, simulate.simulate, train.train, evaluate.evaluate, predict.predict):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"leukoscope {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run a command; an error of ours is one line and exit code 2."""
+    try:
+        app()
+    except LeukoscopeError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        _fail(f"{error.filename or 'The output'} cannot be written ({error.strerror}).")
+
+
+def _fail(message: str) -> None:
+    typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
+    sys.exit(2)

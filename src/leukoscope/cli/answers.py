@@ -1,0 +1,70 @@
+"""Answers → CSV file, JSON lines or a table on the terminal, one by one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from leukoscope.cli.progress import console
+from leukoscope.files import move_into_place
+from leukoscope.predict import Answer
+
+__all__ = ["AnswerPrinter"]
+
+_COLUMNS = ("image", "probability", "call", "warnings")
+
+
+class AnswerPrinter:
+    """Writes answers as they come; a CSV file gets its final name when the block ends well."""
+
+    def __init__(self, out: Path | None, *, as_json: bool) -> None:
+        self._out, self._as_json = out, as_json
+        self._stack = ExitStack()
+        self._rows: Any = None
+        self._calls: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        """Open what is written to."""
+        if self._out is not None:
+            part = self._stack.enter_context(move_into_place(self._out))
+            stream: Any = self._stack.enter_context(part.open("w", encoding="utf-8", newline=""))
+        else:
+            stream = sys.stdout
+        if self._out is not None or not self._as_json:
+            self._rows = csv.writer(stream, lineterminator="\n")
+            self._rows.writerow(_COLUMNS)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Move the file into place, or remove it after an error."""
+        self._stack.__exit__(kind, error, trace)
+
+    def show(self, answer: Answer) -> None:
+        """Write one answer."""
+        self._calls[answer.call] += 1
+        if self._as_json:
+            print(json.dumps(answer.to_dict(), ensure_ascii=False))
+        if self._rows:
+            shown = "" if answer.probability is None else f"{answer.probability:.6f}"
+            self._rows.writerow([answer.image, shown, answer.call, answer.warnings])
+
+    def summarise(self, metadata: dict[str, Any]) -> None:
+        """Counts, what to expect of the model, and what it is not, on standard error."""
+        counts = ", ".join(f"{count:,} {call}" for call, count in sorted(self._calls.items()))
+        console.print(f"{self._calls.total():,} images: {counts}.")
+        if self._out:
+            console.print(f"Written: {self._out}")
+        if metadata.get("expected"):
+            console.print(metadata["expected"]["words"])
+        console.print("Research use only; not a medical device.")

@@ -1,0 +1,60 @@
+"""leukoscope data check, leukoscope data augmentations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Look at a data set before training on it.", no_args_is_help=True)
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A folder, Kaggle's zip, one fold, any folder with all/ and hem/, or the word kaggle.",
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option("--labels", help="CSV with the columns image, label and, where known, subject."),
+]
+
+
+@app.command()
+def check(
+    data: Data,
+    labels: Labels = None,
+    json: Annotated[Path | None, typer.Option(help="Write all findings here.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
+    turns: Annotated[
+        int, typer.Option(min=1, max=360, help="Rotations at which cells are compared.")
+    ] = 1,
+) -> None:
+    """Find faults, duplicates, people under several names, and what size alone would score."""
+    from leukoscope.cli.progress import show_progress
+    from leukoscope.cli.tables import print_audit
+    from leukoscope.workflow.checking import check_data
+
+    with show_progress("Reading images", "Comparing cells") as (on_decode, on_link):
+        audit = check_data(
+            data, labels, turns=turns, json=json, html=html, on_decode=on_decode, on_link=on_link
+        )
+    print_audit(audit, [path for path in (json, html) if path])
+
+
+@app.command()
+def augmentations(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The picture to write (PNG).")],
+    recipe: Annotated[str, typer.Option(help="Name or TOML file of the recipe.")] = "compact",
+    seed: int = 0,
+) -> None:
+    """Draw what a recipe's augmentation does to some cells."""
+    from leukoscope.cli.progress import show_progress
+    from leukoscope.workflow.checking import draw_augmentations
+
+    with show_progress("Reading images") as (on_decode,):
+        draw_augmentations(data, out, recipe, seed=seed, on_decode=on_decode)
+    typer.echo(f"{out}: each row is one cell; the first column is the cell itself.")

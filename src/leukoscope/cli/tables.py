@@ -1,0 +1,112 @@
+"""Findings and scores → text on the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from leukoscope.report.audit_page import describe_audit
+
+if TYPE_CHECKING:
+    from leukoscope.catalogue.audit import Audit
+    from leukoscope.evaluate import Evaluation, Score
+
+__all__ = ["RESEARCH_ONLY", "print_audit", "print_evaluation"]
+
+RESEARCH_ONLY = "Research use only; not a medical device."
+_SHOWN = 12
+_HEADLINE = (
+    "accuracy",
+    "precision_leukaemic",
+    "recall_leukaemic",
+    "f1_leukaemic",
+    "weighted_f1",
+    "roc_auc",
+    "sensitivity",
+    "specificity",
+    "ece",
+)
+
+
+def print_audit(audit: Audit, written: Sequence[Path]) -> None:
+    """The findings of `data check`."""
+    out = Console(highlight=False)
+    for sentence in describe_audit(audit):
+        out.print(sentence)
+    out.print(
+        _build_table(
+            ["Part", "Class", "Cells", "Names", "Groups"],
+            audit.counts[["fold", "label", "cells", "subjects", "groups"]].itertuples(index=False),
+        )
+    )
+    if len(audit.groups):
+        columns = ["group", "cells", "folds", "links"]
+        rows = audit.groups[columns].itertuples(index=False)
+        out.print(_build_table(["Group", "Cells", "Parts", "Links across names"], rows))
+    if len(audit.problems):
+        rows = audit.problems.head(_SHOWN).itertuples(index=False)
+        out.print(_build_table(["File", "Problem"], rows))
+        if len(audit.problems) > _SHOWN:
+            out.print(f"… and {len(audit.problems) - _SHOWN} more (see --json or --html).")
+    cue = audit.size_cue
+    rows = cue.assign(fold=cue["fold"].replace("", "all")).itertuples(index=False)
+    out.print(_build_table(["Size alone", "AUC by cell", "AUC by subject"], rows))
+    pairs = len(audit.duplicates) + len(audit.same_cells)
+    if pairs:
+        out.print(
+            f"{audit.class_crossings} of {pairs:,} linked pairs join the two classes; by chance "
+            f"about {audit.chance_crossings:,.0f} would."
+        )
+    for line in audit.missing:
+        out.print(f"Missing against the published set: {line}.")
+    for path in written:
+        out.print(f"Written: {path}")
+    out.print(RESEARCH_ONLY)
+
+
+def print_evaluation(evaluation: Evaluation, page: Path) -> None:
+    """The headline scores, baselines beside them."""
+    out = Console(highlight=False)
+    views = [evaluation.by_cell, evaluation.by_subject, *(b.by_cell for b in evaluation.baselines)]
+    found = [{score.name: score for score in view} for view in views]
+    rows = [
+        (found[0][name].title, *(_format(view.get(name)) for view in found)) for name in _HEADLINE
+    ]
+    titles = ["Score [95% interval by person]", "By cell", "By subject"]
+    out.print(_build_table([*titles, *(b.title for b in evaluation.baselines)], rows))
+    out.print(f"By person, all cells together: ROC-AUC {_format(evaluation.subject_auc)}.")
+    out.print(evaluation.leak.statement)
+    out.print(f"Page: {page}")
+    out.print(RESEARCH_ONLY)
+
+
+def _format(score: Score | None) -> str:
+    if score is None:
+        return "–"
+    if score.value is None:
+        return score.reason or "not defined"
+    if score.low is None or score.high is None:
+        return f"{score.value:.3f}"
+    return f"{score.value:.3f} [{score.low:.3f}–{score.high:.3f}]"
+
+
+def _build_table(titles: Sequence[str], rows: Iterable[Iterable[object]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for place, title in enumerate(titles):
+        table.add_column(title, overflow="fold", ratio=None if place else 1)
+    for row in rows:
+        table.add_row(*(_to_text(value) for value in row))
+    return table
+
+
+def _to_text(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "not defined"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value) or "–"

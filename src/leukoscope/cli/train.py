@@ -1,0 +1,38 @@
+"""leukoscope train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leukoscope.cli.data import Data, Labels
+
+
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    recipe: Annotated[str, typer.Option(help="compact, lite0, or a TOML file.")] = "compact",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="subject-cv, fold-cv, official, column:NAME; random and name-cv only show leaks."
+        ),
+    ] = "subject-cv",
+    labels: Labels = None,
+    folds: Annotated[int, typer.Option(min=2, help="For subject-cv, name-cv and random.")] = 5,
+    seed: int = 0,
+    final: Annotated[
+        bool, typer.Option(help="Also train the network to be used, on all cells.")
+    ] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run there.")] = False,
+) -> None:
+    """Train a network for each fold, predict the people it never saw, then train on all."""
+    from leukoscope.cli.progress import TrainingDisplay
+    from leukoscope.workflow.training import TrainingRequest, train_run
+
+    request = TrainingRequest(data, out, recipe, split, labels, folds, seed, final, resume)
+    with TrainingDisplay.open() as display:
+        run = train_run(request, on_part=display.start_part, on_step=display.show_step)
+    typer.echo(f"Finished. Now: leukoscope evaluate {run.folder}")

@@ -1,0 +1,14 @@
+"""What the machine offers this process."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["count_workers"]
+
+
+def count_workers() -> int:
+    """Cores that this process may use: the container's share, not the host's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

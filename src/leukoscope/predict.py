@@ -1,0 +1,103 @@
+"""Image files → rows of the answer table, streaming: one bad image never stops the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leukoscope.errors import DataError
+from leukoscope.inference import Classifier
+from leukoscope.labels import LEUKAEMIC, NORMAL
+from leukoscope.machine import count_workers
+from leukoscope.pixels import FRAME_PX, UInt8Array, compute_foreground, cut_crop, read_image
+from leukoscope.sources import Source, list_sources
+
+__all__ = ["Answer", "list_images", "predict_sources"]
+
+ERROR = "error"
+"""Call of an image that could not be read."""
+
+_BATCH = 32
+_FRAMES = {(FRAME_PX, FRAME_PX), (600, 600)}
+_MIN_AREA, _MAX_SHARE = 800, 0.75  # px of the crop; share of the crop that is not black
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One image's row.
+
+    Attributes:
+        image: its name.
+        probability: of leukaemic, 0 to 1; None where the image could not be read.
+        call: leukaemic, normal or error.
+        warnings: what speaks against trusting the answer, or the error; "" where nothing does.
+    """
+
+    image: str
+    probability: float | None
+    call: str
+    warnings: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Column → value."""
+        return asdict(self)
+
+
+def list_images(paths: Sequence[Path]) -> list[Source]:
+    """All images in files, folders and zips, in the order given.
+
+    Raises:
+        DataError: a path that does not exist, or that holds no image.
+    """
+    return [source for path in paths for source in list_sources(path)]
+
+
+def predict_sources(sources: Iterable[Source], classifier: Classifier) -> Iterator[Answer]:
+    """Answer for each image in turn; memory does not grow with their number."""
+    remaining = iter(sources)
+    with ThreadPoolExecutor(count_workers()) as pool:
+        while chunk := list(islice(remaining, _BATCH)):
+            yield from _answer(list(pool.map(_read, chunk)), classifier)
+
+
+def _read(source: Source) -> tuple[str, UInt8Array | None, str]:
+    """(name, crop or None, warnings or error)."""
+    try:
+        rgb = read_image(source.read(), source.name)
+    except DataError as error:
+        return source.name, None, str(error).removeprefix(f"{source.name}: ")
+    except OSError as error:
+        return source.name, None, f"cannot be read ({error.strerror})"
+    crop = cut_crop(rgb)
+    return source.name, crop, "; ".join(_find_warnings(rgb, crop))
+
+
+def _find_warnings(rgb: UInt8Array, crop: UInt8Array) -> Iterator[str]:
+    height, width = rgb.shape[:2]
+    if (width, height) not in _FRAMES:
+        yield f"{width}×{height} pixels, not 450×450 or 600×600: the cell's scale is unknown"
+    foreground = compute_foreground(crop)
+    if foreground.mean() > _MAX_SHARE:
+        yield "the background is not black: cut the cell out first"
+    elif np.count_nonzero(foreground) < _MIN_AREA:
+        yield "no cell to be seen"
+
+
+def _answer(
+    read: Sequence[tuple[str, UInt8Array | None, str]], classifier: Classifier
+) -> Iterator[Answer]:
+    crops = [crop for _, crop, _ in read if crop is not None]
+    probabilities = iter(classifier.predict(np.stack(crops)).tolist() if crops else [])
+    for name, crop, words in read:
+        if crop is None:
+            yield Answer(name, None, ERROR, words)
+        else:
+            probability = next(probabilities)
+            call = LEUKAEMIC if probability >= classifier.threshold else NORMAL
+            yield Answer(name, probability, call, words)

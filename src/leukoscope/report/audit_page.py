@@ -1,0 +1,177 @@
+"""An audit → one self-contained page, with every linked pair as a picture."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from leukoscope.catalogue.audit import Audit
+from leukoscope.catalogue.same_cell import MIN_EVIDENCE
+from leukoscope.files import write_text
+from leukoscope.labels import LABELS
+from leukoscope.pixels import UInt8Array, compute_foreground
+from leukoscope.report.audit_figures import draw_areas, draw_cells_by_subject
+from leukoscope.report.page import build_environment, embed_svg
+
+__all__ = ["describe_audit", "write_audit_page"]
+
+_PICTURE_PX = 120
+_SHOWN_PX = 160  # side of the crop's part that a picture shows
+_BRIGHTEN = 1.7
+
+
+def write_audit_page(
+    audit: Audit,
+    table: pd.DataFrame,
+    crops: UInt8Array,
+    path: Path,
+    *,
+    name: str,
+    banner: str | None = None,
+) -> None:
+    """Write the page of `leukoscope data check --html`.
+
+    Args:
+        audit: the numbers.
+        table: the catalogue's table, for the figures.
+        crops: uint8 (n, 225, 225, 3), the catalogue's, for the pictures.
+        path: where to write; replaced whole.
+        name: of the data.
+        banner: a warning above everything.
+    """
+    environment = build_environment()
+    environment.filters["cell"] = _format_cell
+    page = environment.get_template("audit.html.j2").render(
+        audit=audit,
+        banner=banner,
+        checks=_describe_checks(audit),
+        exposure=audit.exposure.assign(share=audit.exposure["share"].map("{:.0%}".format)),
+        figures=_draw_figures(table),
+        galleries=_build_galleries(audit, crops),
+        min_evidence=f"{MIN_EVIDENCE:.0f}",
+        name=name,
+        sentences=describe_audit(audit),
+        size_cue=audit.size_cue.assign(fold=audit.size_cue["fold"].replace("", "all")),
+    )
+    write_text(path, page)
+
+
+def describe_audit(audit: Audit) -> list[str]:
+    """The findings in words, most important first."""
+    labelled = audit.counts[audit.counts["label"].isin(LABELS)]
+    names = audit.subjects["subject"].nunique()
+    groups = audit.subjects["group"].nunique()
+    sentences = [
+        f"{labelled['cells'].sum():,} labelled cells under {names} subject names, "
+        f"of which {groups} are different persons as far as the pixels can tell."
+    ]
+    for kind, pairs in (
+        ("pairs of images are equal, pixel for pixel", audit.duplicates),
+        ("pairs show the same cell, processed twice", audit.same_cells),
+    ):
+        across = int((pairs["subject"] != pairs["other_subject"]).sum())
+        sentences.append(f"{len(pairs):,} {kind}; {across:,} of them under two subject names.")
+    if len(audit.groups):
+        exposed = audit.exposure[audit.exposure["exposed"] > 0]
+        parts = "; ".join(
+            f"{row.share:.0%} of {row.fold}" for row in exposed.itertuples(index=False)
+        )
+        sentences.append(
+            f"{audit.groups['subjects'].sum()} names are joined to {len(audit.groups)} groups. "
+            + (f"Cells of people who stand in another part too: {parts}." if parts else "")
+        )
+    if len(audit.problems):
+        sentences.append(f"{len(audit.problems)} files have a problem and are left out.")
+    return sentences
+
+
+def _describe_checks(audit: Audit) -> str:
+    pairs = len(audit.duplicates) + len(audit.same_cells)
+    if not pairs:
+        return "No pair was found."
+    return (
+        f"A check that costs nothing: {audit.class_crossings} of the {pairs:,} pairs join a "
+        f"leukaemic with a normal cell; if the links were chance, about "
+        f"{audit.chance_crossings:,.0f} would."
+    )
+
+
+def _draw_figures(table: pd.DataFrame) -> list[dict[str, str]]:
+    labelled = table[(table["label"] != "") & (table["subject"] != "")]
+    if labelled.empty:
+        return []
+    return [
+        {
+            "source": embed_svg(draw_cells_by_subject(labelled)),
+            "alt": "Bar chart of the number of cells of each subject name.",
+            "caption": "Cells of each subject name, largest first: few people rule a score that "
+            "weighs every cell alike.",
+        },
+        {
+            "source": embed_svg(draw_areas(labelled)),
+            "alt": "Distribution of the cells' area by class and part.",
+            "caption": "Area of the cells by part. Where the classes differ in size, a network "
+            "learns size first; where they do not, it fails there.",
+        },
+    ]
+
+
+def _build_galleries(
+    audit: Audit, crops: UInt8Array
+) -> list[tuple[str, list[dict[str, Any]], bool]]:
+    galleries = []
+    for kind, pairs in (
+        ("The same cell, processed twice", audit.same_cells),
+        ("Equal pixels", audit.duplicates),
+    ):
+        across = pairs["subject"] != pairs["other_subject"]
+        for where, chosen, opened in (
+            ("under two subject names", pairs[across], True),
+            ("within one subject", pairs[~across], False),
+        ):
+            if len(chosen):
+                rows: Any = _sort_pairs(chosen).to_dict("records")
+                shown = [row | {"source": _draw_pair(crops, row)} for row in rows]
+                galleries.append((f"{kind}, {where}", shown, opened))
+    return galleries
+
+
+def _sort_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """By names, the weakest evidence of each first: what most needs a person's eye."""
+    keys: Sequence[str] = ["subject", "other_subject"]
+    return pairs.sort_values([*keys, *(["evidence"] if "evidence" in pairs else [])])
+
+
+def _draw_pair(crops: UInt8Array, row: dict[str, Any]) -> str:
+    pair = np.hstack([_cut_picture(np.asarray(crops[row[end]])) for end in ("first", "second")])
+    done, data = cv2.imencode(
+        ".webp", cv2.cvtColor(pair, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, 80]
+    )
+    assert done
+    return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+def _cut_picture(crop: UInt8Array) -> UInt8Array:
+    left, top, width, height = cv2.boundingRect(compute_foreground(crop).astype(np.uint8))
+    side = max(_SHOWN_PX, width, height)
+    shift = np.array(
+        [[1, 0, side / 2 - left - width / 2], [0, 1, side / 2 - top - height / 2]], np.float32
+    )
+    centred = cv2.warpAffine(crop, shift, (side, side))
+    small = cv2.resize(centred, (_PICTURE_PX, _PICTURE_PX), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.convertScaleAbs(small, alpha=_BRIGHTEN), np.uint8)
+
+
+def _format_cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "not defined"
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value) or "–"

@@ -1,0 +1,10 @@
+"""The order of the stages, one function a command: read → stage → write.
+
+    checking.check_data, checking.draw_augmentations
+    training.train_run
+    evaluation.evaluate_predictions
+    prediction.predict_images
+    demonstration.run_demo
+
+Nothing is imported here, so that a command loads only what it needs.
+"""

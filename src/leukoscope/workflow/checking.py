@@ -1,0 +1,134 @@
+"""Look at a data set: the audit, and what augmentation does to its cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from leukoscope.augment import EFFECTS, augment_crop, make_generator
+from leukoscope.catalogue import read_catalogue
+from leukoscope.catalogue.audit import Audit, compute_audit
+from leukoscope.catalogue.fetch import find_data
+from leukoscope.catalogue.table import read_table
+from leukoscope.cells import Progress
+from leukoscope.errors import DataError
+from leukoscope.files import move_into_place
+from leukoscope.pixels import UInt8Array
+from leukoscope.report import write_audit_page
+from leukoscope.runs import write_json
+from leukoscope.settings import read_recipe
+
+__all__ = ["SIMULATED_BANNER", "check_data", "draw_augmentations", "find_banner"]
+
+SIMULATED_BANNER = "Simulated cells: drawn by leukoscope, no person's."
+
+_ROWS, _COLUMNS, _SHOWN_PX = 5, 8, 150
+
+
+def find_banner(root: Path) -> str | None:
+    """What must stand above everything that is shown of a data set."""
+    return SIMULATED_BANNER if (root / "SIMULATED.txt").exists() else None
+
+
+def check_data(
+    data: str | Path,
+    labels_csv: Path | None = None,
+    *,
+    turns: int = 1,
+    json: Path | None = None,
+    html: Path | None = None,
+    on_decode: Progress | None = None,
+    on_link: Progress | None = None,
+) -> Audit:
+    """Audit a data set and write what was found.
+
+    Args:
+        data: a folder, a zip, or "kaggle".
+        labels_csv: labels and subjects of the images.
+        turns: rotations at which cells are compared.
+        json: where to write all findings.
+        html: where to write the page with pictures.
+        on_decode: called while new images are decoded.
+        on_link: called while cells are compared.
+
+    Raises:
+        DataError: as `read_catalogue`.
+    """
+    catalogue = read_catalogue(data, labels_csv, turns=turns, on_decode=on_decode, on_link=on_link)
+    audit = compute_audit(catalogue)
+    if json:
+        write_json(json, audit.to_json())
+    if html:
+        write_audit_page(
+            audit,
+            catalogue.table,
+            catalogue.crops,
+            html,
+            name=catalogue.root.resolve().name,
+            banner=find_banner(catalogue.root),
+        )
+    return audit
+
+
+def draw_augmentations(
+    data: str | Path,
+    out: Path,
+    recipe: str | Path = "compact",
+    *,
+    seed: int = 0,
+    on_decode: Progress | None = None,
+) -> None:
+    """Write a contact sheet: a row for each of five cells, itself first, then seven changes.
+
+    The first row for each effect alone stands above them.
+
+    Args:
+        data: a folder, a zip, or "kaggle".
+        out: the PNG to write.
+        recipe: whose augmentation to draw.
+        seed: of cells and changes.
+        on_decode: called while new images are decoded.
+
+    Raises:
+        LeukoscopeError: wrong data or recipe.
+    """
+    settings = read_recipe(recipe).augment
+    table, store = read_table(find_data(data), progress=on_decode)
+    whole = table.index[(table["problem"] == "") & (table["area"] > 0)]
+    if not len(whole):
+        raise DataError(f"{data}: no readable cell to draw.")
+    random = np.random.default_rng(seed)
+    chosen = random.choice(whole, min(_ROWS, len(whole)), replace=False)
+    first = np.asarray(store.crops[chosen[0]])
+    rows = []
+    for effect in EFFECTS.values():
+        changed = [
+            effect(first, settings, make_generator(seed, 0, place)) for place in range(_COLUMNS - 1)
+        ]
+        rows.append([first, *changed])
+    for row in chosen:
+        crop = np.asarray(store.crops[row])
+        changed = [
+            augment_crop(crop, settings, make_generator(seed, 1, int(row) * _COLUMNS + place))
+            for place in range(_COLUMNS - 1)
+        ]
+        rows.append([crop, *changed])
+    titles = [*EFFECTS, *["all together"] * len(chosen)]
+    sheet = np.vstack([_draw_row(*row) for row in zip(rows, titles, strict=True)])
+    with move_into_place(out) as part:
+        done, data_png = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+        assert done
+        part.write_bytes(data_png.tobytes())
+
+
+def _draw_row(crops: list[UInt8Array], title: str) -> UInt8Array:
+    """Crops side by side, brightened to be seen, under a title."""
+    small = [
+        cv2.resize(crop, (_SHOWN_PX, _SHOWN_PX), interpolation=cv2.INTER_AREA) for crop in crops
+    ]
+    row = cv2.convertScaleAbs(np.hstack(small), alpha=1.6)
+    head = np.full((22, row.shape[1], 3), 255, np.uint8)
+    cv2.putText(head, title, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1, cv2.LINE_AA)
+    return np.vstack([head, row])

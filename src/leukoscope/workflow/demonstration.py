@@ -1,0 +1,86 @@
+"""All steps once, on simulated cells."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leukoscope.catalogue.audit import Audit
+from leukoscope.evaluate import Evaluation
+from leukoscope.files import move_into_place
+from leukoscope.runs import Run
+from leukoscope.simulate import CohortSettings, Faults, simulate_cohort
+from leukoscope.workflow.checking import check_data
+from leukoscope.workflow.evaluation import evaluate_predictions
+from leukoscope.workflow.prediction import predict_images
+from leukoscope.workflow.training import TrainingRequest, train_run
+
+if TYPE_CHECKING:
+    from leukoscope.train import EpochReport
+
+__all__ = ["DEMO", "DemoResult", "run_demo"]
+
+DEMO = CohortSettings(
+    subjects=24,
+    cells=1500,
+    faults=Faults(
+        shared_images=4, reprocessed_cells=12, repeated_cells=6, mislabelled=2, truncated=1
+    ),
+)
+"""The demonstration's cohort, with faults for the audit to find."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demonstration made."""
+
+    audit: Audit
+    audit_page: Path
+    best_auc: float
+    evaluation: Evaluation
+    report: Path
+    answers: Path
+
+
+def run_demo(
+    out: Path,
+    *,
+    on_stage: Callable[[str], None],
+    on_part: Callable[[str, int, int], None] | None = None,
+    on_step: Callable[[EpochReport], None] | None = None,
+) -> DemoResult:
+    """Simulate → check → train → evaluate on people never seen → report → predict.
+
+    Args:
+        out: a new or empty folder.
+        on_stage: called with each step's name.
+        on_part: as in `train_run`.
+        on_step: as in `train_run`.
+
+    Raises:
+        LeukoscopeError: `out` is taken, or Keras is missing.
+    """
+    on_stage(f"1. Drawing {DEMO.cells:,} cells of {DEMO.subjects} simulated people, with faults")
+    cohort = simulate_cohort(out / "cells", DEMO)
+    on_stage("2. Checking the data: faults, and people under two names")
+    audit_page = out / "check.html"
+    audit = check_data(cohort.root, html=audit_page)
+    on_stage("3. Training on two parts, predicting the people of the third, in turn")
+    run: Run = train_run(
+        TrainingRequest(cohort.root, out / "run", recipe="demo", folds=3),
+        on_part=on_part,
+        on_step=on_step,
+    )
+    on_stage("4. Evaluating by person")
+    evaluation, report = evaluate_predictions(run.folder)
+    on_stage("5. Predicting one folder with the network trained on all of them")
+    answers = out / "answers.csv"
+    found, _ = predict_images([cohort.root / "C-NMC_Leukemia/training_data/fold_0"], run.folder)
+    with move_into_place(answers) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["image", "probability", "call", "warnings"])
+        rows.writerows(answer.to_dict().values() for answer in found)
+    return DemoResult(audit, audit_page, cohort.best_auc, evaluation, report, answers)

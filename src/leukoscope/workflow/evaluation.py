@@ -1,0 +1,118 @@
+"""A run, or anybody's predictions → metrics.json and report.html."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from leukoscope.errors import DataError
+from leukoscope.evaluate import (
+    Evaluation,
+    compute_evaluation,
+    list_confident_errors,
+    write_metrics,
+)
+from leukoscope.pixels import UInt8Array, cut_crop, read_image
+from leukoscope.predictions import read_predictions
+from leukoscope.report import write_report
+from leukoscope.runs import Run, open_run
+from leukoscope.sources import list_sources
+from leukoscope.workflow.checking import find_banner
+
+__all__ = ["evaluate_predictions"]
+
+
+def evaluate_predictions(
+    target: Path,
+    out: Path | None = None,
+    *,
+    threshold: float = 0.5,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[Evaluation, Path]:
+    """Evaluate a run or a predictions table.
+
+    Args:
+        target: a run folder, or a CSV as `predictions` documents.
+        out: folder to write to; `evaluation` within the run, or beside the CSV, where left out.
+        threshold: probability from which a cell is called leukaemic; never chosen on these cells.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        The numbers, and the path of the page.
+
+    Raises:
+        LeukoscopeError: no such run or table, or a table that breaks the contract.
+    """
+    if not target.exists():
+        raise DataError(f"{target}: no such run or table. Check the path.")
+    run = open_run(target) if target.is_dir() else None
+    table = read_predictions(run.predictions if run else target)
+    evaluation = compute_evaluation(table, threshold=threshold, resamples=resamples, seed=seed)
+    folder = out or (run.evaluation if run else target.with_name(f"{target.stem}-evaluation"))
+    page = folder / "report.html"
+    write_metrics(evaluation, folder / "metrics.json")
+    if run:
+        settings = run.read_settings()
+        root = Path(settings["root"])
+        write_report(
+            evaluation,
+            table,
+            page,
+            title=f"{settings['recipe']['name']}, {settings['split']['name']}",
+            facts=_list_facts(run),
+            history=pd.read_csv(run.history),
+            pictures=_read_pictures(root, table, threshold),
+            banner=_find_run_banner(root, leaky=settings["split"]["leaky"]),
+        )
+    else:
+        write_report(evaluation, table, page, title=target.stem, facts={"Table": str(target)})
+    return evaluation, page
+
+
+def _find_run_banner(root: Path, *, leaky: bool) -> str | None:
+    leak = "Leaky split: people stand on both sides, so these numbers do not hold on new people."
+    words = [words for words in (find_banner(root), leak if leaky else None) if words]
+    return " ".join(words) or None
+
+
+def _list_facts(run: Run) -> dict[str, str]:
+    settings = run.read_settings()
+    recipe, data, split = settings["recipe"], settings["data"], settings["split"]
+    speeds = pd.read_csv(run.history)["images_per_second"]
+    return {
+        "Recipe": f"{recipe['name']} ({recipe['model']['architecture']}, "
+        f"{recipe['model']['input_px']} px, {recipe['training']['epochs']} epochs at most)",
+        "Split": f"{split['name']}, {len(split['folds'])} networks; "
+        f"{sum(fold['removed'] for fold in split['folds']):,} cells left out of training because "
+        "their person is evaluated",
+        "Data": f"{data['cells']:,} cells, {data['subjects']} subject names, {data['groups']} "
+        f"groups; fingerprint {data['fingerprint']}",
+        "Seed": str(settings["seed"]),
+        "Training speed": f"{speeds.median():.0f} images/s",
+        "Versions": ", ".join(
+            f"{name} {version}" for name, version in settings["versions"].items()
+        ),
+        "Machine": settings["machine"]["system"],
+        "Ethics approval, annotators, funding": "not available: only a person can state these",
+    }
+
+
+def _read_pictures(root: Path, table: pd.DataFrame, threshold: float) -> dict[str, UInt8Array]:
+    """Crops of the most confident errors, where the images are still there."""
+    wanted = set(list_confident_errors(table, threshold)["image"])
+    pictures = {}
+    try:
+        for source in list_sources(root):
+            if source.name in wanted:
+                pictures[source.name] = _brighten(cut_crop(read_image(source.read(), source.name)))
+    except (DataError, OSError):
+        return {}
+    return pictures
+
+
+def _brighten(crop: UInt8Array) -> UInt8Array:
+    return np.asarray(np.clip(crop * 1.6, 0, 255), np.uint8)

@@ -1,0 +1,61 @@
+"""Images → answers, by one model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from leukoscope.errors import ModelError
+from leukoscope.inference import Classifier, find_shipped_model
+from leukoscope.predict import Answer, list_images, predict_sources
+
+__all__ = ["open_classifier", "predict_images"]
+
+
+def open_classifier(model: Path | None = None) -> Classifier:
+    """The model of a run folder, of a file, or the one that is shipped.
+
+    Raises:
+        LeukoscopeError: no such model.
+    """
+    if model is None:
+        return Classifier(find_shipped_model())
+    if model.is_dir():
+        from leukoscope.runs import open_run
+
+        return Classifier(open_run(model).find_model())
+    if model.suffix == ".keras":
+        raise ModelError(f"{model}: a Keras file. Expected the model.onnx beside it, or the run.")
+    return Classifier(model)
+
+
+def predict_images(
+    images: Sequence[Path],
+    model: Path | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Iterator[Answer], dict[str, Any]]:
+    """Answer for images, folders and zips.
+
+    Args:
+        images: files, folders and zips.
+        model: a run folder or an ONNX file; the shipped model where left out.
+        progress: called with (done, total).
+
+    Returns:
+        The answers as they come, in the order of the images, and the model's metadata.
+
+    Raises:
+        LeukoscopeError: a path that is not there, or a model that cannot be used.
+    """
+    sources = list_images(images)
+    classifier = open_classifier(model)
+
+    def answer() -> Iterator[Answer]:
+        for done, found in enumerate(predict_sources(sources, classifier), start=1):
+            if progress:
+                progress(done, len(sources))
+            yield found
+
+    return answer(), classifier.metadata
