@@ -295,19 +295,21 @@ def test_leaks_are_declared_or_found() -> None:
     assert compute_leak_status(table).status == "unknown"
     clean = table.assign(leaky=False, split="people")
     assert compute_leak_status(clean).status == "clean"
-    leaky = compute_leak_status(table.assign(leaky=True))
-    assert leaky.status == "leaky" and "declared leaky" in leaky.statement
+    leaky = compute_leak_status(table.assign(leaky=table.index < 3))
+    assert (leaky.status, leaky.leaking_cells) == ("leaky", 3)
+    assert f"3 of {len(table)} cells" in leaky.statement
 
-    found = compute_leak_status(clean.assign(part=np.where(table.index % 15 < 14, "0", "1")))
-    assert (found.status, found.groups_across_parts, found.cells_across_parts) == ("leaky", 24, 0)
+    parts = np.where(table.index % 15 < 14, "0", "1")
+    assert compute_leak_status(table.assign(part=parts)).leaking_cells == len(table)
+    assert compute_leak_status(clean.assign(part=parts)).status == "clean"
 
     hashes = [f"{i:032x}" for i in range(len(table))]
     hashes[-1] = hashes[0]
     repeated = compute_leak_status(clean.assign(pixel_hash=hashes))
     assert (repeated.status, repeated.repeated_cells) == ("clean", 1)
-    parts = (table["subject"].astype(int) // 12).astype(str)
-    twice = compute_leak_status(clean.assign(pixel_hash=hashes, part=parts))
-    assert (twice.status, twice.cells_across_parts) == ("leaky", 1)
+    halves = (table["subject"].astype(int) // 12).astype(str)
+    twice = compute_leak_status(table.assign(pixel_hash=hashes, part=halves))
+    assert (twice.status, twice.leaking_cells) == ("leaky", 2)
 
 
 def test_confident_errors_are_the_wrong_calls_worst_first() -> None:

@@ -13,7 +13,7 @@ and, where known:
     part              the held-out part the cell stood in (`fold` is read as `part`); parts are held
                       out in turn, so whoever stands in two of them was seen in training
     split             name of the split
-    leaky             whether that split puts one person on both sides
+    leaky             whether the network that scored the cell was trained on its person
     area              pixels of the crop that the cell covers
     area_probability  of leukaemic from the area alone, fitted on the training subjects
     pixel_hash        hash of the decoded pixels, to find one cell under two names

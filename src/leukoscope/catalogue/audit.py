@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from leukoscope.catalogue import Catalogue
-from leukoscope.labels import LEUKAEMIC
+from leukoscope.labels import LEUKAEMIC, NORMAL
 
 __all__ = ["PUBLISHED", "Audit", "compute_audit"]
 

@@ -75,22 +75,28 @@ def print_evaluation(evaluation: Evaluation, page: Path) -> None:
     views = [evaluation.by_cell, evaluation.by_subject, *(b.by_cell for b in evaluation.baselines)]
     found = [{score.name: score for score in view} for view in views]
     rows = [
-        (found[0][name].title, *(_format(view.get(name)) for view in found)) for name in _HEADLINE
+        (
+            found[0][name].title,
+            *(_format(view[name]) for view in found[:2]),
+            *(_format(view.get(name), interval=False) for view in found[2:]),
+        )
+        for name in _HEADLINE
     ]
-    titles = ["Score [95% interval by person]", "By cell", "By subject"]
+    titles = ["Score", "By cell", "By subject"]
     out.print(_build_table([*titles, *(b.title for b in evaluation.baselines)], rows))
+    out.print("[95% intervals: over which people happened to be in the set]", markup=False)
     out.print(f"By person, all cells together: ROC-AUC {_format(evaluation.subject_auc)}.")
     out.print(evaluation.leak.statement)
     out.print(f"Page: {page}")
     out.print(RESEARCH_ONLY)
 
 
-def _format(score: Score | None) -> str:
+def _format(score: Score | None, *, interval: bool = True) -> str:
     if score is None:
         return "–"
     if score.value is None:
         return score.reason or "not defined"
-    if score.low is None or score.high is None:
+    if score.low is None or score.high is None or not interval:
         return f"{score.value:.3f}"
     return f"{score.value:.3f} [{score.low:.3f}–{score.high:.3f}]"
 
@@ -98,7 +104,7 @@ def _format(score: Score | None) -> str:
 def _build_table(titles: Sequence[str], rows: Iterable[Iterable[object]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for place, title in enumerate(titles):
-        table.add_column(title, overflow="fold", ratio=None if place else 1)
+        table.add_column(title, overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*(_to_text(value) for value in row))
     return table

@@ -15,66 +15,56 @@ class LeakStatus:
     """What is known about leaks, and what was checked here.
 
     Attributes:
-        status: "clean": declared free of leaks and nothing found; "leaky": declared leaky, or a
-            cell or person found in two held-out parts; "unknown": nobody said.
+        status: "clean": declared free of leaks; "leaky": people that the network was trained on
+            are evaluated, as declared or found; "unknown": nobody said.
         split: name of the split, empty where not known.
         repeated_cells: rows whose image or pixels stand in the table before.
-        cells_across_parts: cells (one image or the same pixels) in more than one held-out part.
-        groups_across_parts: persons with cells in more than one held-out part.
+        leaking_cells: rows of people that the network which scored them was trained on.
         statement: the same in words.
     """
 
     status: Literal["clean", "leaky", "unknown"]
     split: str
     repeated_cells: int
-    cells_across_parts: int
-    groups_across_parts: int
+    leaking_cells: int
     statement: str
 
 
 def compute_leak_status(table: pd.DataFrame) -> LeakStatus:
-    """Read the columns `split` and `leaky`, and look for cells and persons on two sides.
+    """Read the column `leaky`; where it is missing, look for people in two held-out parts.
 
-    Parts are held out in turn and are each other's training part, so whoever stands in two of
-    them was seen in training.
+    `leaky` says of each row whether its person was trained on by the network that scored it. Parts
+    without such a column are taken as held out in turn, so that whoever stands in two of them was
+    seen in training.
     """
-    declared = bool(table["leaky"].any()) if "leaky" in table and len(table) else None
     split = ", ".join(sorted(set(table["split"].astype(str)))) if "split" in table else ""
     cells = _name_cells(table)
-    repeated = int(cells.duplicated().sum())
-    cells_across = _count_across_parts(table, cells)
     people = table["group"] if "group" in table else table["subject"]
-    people_across = _count_across_parts(table, people)
-    sentences = [
-        f"Split: {split}." if split else "The name of the split is not known.",
-        {
-            None: "The table does not say whether the split puts a person on both sides.",
-            True: "The split is declared leaky: a person stands in training and evaluation.",
-            False: "The split is declared free of leaks: no person in training and evaluation.",
-        }[declared],
-        f"{repeated:,} of the {len(table):,} rows repeat a cell."
-        if repeated
-        else "No cell was found twice in the table.",
-    ]
-    if cells_across or people_across:
-        sentences.append(
-            f"Found in more than one held-out part: people {people_across}, cells {cells_across}. "
-            "The network that scored one part was trained on the other."
-        )
+    if "leaky" in table:
+        leaking, status = table["leaky"].astype(bool), "clean"
+    else:
+        leaking, status = _stands_in_two_parts(table, people), "unknown"
+        leaking |= _stands_in_two_parts(table, cells)
+    count, repeated = int(leaking.sum()), int(cells.duplicated().sum())
+    if count:
+        status = "leaky"
+    words = {
+        "clean": "No person evaluated was trained on: people are told apart by the cells they "
+        "share, not by their names alone.",
+        "unknown": "The table does not say whether people evaluated were trained on.",
+        "leaky": f"{count:,} of {len(table):,} cells are of people whom the network that scored "
+        "them was trained on. These scores do not hold on new people.",
+    }[status]
+    sentences = [f"Split: {split}." if split else "", words]
+    if repeated:
+        sentences.append(f"{repeated:,} rows repeat a cell that stands in the table before.")
     return LeakStatus(
-        status=_judge(declared, cells_across + people_across),
+        status=status,  # type: ignore[arg-type]
         split=split,
         repeated_cells=repeated,
-        cells_across_parts=cells_across,
-        groups_across_parts=people_across,
-        statement=" ".join(sentences),
+        leaking_cells=count,
+        statement=" ".join(sentence for sentence in sentences if sentence),
     )
-
-
-def _judge(declared: bool | None, found: int) -> Literal["clean", "leaky", "unknown"]:
-    if declared or found:
-        return "leaky"
-    return "unknown" if declared is None else "clean"
 
 
 def _name_cells(table: pd.DataFrame) -> pd.Series:
@@ -85,5 +75,7 @@ def _name_cells(table: pd.DataFrame) -> pd.Series:
     return table["pixel_hash"].where(known, table["image"])
 
 
-def _count_across_parts(table: pd.DataFrame, names: pd.Series) -> int:
-    return int((table.groupby(names)["part"].nunique() > 1).sum()) if "part" in table else 0
+def _stands_in_two_parts(table: pd.DataFrame, names: pd.Series) -> pd.Series:
+    if "part" not in table:
+        return pd.Series(False, index=table.index)
+    return table.groupby(names)["part"].transform("nunique") > 1

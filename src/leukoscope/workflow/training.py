@@ -182,6 +182,7 @@ def _predict_part(
         area=evaluated["area"],
         area_probability=compute_size_probability(cells["area"], cells["label"], evaluated["area"]),
         pixel_hash=evaluated["pixel_hash"],
+        leaky=evaluated["group"].isin(set(cells["group"])),
     )
     write_table(path, found)
 
@@ -193,7 +194,7 @@ def _gather_predictions(run: Run, split: Split) -> None:
         pd.read_csv(run.find_part(fold.name) / "predictions.csv", dtype=text, keep_default_na=False)
         for fold in split.folds
     ]
-    write_table(run.predictions, pd.concat(found).assign(split=split.name, leaky=split.leaky))
+    write_table(run.predictions, pd.concat(found).assign(split=split.name))
 
 
 def _gather_histories(run: Run, names: list[str]) -> None:
