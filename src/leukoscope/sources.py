@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -88,7 +89,13 @@ def _list_zip(path: Path, suffixes: frozenset[str]) -> list[Source]:
             try:
                 with lock:
                     return archive.read(info)
-            except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+            except (
+                zipfile.BadZipFile,
+                zlib.error,
+                OSError,
+                RuntimeError,
+                NotImplementedError,
+            ) as error:
                 raise DataError(f"{info.filename}: damaged in {path.name} ({error}).") from error
 
         return read

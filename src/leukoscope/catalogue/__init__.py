@@ -25,7 +25,7 @@ __all__ = [
     "select_usable",
 ]
 
-_DETECTOR = 1  # counts changes of same_cell that change its links
+_DETECTOR = 2  # counts changes of same_cell that change its links
 
 
 @dataclass(frozen=True)

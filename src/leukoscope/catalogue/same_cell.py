@@ -4,7 +4,8 @@ A cell that was stain-normalised or outlined anew has other pixels, another hash
 perceptual hash, but its chromatin keeps its pattern. The method has three steps.
 
 1. Texture: grey level minus its local mean, divided by its local deviation, clipped, within the
-   eroded outline. Stain and focus scale the contrast and go; bright spots cannot rule the score.
+   eroded outline, less its mean at each depth. Stain and focus scale the contrast and go; bright
+   spots cannot rule the score, nor can the rim of cytoplasm that many cells share.
 2. Candidates: a small picture of the texture about the cell's centre, for every cell, compared with
    every other at nine shifts by matrix products in blocks (the full matrix is never kept).
 3. Proof: for each candidate the normalised cross-correlation of the two textures over all shifts,
@@ -38,6 +39,7 @@ MIN_EVIDENCE = 24.0
 """Pairs at or above it show the same cell."""
 
 _MIN_CORRELATION = 0.5
+_RING_PX = 2.0  # crop pixels
 _SIDE = 96  # of a texture, at half the crop's resolution
 _FFT_SIDE = 108  # ≥ _SIDE + _MAX_SHIFT, and a fast size
 _MAX_SHIFT = 10  # texture pixels: 40 pixels of the original image
@@ -125,12 +127,22 @@ def _compute_texture(crop: UInt8Array) -> tuple[Floats, npt.NDArray[np.bool_]]:
     grey = cv2.cvtColor(crop[box], cv2.COLOR_RGB2GRAY).astype(np.float32)
     detail = (grey - _average(grey, inside, 5.0)) * inside
     deviation = np.sqrt(_average(detail * detail, inside, 10.0) + 1.0)
-    texture = cv2.GaussianBlur(np.clip(detail / deviation, -2, 2), (0, 0), 1.3) * inside
+    contrast = _remove_rings(np.clip(detail / deviation, -2, 2), inside)
+    texture = cv2.GaussianBlur(contrast, (0, 0), 1.3) * inside
     moments = cv2.moments(inside)
     centre_x, centre_y = (moments[m] / moments["m00"] for m in ("m10", "m01"))
     halve = np.array([[2, 0, centre_x - _SIDE + 0.5], [0, 2, centre_y - _SIDE + 0.5]], np.float32)
     mask = _warp(inside, halve) > 0.5
     return _warp(texture, halve) * mask, mask
+
+
+def _remove_rings(contrast: Floats, inside: Floats) -> Floats:
+    """Subtract the mean at each depth below the outline: a rim of cytoplasm is like any other."""
+    depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
+    ring = (depth / _RING_PX).astype(np.int64).ravel()
+    total = np.bincount(ring, (contrast * inside).ravel())
+    mean = total / np.maximum(np.bincount(ring, inside.ravel()), 1)
+    return np.asarray((contrast - mean[ring].reshape(depth.shape)) * inside, np.float32)
 
 
 def _average(values: Floats, inside: Floats, sigma: float) -> Floats:

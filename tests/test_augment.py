@@ -1,0 +1,75 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from leukoscope.augment import EFFECTS, augment_crop, make_generator
+from leukoscope.pixels import UInt8Array, compute_foreground
+from leukoscope.settings import AugmentSettings
+
+OFF = AugmentSettings(
+    rotation=False, scale=0, shift_px=0, stain=0, brightness=0, blur=0, noise=0
+)
+
+
+@pytest.fixture
+def crop() -> UInt8Array:
+    y, x = np.mgrid[:225, :225] - 112.0
+    texture = (np.sin(x / 4) * np.cos(y / 5) * 30 + 90)[..., None] * [1, 0.5, 1.2]
+    return np.where(np.hypot(x, y * 1.3)[..., None] < 50, texture, 0).astype(np.uint8)
+
+
+def test_everything_off_changes_nothing(crop: UInt8Array) -> None:
+    assert np.array_equal(augment_crop(crop, OFF, make_generator(0, 0, 0)), crop)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("rotation", True),
+        ("scale", 0.3),
+        ("shift_px", 9.0),
+        ("stain", 0.2),
+        ("brightness", 0.3),
+        ("blur", 2.0),
+        ("noise", 12.0),
+    ],
+)
+def test_each_setting_alone_changes_the_cell(crop: UInt8Array, setting: str, value: float) -> None:
+    settings = dataclasses.replace(OFF, **{setting: value})
+    changed = [augment_crop(crop, settings, make_generator(0, 0, n)) for n in range(4)]
+    assert all(c.shape == crop.shape and c.dtype == np.uint8 for c in changed)
+    assert any(not np.array_equal(c, crop) for c in changed)
+
+
+def test_the_background_stays_black(crop: UInt8Array) -> None:
+    settings = dataclasses.replace(OFF, stain=0.5, brightness=0.5, noise=30.0)
+    for place in range(10):
+        changed = augment_crop(crop, settings, make_generator(0, 0, place))
+        assert changed[~crop.any(axis=-1)].max() == 0
+
+
+def test_size_changes_within_its_bounds(crop: UInt8Array) -> None:
+    settings = dataclasses.replace(OFF, rotation=True, scale=0.2, shift_px=5.0)
+    area = compute_foreground(crop).sum()
+    ratios = [
+        compute_foreground(augment_crop(crop, settings, make_generator(1, 0, n))).sum() / area
+        for n in range(60)
+    ]
+    assert np.exp(-0.42) < min(ratios) < 0.85 and 1.15 < max(ratios) < np.exp(0.46)
+
+
+def test_a_cell_is_drawn_alike_in_any_order(crop: UInt8Array) -> None:
+    settings = AugmentSettings()
+    first = [augment_crop(crop, settings, make_generator(3, 1, n)) for n in range(4)]
+    again = [augment_crop(crop, settings, make_generator(3, 1, n)) for n in reversed(range(4))]
+    assert all(np.array_equal(a, b) for a, b in zip(first, reversed(again), strict=True))
+    other = augment_crop(crop, settings, make_generator(3, 2, 0))
+    assert not np.array_equal(first[0], other)
+
+
+def test_effects_are_those_documented() -> None:
+    from pathlib import Path
+
+    text = (Path(__file__).parents[1] / "docs" / "training.md").read_text().lower()
+    assert [name for name in EFFECTS if name not in text] == []

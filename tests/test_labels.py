@@ -1,0 +1,44 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leukoscope.labels import CellName, parse_cell_name, parse_label
+
+SUBJECTS = st.from_regex(r"[Hh]?[0-9]{1,3}", fullmatch=True)
+NUMBERS = st.integers(1, 999).map(str)
+
+
+@given(SUBJECTS, NUMBERS, NUMBERS, st.sampled_from(["all", "hem"]))
+def test_every_c_nmc_name_is_read_back(subject: str, smear: str, cell: str, word: str) -> None:
+    name = f"C-NMC_Leukemia/training_data/fold_0/{word}/UID_{subject}_{smear}_{cell}_{word}.bmp"
+    label = {"all": "leukaemic", "hem": "normal"}[word]
+    assert parse_cell_name(name) == CellName(subject, smear, cell, label)
+
+
+@given(st.text())
+def test_other_names_are_never_an_error(text: str) -> None:
+    found = parse_cell_name(text)
+    assert found is None or found.label in ("leukaemic", "normal")
+
+
+def test_lower_case_subjects_are_people_too() -> None:
+    found = parse_cell_name("UID_h3_23_1_hem.bmp")
+    assert found is not None and found.subject == "h3"
+
+
+@pytest.mark.parametrize(
+    "name", ["1.bmp", "UID_1_2_all.bmp", "UID_1_2_3_blast.bmp", "xUID_1_1_1_all"]
+)
+def test_names_of_other_forms_say_nothing(name: str) -> None:
+    assert parse_cell_name(name) is None
+
+
+def test_labels_in_any_spelling() -> None:
+    assert [parse_label(word) for word in ("ALL", "1", " hem ", 0, "healthy", "blast")] == [
+        "leukaemic",
+        "leukaemic",
+        "normal",
+        "normal",
+        "normal",
+        None,
+    ]

@@ -1,0 +1,78 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leukoscope.errors import DataError
+from leukoscope.pixels import (
+    compute_foreground,
+    compute_pixel_hash,
+    cut_crop,
+    read_crop,
+    read_image,
+)
+
+
+def encode(image: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def draw_disc(side: int = 450, radius: int = 100) -> np.ndarray:
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    disc = np.zeros((side, side, 3), np.uint8)
+    disc[np.hypot(x, y) < radius] = (90, 40, 110)
+    return disc
+
+
+@pytest.mark.parametrize("kind", ["BMP", "PNG", "TIFF", "WEBP"])
+def test_formats_without_loss_give_the_same_pixels(kind: str) -> None:
+    rgb = draw_disc()
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, kind, lossless=True)
+    assert np.array_equal(read_image(buffer.getvalue()), rgb)
+    assert compute_pixel_hash(read_image(buffer.getvalue())) == compute_pixel_hash(rgb)
+
+
+def test_a_larger_frame_is_cut_never_resized() -> None:
+    small, large = cut_crop(draw_disc(450)), cut_crop(draw_disc(600))
+    assert np.array_equal(small, large)
+    assert compute_foreground(small).sum() == pytest.approx(np.pi * 50**2, rel=0.02)
+
+
+def test_a_smaller_frame_is_padded_with_black() -> None:
+    crop = cut_crop(draw_disc(300))
+    assert crop.shape == (225, 225, 3)
+    assert np.array_equal(crop, cut_crop(draw_disc(450)))
+
+
+def test_transparent_pixels_are_black() -> None:
+    rgba = np.dstack([draw_disc(), np.zeros((450, 450), np.uint8)])
+    assert read_image(encode(Image.fromarray(rgba), "PNG")).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"not an image at all", "not an image"),
+        (encode(Image.fromarray(draw_disc()), "BMP")[:5000], "truncated"),
+        (encode(Image.fromarray(draw_disc()), "PNG")[:700], "truncated"),
+        (encode(Image.new("L", (450, 450)), "PNG"), "greyscale"),
+        (encode(Image.new("CMYK", (450, 450)), "JPEG"), "CMYK"),
+        (encode(Image.fromarray(np.zeros((450, 450), np.uint16)), "PNG"), "16-bit"),
+        (encode(Image.new("1", (10_000, 6_000)), "PNG"), "pixels"),
+    ],
+)
+def test_bad_images_say_what_and_how_to_mend(data: bytes, words: str) -> None:
+    with pytest.raises(DataError, match=words) as caught:
+        read_crop(data, "cell.bmp")
+    assert str(caught.value).startswith("cell.bmp: ")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.bmp"):
+        read_image(tmp_path / "gone.bmp")
