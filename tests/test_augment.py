@@ -7,9 +7,7 @@ from leukoscope.augment import EFFECTS, augment_crop, make_generator
 from leukoscope.pixels import UInt8Array, compute_foreground
 from leukoscope.settings import AugmentSettings
 
-OFF = AugmentSettings(
-    rotation=False, scale=0, shift_px=0, stain=0, brightness=0, blur=0, noise=0
-)
+OFF = AugmentSettings(rotation=False, scale=0, shift_px=0, stain=0, brightness=0, blur=0, noise=0)
 
 
 @pytest.fixture

@@ -23,7 +23,9 @@ def build_table(sizes: list[int], labels: list[str], groups: list[int]) -> pd.Da
 def tables(draw: st.DrawFn) -> pd.DataFrame:
     count = draw(st.integers(4, 25))
     sizes = draw(st.lists(st.integers(1, 40), min_size=count, max_size=count))
-    labels = draw(st.lists(st.sampled_from(["leukaemic", "normal"]), min_size=count, max_size=count))
+    labels = draw(
+        st.lists(st.sampled_from(["leukaemic", "normal"]), min_size=count, max_size=count)
+    )
     groups = draw(st.lists(st.integers(0, count), min_size=count, max_size=count))
     return build_table(sizes, labels, groups)
 

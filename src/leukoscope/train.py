@@ -114,7 +114,7 @@ def train_model(
     model.compile(
         optimizer,
         keras.losses.BinaryCrossentropy(label_smoothing=options.label_smoothing),
-        jit_compile=choose_compilation(model),
+        jit_compile=choose_compilation(model, options.epochs * len(training)),
     )
     optimizer.build(model.trainable_variables)
     state = _read_checkpoint(checkpoint, model) or _State(average=model.get_weights())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 
 import keras
 
@@ -59,7 +60,7 @@ def _prepare(crops: keras.KerasTensor, settings: ModelSettings) -> keras.KerasTe
 def _find_architecture(name: str) -> Architecture:
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]
-    if not isinstance(getattr(keras.applications, name, None), type(build_model)):
+    if not _is_application(name):
         raise SettingsError(
             f"Unknown architecture {name!r}. Expected {', '.join(ARCHITECTURES)}, or a function "
             "of keras.applications such as MobileNetV3Small."
@@ -69,6 +70,10 @@ def _find_architecture(name: str) -> Architecture:
         return _apply_keras_application(name, images, pretrained)
 
     return apply
+
+
+def _is_application(name: str) -> bool:
+    return isinstance(getattr(keras.applications, name, None), FunctionType)
 
 
 def _apply_keras_application(

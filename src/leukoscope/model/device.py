@@ -11,6 +11,9 @@ import keras
 __all__ = ["choose_compilation", "choose_precision", "set_precision"]
 
 
+_WORTH_COMPILING = 20_000  # images: about where 15 s are won back
+
+
 def choose_precision() -> str:
     """Keras dtype policy for training: bfloat16 where the device multiplies it faster.
 
@@ -26,17 +29,24 @@ def choose_precision() -> str:
     return "mixed_bfloat16" if fast else "float32"
 
 
-def choose_compilation(model: keras.Model) -> bool:
+def choose_compilation(model: keras.Model, images: int) -> bool:
     """Whether XLA compiles the training step to advantage.
 
-    Measured on two CPU cores: a network of plain convolutions trains a fifth faster with it, one
-    with depthwise convolutions six times slower (their gradients). Accelerators gain from both.
+    Measured on two CPU cores: a network of plain convolutions trains a fifth faster with it after
+    some 15 s of compiling, one with depthwise convolutions six times slower (their gradients).
+    Accelerators gain from both.
+
+    Args:
+        model: to be trained.
+        images: that it will see in all its epochs together.
     """
     if keras.backend.backend() == "torch":
         return False
     if keras.distribution.list_devices("gpu") or keras.distribution.list_devices("tpu"):
         return True
-    return not any(isinstance(layer, keras.layers.DepthwiseConv2D) for layer in model.layers)
+    return images >= _WORTH_COMPILING and not any(
+        isinstance(layer, keras.layers.DepthwiseConv2D) for layer in model.layers
+    )
 
 
 @contextmanager

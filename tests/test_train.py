@@ -1,0 +1,320 @@
+"""Training, exact resume, export: on a few simulated cells and a tiny network."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("keras", reason="needs the extra: pip install 'leukoscope[train]'")
+
+from leukoscope.batches import compute_weights, draw_order, iterate_batches
+from leukoscope.catalogue import Catalogue, select_usable
+from leukoscope.errors import LeukoscopeError, ModelError, RunError, SettingsError
+from leukoscope.export import export_onnx
+from leukoscope.inference import Classifier
+from leukoscope.model import build_model, keras
+from leukoscope.runs import open_run
+from leukoscope.settings import ModelSettings, Recipe, TrainingSettings
+from leukoscope.simulate import Cohort
+from leukoscope.split import choose_stopping
+from leukoscope.train import compute_learning_rate, predict_with_keras, train_model
+from leukoscope.workflow.evaluation import evaluate_predictions
+from leukoscope.workflow.prediction import predict_images
+from leukoscope.workflow.training import TrainingRequest, train_run
+
+pytestmark = pytest.mark.train
+
+TINY = """
+[model]
+crop_px = 160
+input_px = 32
+
+[training]
+epochs = 3
+batch = 16
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run_folder(cohort: Cohort, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "run"
+    train_run(TrainingRequest(cohort.root, out, recipe, folds=2))
+    return out
+
+
+# --- batches
+
+
+def test_weights_make_classes_alike_and_people_as_alike_as_asked() -> None:
+    table = pd.DataFrame(
+        {
+            "label": ["leukaemic"] * 90 + ["normal"] * 10,
+            "group": ["a"] * 80 + ["b"] * 10 + ["c"] * 10,
+        }
+    )
+    for balance, share in ((0.0, 80 / 90), (1.0, 0.5)):
+        weights = pd.Series(compute_weights(table, balance))
+        assert weights.sum() == pytest.approx(1)
+        sick = weights[table["label"] == "leukaemic"].sum()
+        assert sick == pytest.approx(0.5)
+        assert weights[table["group"] == "a"].sum() / sick == pytest.approx(share)
+
+
+def test_an_epoch_draws_every_cell_about_as_often_as_its_weight_says() -> None:
+    weights = np.array([0.5, 0.25, 0.125, 0.125])
+    counts = np.bincount(draw_order(weights, 0, 0, 80), minlength=4)
+    assert np.abs(counts - 80 * weights).max() <= 1
+    assert not np.array_equal(draw_order(weights, 0, 0, 80), draw_order(weights, 0, 1, 80))
+    assert np.array_equal(draw_order(weights, 0, 1, 80), draw_order(weights, 0, 1, 80))
+
+
+def test_batches_bring_the_right_labels(catalogue: Catalogue) -> None:
+    table = select_usable(catalogue)
+    order = draw_order(compute_weights(table, 1.0), 0, 0)
+    off = Recipe().augment
+    batches = list(iterate_batches(catalogue.crops, table, order, off, batch=16, seed=0, epoch=0))
+    assert len(batches) == len(table) // 16
+    labels = np.concatenate([labels for _, labels in batches]).ravel()
+    expected = (table["label"].to_numpy()[order] == "leukaemic")[: len(labels)]
+    assert np.array_equal(labels, expected.astype(np.float32))
+    assert all(crops.dtype == np.uint8 and crops.any() for crops, _ in batches)
+
+
+# --- the network
+
+CROPS = np.random.default_rng(0).integers(0, 255, (8, 225, 225, 3), np.uint8)
+
+
+def build_lively(name: str) -> keras.Model:
+    """An untrained network whose statistics are no batch's and whose answers spread over 0 to 1."""
+    model = build_model(ModelSettings(name, crop_px=160, input_px=64, pretrained=False))
+    random = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(random.normal(0, 0.2, layer.moving_mean.shape))
+            layer.moving_variance.assign(random.uniform(0.5, 2, layer.moving_variance.shape))
+    features = keras.Model(model.input, model.get_layer("dropout").output)
+    last = model.get_layer("probability_leukaemic")
+    logits = np.asarray(features.predict_on_batch(CROPS)) @ np.asarray(last.kernel)
+    last.kernel.assign(np.asarray(last.kernel) / logits.std())
+    last.bias.assign([-logits.mean() / logits.std()])
+    return model
+
+
+@pytest.mark.parametrize("name", ["compact", "lite0", "MobileNetV3Small"])
+def test_every_architecture_builds_saves_and_loads_alike(name: str, tmp_path: Path) -> None:
+    model = build_lively(name)
+    before = np.asarray(model.predict_on_batch(CROPS))
+    assert before.shape == (8, 1) and np.ptp(before) > 0.2
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True, compile=False)
+    assert np.array_equal(np.asarray(again.predict_on_batch(CROPS)), before)
+
+
+@pytest.mark.parametrize("name", ["compact", "lite0", "MobileNetV3Small"])
+def test_every_architecture_exports_as_keras_answers(name: str, tmp_path: Path) -> None:
+    model = build_lively(name)
+    expected = predict_with_keras(model, CROPS, np.arange(8))
+    assert np.ptp(expected) > 0.1
+    difference = export_onnx(model, tmp_path / "m.onnx", build_metadata(), CROPS, expected)
+    assert difference < 1e-4
+    alone = [Classifier(tmp_path / "m.onnx").predict(CROPS[n : n + 1])[0] for n in range(8)]
+    assert np.allclose(alone, expected, atol=1e-5)
+
+
+def build_metadata() -> dict[str, object]:
+    return {
+        "format": 2,
+        "classes": ["normal", "leukaemic"],
+        "crop_px": 225,
+        "threshold": 0.5,
+        "expected": None,
+    }
+
+
+def test_an_export_that_differs_is_refused(tmp_path: Path) -> None:
+    model = build_model(ModelSettings(input_px=32, crop_px=160))
+    crops = np.zeros((2, 225, 225, 3), np.uint8)
+    expected = predict_with_keras(model, crops, np.arange(2)) + 2e-4
+    with pytest.raises(ModelError, match="differs from Keras"):
+        export_onnx(model, tmp_path / "m.onnx", build_metadata(), crops, expected)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (ModelSettings("resnot"), "Unknown architecture 'resnot'"),
+        (ModelSettings(crop_px=64, input_px=96), "larger than crop_px"),
+    ],
+)
+def test_impossible_networks_say_why(settings: ModelSettings, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        build_model(settings)
+
+
+def test_weights_that_cannot_be_fetched_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(keras.applications, "MobileNetV3Small", refuse)
+    monkeypatch.setattr("leukoscope.model.build._is_application", lambda name: True)
+    with pytest.raises(SettingsError, match="could not be fetched"):
+        build_model(ModelSettings("MobileNetV3Small"))
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
+    recipe = Recipe(training=TrainingSettings(epochs=5, learning_rate=0.1))
+    rates = [compute_learning_rate(recipe, step, 10) for step in range(1, 51)]
+    assert np.argmax(rates) == 9 and rates[9] == pytest.approx(0.1)
+    assert rates[-1] == pytest.approx(0, abs=1e-12) and rates[0] == pytest.approx(0.01)
+
+
+# --- resume
+
+_SCRIPT = """
+import sys
+from pathlib import Path
+from leukoscope.workflow.training import TrainingRequest, train_run
+data, out, recipe, resume = sys.argv[1:]
+train_run(TrainingRequest(data, Path(out), recipe, folds=2, final=False, resume=resume == "1"))
+"""
+
+
+def start(cohort: Cohort, out: Path, recipe: Path, *, resume: bool) -> subprocess.Popen[bytes]:
+    words = [str(cohort.root), str(out), str(recipe), "1" if resume else "0"]
+    return subprocess.Popen([sys.executable, "-c", _SCRIPT, *words], env=os.environ)
+
+
+def test_a_run_killed_and_resumed_ends_as_if_it_had_not_been(
+    cohort: Cohort, recipe: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    process = start(cohort, out, recipe, resume=False)
+    checkpoint = out / "parts" / "part_0" / "checkpoint.npz"
+    deadline = time.monotonic() + 180
+    while not checkpoint.exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "parts" / "part_0" / "model.onnx").exists()
+    assert start(cohort, out, recipe, resume=True).wait() == 0
+    for part in ("part_0", "part_1"):
+        found, expected = (
+            keras.saving.load_model(folder / "parts" / part / "model.keras", compile=False)
+            for folder in (out, run_folder)
+        )
+        for a, b in zip(found.get_weights(), expected.get_weights(), strict=True):
+            assert np.array_equal(a, b)
+    predictions = [pd.read_csv(folder / "predictions.csv") for folder in (out, run_folder)]
+    pd.testing.assert_frame_equal(*predictions)
+
+
+# --- a whole run
+
+
+def test_a_run_holds_what_it_promises(run_folder: Path, catalogue: Catalogue) -> None:
+    table = select_usable(catalogue)
+    predictions = pd.read_csv(run_folder / "predictions.csv", dtype={"subject": str})
+    assert sorted(predictions["image"]) == sorted(table["image"])
+    assert not predictions["leaky"].any()
+    assert predictions["probability"].between(0, 1).all()
+    history = pd.read_csv(run_folder / "history.csv")
+    assert set(history["part"]) == {"part_0", "part_1", "final"}
+    settings = json.loads((run_folder / "run.json").read_text())
+    assert settings["recipe"]["model"]["input_px"] == 32 and "finished" in settings
+    for folder in (run_folder, run_folder / "parts/part_0"):
+        with zipfile.ZipFile(folder / "model.keras") as archive:
+            inside = json.loads(archive.read("leukoscope.json"))
+        assert inside == Classifier(folder / "model.onnx").metadata
+        assert inside["classes"] == ["normal", "leukaemic"]
+    assert not list(run_folder.rglob("checkpoint*")) and not list(run_folder.rglob(".*"))
+    assert (
+        "Expected on new people"
+        in Classifier(run_folder / "model.onnx").metadata["expected"]["words"]
+    )
+
+
+def test_stopping_people_are_training_people(catalogue: Catalogue) -> None:
+    table = select_usable(catalogue)
+    stopping = choose_stopping(table, 0)
+    assert 0 < len(stopping) < len(table) / 2
+
+
+def test_evaluation_and_page_of_a_run(run_folder: Path) -> None:
+    evaluation, page = evaluate_predictions(run_folder, resamples=200)
+    text = page.read_text()
+    assert "Simulated cells" in text and "Research use only" in text
+    assert evaluation.leak.status == "clean"
+    metrics = json.loads((page.parent / "metrics.json").read_text())
+    assert metrics
+
+
+def test_a_random_split_is_branded_leaky_everywhere(
+    cohort: Cohort, recipe: Path, tmp_path: Path
+) -> None:
+    request = TrainingRequest(
+        cohort.root, tmp_path / "run", recipe, split="random", folds=2, final=False
+    )
+    train_run(request)
+    evaluation, page = evaluate_predictions(tmp_path / "run", resamples=200)
+    assert evaluation.leak.status == "leaky"
+    assert "Leaky split" in page.read_text()
+    with pytest.raises(RunError, match="no final model"):
+        open_run(tmp_path / "run").find_model()
+
+
+def test_a_run_is_never_overwritten_or_mixed(
+    cohort: Cohort, recipe: Path, run_folder: Path
+) -> None:
+    with pytest.raises(RunError, match="--resume"):
+        train_run(TrainingRequest(cohort.root, run_folder, recipe, folds=2))
+    other = TrainingRequest(cohort.root, run_folder, recipe, folds=2, seed=1, resume=True)
+    with pytest.raises(RunError, match=r"another (split|seed)"):
+        train_run(other)
+
+
+def test_predict_and_run_give_the_same_number(
+    cohort: Cohort, run_folder: Path, catalogue: Catalogue
+) -> None:
+    images = select_usable(catalogue)["image"].iloc[:40]
+    answers, _ = predict_images([cohort.root / image for image in images], run_folder)
+    found = [answer.probability for answer in answers]
+    crops = np.asarray(catalogue.crops[images.index.to_numpy()])
+    assert found == list(Classifier(run_folder / "model.onnx").predict(crops))
+
+
+def test_a_network_learns_what_is_there_to_learn(catalogue: Catalogue, tmp_path: Path) -> None:
+    table = select_usable(catalogue)
+    easy = np.array(catalogue.crops)
+    sick = table.index[table["label"] == "leukaemic"]
+    easy[sick] = easy[sick] // 3  # a cue that cannot be missed
+    recipe = Recipe(
+        model=ModelSettings(crop_px=160, input_px=32),
+        training=TrainingSettings(epochs=6, batch=16, learning_rate=3e-3, ema=0.9),
+    )
+    stopping = choose_stopping(table, 0)
+    training = table.index.difference(stopping)
+    _, history = train_model(
+        recipe, easy, table.loc[training], table.loc[stopping], tmp_path / "c.npz"
+    )
+    assert history["stop_auc"].max() > 0.9
+    assert isinstance(history, pd.DataFrame) and issubclass(RunError, LeukoscopeError)
