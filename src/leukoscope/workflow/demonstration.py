@@ -25,7 +25,7 @@ __all__ = ["DEMO", "DemoResult", "run_demo"]
 
 DEMO = CohortSettings(
     subjects=24,
-    cells=1500,
+    cells=1200,
     faults=Faults(
         shared_images=4, reprocessed_cells=12, repeated_cells=6, mislabelled=2, truncated=1
     ),

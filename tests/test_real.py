@@ -1,0 +1,64 @@
+"""The real cells of C-NMC 2019, where they are: skipped aloud where not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import SHARED
+
+from leukoscope.catalogue import Catalogue, read_catalogue
+from leukoscope.catalogue.audit import compute_audit
+from leukoscope.split import make_split
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def real(real_data: Path) -> Catalogue:
+    return read_catalogue(real_data)
+
+
+def test_subjects_in_lower_case_are_counted(real: Catalogue) -> None:
+    assert (real.table["subject"] == "h3").sum() == 36
+    assert (real.table["problem"] == "").all()
+
+
+def test_linked_cells_agree_in_class_and_never_share_a_smear(real: Catalogue) -> None:
+    audit = compute_audit(real)
+    pairs = len(audit.duplicates) + len(audit.same_cells)
+    assert pairs > 60 and audit.chance_crossings > 20
+    assert audit.class_crossings == 0
+    smears = real.table["subject"] + "_" + real.table["smear"]
+    links = real.same_cells
+    assert (smears[links["first"]].to_numpy() != smears[links["second"]].to_numpy()).all()
+
+
+def test_people_of_several_names_come_out_by_themselves(real: Catalogue) -> None:
+    groups = dict(zip(real.table["subject"], real.table["group"], strict=True))
+    assert groups["20"] == groups["21"]
+    assert groups["H2"] == groups["H5"]
+    assert groups["H14"] != groups["H10"]
+
+
+def test_fold_cv_leaves_nobody_on_both_sides(real: Catalogue) -> None:
+    table = real.table
+    for fold in make_split(table, "fold-cv").folds:
+        assert not set(table.loc[fold.training, "group"]) & set(table.loc[fold.evaluated, "group"])
+        assert len(fold.removed) > 0
+
+
+def test_originals_of_two_parts_share_a_cell_whatever_their_headers() -> None:
+    archive = SHARED / "originals.zip"
+    if not archive.exists():
+        pytest.skip("originals.zip is not here")
+    found = read_catalogue(archive)
+    images = found.table["image"].str.rsplit("/").str[-1]
+    pairs = {
+        frozenset((images[a], images[b]))
+        for a, b in zip(found.duplicates["first"], found.duplicates["second"], strict=True)
+    }
+    assert frozenset(("59.bmp", "UID_51_59_2_all.bmp")) in pairs
+    row = found.table[images == "59.bmp"].iloc[0]
+    assert (row["fold"], row["subject"], row["problem"]) == ("preliminary", "55", "")
+    assert {"51", "55"} <= set(row["group"].split("+"))
