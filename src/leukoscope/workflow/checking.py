@@ -15,7 +15,7 @@ from leukoscope.catalogue.table import read_table
 from leukoscope.cells import Progress
 from leukoscope.errors import DataError
 from leukoscope.files import move_into_place
-from leukoscope.pixels import UInt8Array
+from leukoscope.pixels import CROP_PX, UInt8Array
 from leukoscope.report import write_audit_page
 from leukoscope.runs import write_json
 from leukoscope.settings import read_recipe
@@ -125,9 +125,8 @@ def draw_augmentations(
 
 def _draw_row(crops: list[UInt8Array], title: str) -> UInt8Array:
     """Crops side by side, brightened to be seen, under a title."""
-    small = [
-        cv2.resize(crop, (_SHOWN_PX, _SHOWN_PX), interpolation=cv2.INTER_AREA) for crop in crops
-    ]
+    margin = (CROP_PX - _SHOWN_PX) // 2
+    small = [crop[margin : margin + _SHOWN_PX, margin : margin + _SHOWN_PX] for crop in crops]
     row = cv2.convertScaleAbs(np.hstack(small), alpha=1.6)
     head = np.full((22, row.shape[1], 3), 255, np.uint8)
     cv2.putText(head, title, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1, cv2.LINE_AA)
