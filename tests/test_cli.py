@@ -70,8 +70,8 @@ def test_check_prints_and_writes_what_it_found(cohort: Cohort, tmp_path: Path) -
 def test_augmentations_are_drawn(cohort: Cohort, tmp_path: Path) -> None:
     out = tmp_path / "sheet.png"
     run("data", "augmentations", cohort.root, "--out", out)
-    width, height = Image.open(out).size
-    assert width == 8 * 150 and height == 9 * (150 + 22)
+    with Image.open(out) as sheet:
+        assert sheet.size == (8 * 150, 9 * (150 + 22))
 
 
 def test_simulate_draws_what_was_asked(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 
 import typer
@@ -47,10 +46,13 @@ def main() -> None:
         app()
     except LeukoscopeError as error:
         _fail(str(error))
+    except BrokenPipeError:
+        sys.exit(1)  # whoever read our output has gone
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise
-        _fail(f"{error.filename or 'The output'} cannot be written ({error.strerror}).")
+        _fail(
+            f"{error.filename or 'A file'} cannot be written ({error.strerror}). "
+            "Check the path and the free space."
+        )
 
 
 def _fail(message: str) -> None:
