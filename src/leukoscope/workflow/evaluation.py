@@ -23,6 +23,8 @@ from leukoscope.workflow.checking import find_banner
 
 __all__ = ["evaluate_predictions"]
 
+_MARGIN_PX = 28  # left out of a picture: nearly always black
+
 
 def evaluate_predictions(
     target: Path,
@@ -108,11 +110,12 @@ def _read_pictures(root: Path, table: pd.DataFrame, threshold: float) -> dict[st
     try:
         for source in list_sources(root):
             if source.name in wanted:
-                pictures[source.name] = _brighten(cut_crop(read_image(source.read(), source.name)))
+                pictures[source.name] = _show(cut_crop(read_image(source.read(), source.name)))
     except (DataError, OSError):
         return {}
     return pictures
 
 
-def _brighten(crop: UInt8Array) -> UInt8Array:
-    return np.asarray(np.clip(crop * 1.6, 0, 255), np.uint8)
+def _show(crop: UInt8Array) -> UInt8Array:
+    shown = crop[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
+    return np.asarray(np.clip(shown * 1.6, 0, 255), np.uint8)
