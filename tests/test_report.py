@@ -59,7 +59,7 @@ def build_table(separation: float = 1.0, people: int = 12, cells: int = 8) -> pd
         for cell in range(cells):
             rows.append(
                 {
-                    "image": f"<script>alert({person})</script>{cell}.bmp",
+                    "image": f"<script>alert({person})<b>{cell}.bmp",
                     "subject": f"{person}<b>",
                     "label": "leukaemic" if leukaemic else "normal",
                     "probability": 1 / (1 + np.exp(-logits[cell])),
