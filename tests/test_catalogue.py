@@ -222,3 +222,53 @@ def test_kaggle_reads_what_kagglehub_fetched(
     stand_in = types.SimpleNamespace(dataset_download=lambda name: str(cohort.root))
     monkeypatch.setitem(sys.modules, "kagglehub", stand_in)  # type: ignore[arg-type]
     assert len(read_catalogue("kaggle").table) == len(cohort.truth)
+
+
+def test_a_csv_overrules_the_name_but_an_empty_entry_does_not(tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_cell(tmp_path / "cells" / f"UID_H7_1_{number}_hem.bmp", 90 + number)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,label,subject\nUID_H7_1_1_hem.bmp,all,\n")
+    table = read_catalogue(tmp_path / "cells", labels).table
+    assert list(table["label"]) == ["leukaemic", "normal"]
+    assert list(table["subject"]) == ["H7", "H7"] and (table["problem"] == "").all()
+
+
+def test_a_csv_within_the_data_speaks_of_what_lies_below_it_only(tmp_path: Path) -> None:
+    write_cell(tmp_path / "prelim" / "cells" / "1.bmp", 91)
+    write_cell(tmp_path / "final" / "1.bmp", 92)
+    (tmp_path / "prelim" / "labels.csv").write_text("image,label\n1.bmp,all\n")
+    for labels in (None, tmp_path / "prelim" / "labels.csv"):
+        table = read_catalogue(tmp_path, labels).table.set_index("image")
+        assert table.loc["prelim/cells/1.bmp", "label"] == "leukaemic"
+        assert table.loc["final/1.bmp", "label"] == ""
+
+
+@pytest.mark.parametrize(
+    ("csv", "words"),
+    [
+        ("image,label\n1.bmp,all\n", "is the name of 2 images"),
+        ("image,label\n7.bmp,all\n", "none of its 1 names is an image"),
+    ],
+)
+def test_csvs_that_fit_no_image_or_two_are_refused(tmp_path: Path, csv: str, words: str) -> None:
+    write_cell(tmp_path / "cells" / "a" / "1.bmp", 91)
+    write_cell(tmp_path / "cells" / "b" / "1.bmp", 92)
+    labels = tmp_path / "labels.csv"
+    labels.write_text(csv)
+    with pytest.raises(DataError, match=words):
+        read_catalogue(tmp_path / "cells", labels)
+
+
+def test_numbered_folders_are_no_classes(tmp_path: Path) -> None:
+    write_cell(tmp_path / "1" / "0" / "x.bmp")
+    assert list(read_catalogue(tmp_path / "1").table["label"]) == [""]
+
+
+def test_pairs_without_labels_are_no_class_crossings(tmp_path: Path) -> None:
+    write_cell(tmp_path / "all" / "UID_1_1_1_all.bmp")
+    write_cell(tmp_path / "testing" / "1.bmp")
+    audit = compute_audit(read_catalogue(tmp_path))
+    assert len(audit.duplicates) == 1
+    assert (audit.labelled_pairs, audit.class_crossings) == (0, 0)
+    assert not audit.duplicates["across"].any()

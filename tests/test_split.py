@@ -121,10 +121,20 @@ def test_leaky_splits_are_branded_and_do_leak() -> None:
 def test_a_users_column_is_refused_where_it_leaks() -> None:
     table = build_table([20] * 8, ["leukaemic", "normal"] * 4, list(range(8)))
     table["site"] = np.where(table["subject"].isin(["S0", "S1", "S2"]), "here", "there")
-    assert [fold.name for fold in make_split(table, "column:site").folds] == ["here", "there"]
+    assert [fold.name for fold in make_split(table, "column:site").folds] == [
+        "site_here",
+        "site_there",
+    ]
     table.loc[table.index[0], "site"] = "there"
     with pytest.raises(SplitError, match="group G0 would be trained on and evaluated"):
         make_split(table, "column:site")
+
+
+def test_values_of_a_column_become_safe_names_of_folders() -> None:
+    table = build_table([20] * 8, ["leukaemic", "normal"] * 4, list(range(8)))
+    table["site"] = np.where(table["subject"].isin(["S0", "S1", "S2"]), "final", "../b")
+    names = [fold.name for fold in make_split(table, "column:site").folds]
+    assert names == ["site_..%2Fb", "site_final"]
 
 
 def test_a_cell_without_a_subject_is_refused() -> None:

@@ -253,6 +253,18 @@ def test_a_run_holds_what_it_promises(run_folder: Path, catalogue: Catalogue) ->
     )
 
 
+def test_fewer_cells_than_a_batch_are_learned_from_all_the_same(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    table = select_usable(catalogue)
+    recipe = Recipe(
+        model=ModelSettings(crop_px=160, input_px=32),
+        training=TrainingSettings(epochs=1, batch=512),
+    )
+    _, history = train_model(recipe, catalogue.crops, table, table, tmp_path / "c.npz")
+    assert history["loss"].iloc[0] > 0 and history["images_per_second"].iloc[0] > 0
+
+
 def test_stopping_people_are_training_people(catalogue: Catalogue) -> None:
     table = select_usable(catalogue)
     stopping = choose_stopping(table, 0)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
 _FORMAT = 3
+_DAY = 86_400
 _FACTS_TYPES: dict[str, Any] = {"image": str, "pixel_hash": str, "problem": str}
 
 
@@ -85,12 +87,13 @@ def open_store(
             _pack(folder, sources, progress)
         except OSError as error:
             raise DataError(
-                f"{home}: the cell store cannot be written ({error.strerror}). It needs "
+                f"{home}: the cell store cannot be written ({error.strerror or error}). It needs "
                 f"{len(sources) * CROP_PX**2 * 3 / 1e9:.1f} GB; free some space or set "
                 "LEUKOSCOPE_CACHE to another folder."
             ) from error
         for other in home.iterdir():
-            if other != folder:
+            in_work = other.name.startswith("part-") and time.time() - other.stat().st_mtime < _DAY
+            if other != folder and not in_work:
                 shutil.rmtree(other, ignore_errors=True)
     facts = pd.read_csv(folder / "facts.csv", dtype=_FACTS_TYPES, keep_default_na=False)
     return CellStore(np.load(folder / "crops.npy", mmap_mode="r"), facts, folder)
@@ -99,24 +102,34 @@ def open_store(
 def _pack(folder: Path, sources: Sequence[Source], progress: Progress | None) -> None:
     part = Path(tempfile.mkdtemp(prefix="part-", dir=folder.parent))
     try:
-        shape = (len(sources), CROP_PX, CROP_PX, 3)
-        crops = np.lib.format.open_memmap(part / "crops.npy", "w+", np.uint8, shape)
-        _reserve(part / "crops.npy")
-
-        def pack(item: tuple[int, Source]) -> dict[str, Any]:
-            return _pack_one(item[1], crops[item[0]])
-
-        facts = []
-        with ThreadPoolExecutor(count_workers()) as pool:
-            for row in pool.map(pack, enumerate(sources)):
-                facts.append(row)
-                if progress:
-                    progress(len(facts), len(sources))
-        crops.flush()
+        facts = _fill(part / "crops.npy", sources, progress)
         pd.DataFrame(facts).to_csv(part / "facts.csv", index=False)
-        part.rename(folder)
+        try:
+            part.rename(folder)
+        except OSError:
+            if not (folder / "facts.csv").exists():  # else another process was first
+                raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _fill(path: Path, sources: Sequence[Source], progress: Progress | None) -> list[dict[str, Any]]:
+    """Decode all images into the array file; its memory map is closed when this returns."""
+    shape = (len(sources), CROP_PX, CROP_PX, 3)
+    crops = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    _reserve(path)
+
+    def pack(item: tuple[int, Source]) -> dict[str, Any]:
+        return _pack_one(item[1], crops[item[0]])
+
+    facts = []
+    with ThreadPoolExecutor(count_workers()) as pool:
+        for row in pool.map(pack, enumerate(sources)):
+            facts.append(row)
+            if progress:
+                progress(len(facts), len(sources))
+    crops.flush()
+    return facts
 
 
 def _reserve(path: Path) -> None:

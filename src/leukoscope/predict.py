@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -50,16 +50,27 @@ class Answer:
 
 
 def list_images(paths: Sequence[Path]) -> list[Source]:
-    """All images in files, folders and zips, in the order given.
+    """All images in files, folders and zips, in the order given; named by whole path if several.
 
     Raises:
         DataError: a path that does not exist, or that holds no image.
     """
-    return [source for path in paths for source in list_sources(path)]
+    if len(paths) == 1:
+        return list_sources(paths[0])
+    return [
+        replace(
+            source,
+            name=(
+                path if path.is_file() and path.name == source.name else path / source.name
+            ).as_posix(),
+        )
+        for path in paths
+        for source in list_sources(path)
+    ]
 
 
 def predict_sources(sources: Iterable[Source], classifier: Classifier) -> Iterator[Answer]:
-    """Answer for each image in turn; memory does not grow with their number."""
+    """Answer for each image in turn; pixels are held for 32 images at a time."""
     remaining = iter(sources)
     with ThreadPoolExecutor(count_workers()) as pool:
         while chunk := list(islice(remaining, _BATCH)):

@@ -92,7 +92,7 @@ def create_run(folder: Path, settings: dict[str, Any], *, resume: bool) -> Run:
         RunError: the folder holds something already, and `resume` is false or it is another run.
     """
     run = Run(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or _is_taken(folder)):
         if not run.settings.exists():
             raise RunError(f"{folder}: not empty, and not a run. Choose another --out.")
         if not resume:
@@ -108,6 +108,11 @@ def create_run(folder: Path, settings: dict[str, Any], *, resume: bool) -> Run:
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror}).") from error
     return run
+
+
+def _is_taken(folder: Path) -> bool:
+    """Whether it holds more than what a killed writer left."""
+    return any(not item.name.startswith(".") for item in folder.iterdir())
 
 
 def _check_same(run: Run, settings: dict[str, Any]) -> None:

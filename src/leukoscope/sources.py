@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import threading
 import zipfile
 import zlib
@@ -13,9 +14,18 @@ from pathlib import Path, PurePosixPath
 from leukoscope.errors import DataError
 from leukoscope.pixels import IMAGE_SUFFIXES
 
-__all__ = ["Source", "compute_stamp", "list_sources", "read_text_member"]
+__all__ = ["Source", "compute_stamp", "list_sources", "read_text"]
 
 _MAX_MEMBER_BYTES = 200_000_000
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+)
 _MAX_RATIO = 2000  # a black 450×450 BMP deflates about 1000 times; a bomb far more
 
 
@@ -61,6 +71,7 @@ def list_sources(root: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[
 
 def _from_file(path: Path, name: str) -> Source:
     stat = path.stat()
+    name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return Source(name, stat.st_size, str(stat.st_mtime_ns), path.read_bytes)
 
 
@@ -89,13 +100,7 @@ def _list_zip(path: Path, suffixes: frozenset[str]) -> list[Source]:
             try:
                 with lock:
                     return archive.read(info)
-            except (
-                zipfile.BadZipFile,
-                zlib.error,
-                OSError,
-                RuntimeError,
-                NotImplementedError,
-            ) as error:
+            except _ZIP_ERRORS as error:
                 raise DataError(f"{info.filename}: damaged in {path.name} ({error}).") from error
 
         return read
@@ -126,11 +131,18 @@ def _list_zip(path: Path, suffixes: frozenset[str]) -> list[Source]:
     return sorted(sources, key=lambda source: source.name)
 
 
-def read_text_member(root: Path, name: str) -> str:
-    """Text of a file within a folder or zip (UTF-8, with or without a byte order mark)."""
-    found = list_sources(root, frozenset({PurePosixPath(name).suffix.lower()}))
-    data = next(source for source in found if source.name == name).read()
-    return data.decode("utf-8-sig")
+def read_text(source: Source) -> str:
+    """Text of a file (UTF-8, with or without a byte order mark).
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
+    try:
+        return source.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{source.name}: not UTF-8 text ({error.reason}). Save it again as UTF-8."
+        ) from error
 
 
 def compute_stamp(sources: Sequence[Source]) -> str:

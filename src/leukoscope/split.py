@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -80,13 +81,13 @@ def check_split(table: pd.DataFrame, split: Split) -> None:
     """
     for fold in split.folds:
         for part, cells in (("trained on", fold.training), ("evaluated", fold.evaluated)):
+            if not len(cells):
+                raise SplitError(f"Split {split.name}, fold {fold.name}: no cell is {part}.")
             if table.loc[cells, "label"].nunique() < 2 and part == "trained on":
                 raise SplitError(
                     f"Split {split.name}, fold {fold.name}: the cells {part} are of one class. "
                     "Expected both; use fewer folds or more subjects."
                 )
-            if not len(cells):
-                raise SplitError(f"Split {split.name}, fold {fold.name}: no cell is {part}.")
         if split.leaky:
             continue
         both = set(table.loc[fold.training, "group"]) & set(table.loc[fold.evaluated, "group"])
@@ -178,7 +179,12 @@ def _split_by_column(table: pd.DataFrame, name: str) -> Split:
     values = table[column].astype(str)
     index, none = table.index, table.index[:0]
     made = [
-        Fold(value, index[values != value], index[values == value], none)
+        Fold(
+            f"{column}_{quote(value, safe='')}",
+            index[values != value],
+            index[values == value],
+            none,
+        )
         for value in sorted(values.unique())
     ]
     return Split(name, tuple(made), leaky=False)
@@ -208,8 +214,8 @@ def choose_stopping(table: pd.DataFrame, seed: int, share: float = 0.15) -> pd.I
     Raises:
         SplitError: a class has one group only.
     """
-    pieces = max(2, round(1 / share))
-    pieces = min(pieces, table.groupby("label")["group"].nunique().min())
+    people = _find_main_class(table, "group")["label"].value_counts()
+    pieces = min(max(2, round(1 / share)), people.min() if len(people) > 1 else 0)
     if pieces < 2:
         raise SplitError(
             "Early stopping needs two groups of each class among the training cells; "
@@ -229,10 +235,7 @@ def _deal(table: pd.DataFrame, key: str, parts: int, seed: int) -> pd.Series:
     Returns:
         The part of each row, 0 to parts - 1.
     """
-    sizes = table.groupby([key, "label"]).size().rename("cells").reset_index()
-    # a person whose cells bear both labels is dealt by the larger part of them
-    sizes = sizes.sort_values("cells", ascending=False).drop_duplicates(key)
-    shuffled = sizes.sample(frac=1, random_state=seed)
+    shuffled = _find_main_class(table, key).sample(frac=1, random_state=seed)
     shuffled = shuffled.sort_values("cells", ascending=False, kind="stable")
     dealt: dict[str, int] = {}
     for label, people in shuffled.groupby("label"):
@@ -247,3 +250,9 @@ def _deal(table: pd.DataFrame, key: str, parts: int, seed: int) -> pd.Series:
             dealt[str(person)] = part
             load[part] += cells / people["cells"].sum() + 1 / len(people)
     return table[key].map(dealt).astype(int)
+
+
+def _find_main_class(table: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Each person's number of cells of the class that most of them bear: key, label, cells."""
+    sizes = table.groupby([key, "label"]).size().rename("cells").reset_index()
+    return sizes.sort_values("cells", ascending=False, kind="stable").drop_duplicates(key)

@@ -120,7 +120,8 @@ def train_model(
     state = _read_checkpoint(checkpoint, model) or _State(average=model.get_weights())
     weights = compute_weights(training, options.subject_balance)
     stop_weights = compute_weights(stopping, 1.0)
-    steps = len(training) // options.batch
+    batch = min(options.batch, len(training))
+    steps = len(training) // batch
 
     while state.epoch < options.epochs and not _is_over(state.history, options.patience):
         epoch = state.epoch
@@ -128,7 +129,7 @@ def train_model(
         order = draw_order(weights, seed, epoch)
         last = state.history[-1]["stop_auc"] if state.history else None
         batches = iterate_batches(
-            crops, training, order, recipe.augment, batch=options.batch, seed=seed, epoch=epoch
+            crops, training, order, recipe.augment, batch=batch, seed=seed, epoch=epoch
         )
         total = 0.0
         for step, (images, labels) in enumerate(batches, start=1):
@@ -145,7 +146,7 @@ def train_model(
         row = {"epoch": epoch + 1, "loss": total / max(1, steps)}
         row |= _assess(twin, crops, stopping, stop_weights)
         row["learning_rate"] = compute_learning_rate(recipe, (epoch + 1) * steps, steps)
-        row |= {"seconds": seconds, "images_per_second": steps * options.batch / seconds}
+        row |= {"seconds": seconds, "images_per_second": steps * batch / seconds}
         if all(row["stop_auc"] > earlier["stop_auc"] for earlier in state.history):
             state.best = [array.copy() for array in state.average]
         state.history.append(row)

@@ -34,11 +34,13 @@ class Audit:
         problems: image, problem.
         duplicates: pairs of equal pixels, as `same_cells` without correlation and evidence.
         same_cells: pairs of the same cell processed twice: first, second (rows of the catalogue),
-            image, other, subject, other_subject, fold, other_fold, correlation, evidence.
+            image, other, subject, other_subject, fold, other_fold, correlation, evidence, and
+            `across`: whether they stand under two subject names.
         groups: group, subjects, cells, folds, links; those of more than one subject name.
         exposure: fold, cells, exposed (of a group that stands in another fold too), share.
         missing: what the published set has more of, in words.
-        class_crossings: linked pairs that join the two classes; by chance `chance_crossings` would.
+        class_crossings: linked pairs that join the two classes, of the `labelled_pairs` whose
+            cells both have a label; by chance `chance_crossings` would.
         size_cue: fold ("" for all), auc_by_cell, auc_by_subject of the cell's area alone.
     """
 
@@ -51,6 +53,7 @@ class Audit:
     exposure: pd.DataFrame
     missing: list[str]
     class_crossings: int
+    labelled_pairs: int
     chance_crossings: float
     size_cue: pd.DataFrame
 
@@ -76,7 +79,9 @@ def compute_audit(catalogue: Catalogue) -> Audit:
     equal = hashes.loc[links["first"]].to_numpy() == hashes.loc[links["second"]].to_numpy()
     same_cells = _name_pairs(table, links[~equal])
     pairs = pd.concat([duplicates, same_cells])
-    crossings = pairs["first"].map(table["label"]).ne(pairs["second"].map(table["label"]))
+    ends = [pairs[end].map(table["label"]) for end in ("first", "second")]
+    labelled_pairs = (ends[0] != "") & (ends[1] != "")
+    crossings = labelled_pairs & (ends[0] != ends[1])
     share = labelled["label"].eq(LEUKAEMIC).mean() if len(labelled) else 0.0
     return Audit(
         counts=_count(table),
@@ -88,7 +93,8 @@ def compute_audit(catalogue: Catalogue) -> Audit:
         exposure=_compute_exposure(table),
         missing=_find_missing(table),
         class_crossings=int(crossings.sum()),
-        chance_crossings=float(2 * share * (1 - share) * len(pairs)),
+        labelled_pairs=int(labelled_pairs.sum()),
+        chance_crossings=float(2 * share * (1 - share) * labelled_pairs.sum()),
         size_cue=_compute_size_cue(labelled[labelled["problem"] == ""]),
     )
 
@@ -116,12 +122,13 @@ def _name_pairs(table: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
         other = "other" if column == "image" else f"other_{column}"
         pairs[column] = table[column].loc[pairs["first"]].to_numpy()
         pairs[other] = table[column].loc[pairs["second"]].to_numpy()
-    return pairs
+    named = (pairs["subject"] != "") & (pairs["other_subject"] != "")
+    return pairs.assign(across=named & (pairs["subject"] != pairs["other_subject"]))
 
 
 def _list_groups(table: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     joined = table[table["group"].str.contains("+", regex=False)]
-    links = pairs["first"].map(table["group"]).where(pairs["subject"] != pairs["other_subject"])
+    links = pairs["first"].map(table["group"]).where(pairs["across"])
     found = joined.groupby("group").agg(
         subjects=("subject", "nunique"),
         cells=("image", "size"),

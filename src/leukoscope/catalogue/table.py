@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+import zipfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -13,7 +15,7 @@ from leukoscope.cells import CellStore, Progress, open_store
 from leukoscope.errors import DataError
 from leukoscope.labels import parse_cell_name, parse_label
 from leukoscope.pixels import FRAME_PX
-from leukoscope.sources import Source, list_sources, read_text_member
+from leukoscope.sources import Source, list_sources, read_text
 
 __all__ = ["COLUMNS", "read_table"]
 
@@ -69,8 +71,8 @@ def read_table(
     """
     sources = list_sources(root)
     rows = pd.DataFrame([_describe(source, root) for source in sources])
-    for origin, text in _find_label_files(root, labels_csv):
-        _apply_csv(rows, text, origin)
+    for labels in _find_label_files(root, labels_csv):
+        _apply_csv(rows, labels)
     store = open_store(root, sources, progress=progress)
     table = rows.drop(columns="claim").join(store.facts.drop(columns="image"))
     unlike = (rows["claim"] != "") & (rows["label"] != "") & (rows["claim"] != rows["label"])
@@ -86,9 +88,10 @@ def read_table(
 
 
 def _describe(source: Source, root: Path) -> dict[str, str]:
-    folders = [root.name, *PurePosixPath(source.name).parts[:-1]]
+    folders = [root.resolve().name, *PurePosixPath(source.name).parts[:-1]]
     name = parse_cell_name(source.name)
-    in_folder = next((label for part in reversed(folders) if (label := parse_label(part))), "")
+    words = (part for part in reversed(folders) if not part.isdigit())  # "1" may be anything
+    in_folder = next((label for part in words if (label := parse_label(part))), "")
     return {
         "image": source.name,
         "label": in_folder or (name.label if name else ""),
@@ -110,14 +113,26 @@ def _find_fold(folders: list[str]) -> str:
     return ""
 
 
-def _find_label_files(root: Path, labels_csv: Path | None) -> Iterable[tuple[str, str]]:
+@dataclass(frozen=True)
+class _LabelFile:
+    """A CSV of labels: what to call it, the folder within the data that it lies in, its text."""
+
+    origin: str
+    folder: str
+    text: str
+
+
+def _find_label_files(root: Path, labels_csv: Path | None) -> Iterable[_LabelFile]:
     if labels_csv is not None:
         try:
-            yield str(labels_csv), labels_csv.read_text(encoding="utf-8-sig")
+            text = labels_csv.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{labels_csv}: cannot be read ({error}).") from error
+        top, where = root.resolve(), labels_csv.resolve().parent
+        inside = where.relative_to(top).as_posix() if where.is_relative_to(top) else ""
+        yield _LabelFile(str(labels_csv), inside, text)
         return
-    if root.is_file() and root.suffix.lower() != ".zip":
+    if root.is_file() and not zipfile.is_zipfile(root):
         return
     try:
         found = list_sources(root, frozenset({".csv"}))
@@ -125,64 +140,85 @@ def _find_label_files(root: Path, labels_csv: Path | None) -> Iterable[tuple[str
         return
     for source in found:
         if source.name.lower().endswith("labels.csv"):
-            yield source.name, read_text_member(root, source.name)
+            folder = PurePosixPath(source.name).parent.as_posix()
+            yield _LabelFile(source.name, folder, read_text(source))
 
 
-def _apply_csv(rows: pd.DataFrame, text: str, origin: str) -> None:
+def _apply_csv(rows: pd.DataFrame, labels: _LabelFile) -> None:
     """Overrule `rows` with what a CSV says of the images beside or below it."""
+    given = _parse_csv(labels)
+    by_image = _index_images(rows["image"], labels.folder)
+    changed = ["label", "claim", "subject", "smear", "cell", "fold"]
+    values = {column: rows[column].tolist() for column in changed}
+    matched = 0
+    for line, entry in enumerate(given.to_dict("records"), start=2):
+        found = by_image.get(entry["image"], [])
+        label = parse_label(entry["label"])
+        if label is None:
+            raise DataError(
+                f"{labels.origin}, line {line}: unknown class {entry['label']!r}. "
+                "Expected all, hem, leukaemic, normal, 1 or 0."
+            )
+        if len(found) > 1:
+            raise DataError(
+                f"{labels.origin}, line {line}: {entry['image']} is the name of {len(found)} "
+                "images. Expected the path within the data."
+            )
+        for row in found:
+            matched += 1
+            name = parse_cell_name(entry.get("name", ""))
+            said = {"label": label, "claim": name.label if name else ""}
+            said |= {"subject": name.subject if name else entry.get("name", "")}
+            said |= {"smear": name.smear, "cell": name.cell} if name else {}
+            said |= {key: entry[key] for key in ("subject", "smear", "fold") if entry.get(key)}
+            for column, word in said.items():
+                if word or column == "claim":
+                    values[column][row] = word
+    if not matched:
+        raise DataError(
+            f"{labels.origin}: none of its {len(given)} names is an image of the data. Expected "
+            "file names, or paths within the data."
+        )
+    for column, words in values.items():
+        rows[column] = words
+
+
+def _parse_csv(labels: _LabelFile) -> pd.DataFrame:
+    """The columns we know, by our names for them."""
     try:
-        given = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+        given = pd.read_csv(
+            io.StringIO(labels.text), dtype=str, keep_default_na=False, index_col=False
+        )
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise DataError(f"{origin}: not a CSV that can be parsed ({error}).") from error
+        raise DataError(f"{labels.origin}: not a CSV that can be parsed ({error}).") from error
     lower = {str(column).strip().lower(): column for column in given.columns}
     known = {
-        wanted: lower[alias]
+        wanted: given[lower[alias]].str.strip()
         for wanted, aliases in _CSV_NAMES.items()
-        for alias in aliases
+        for alias in reversed(aliases)
         if alias in lower
     }
     if not {"image", "label"} <= known.keys():
         raise DataError(
-            f"{origin}: expected the columns image and label (and where known subject, smear, "
-            f"fold); received {', '.join(map(str, given.columns))}."
+            f"{labels.origin}: expected the columns image and label (and where known subject, "
+            f"smear, fold); received {', '.join(map(str, given.columns))}."
         )
-    by_image = _index_images(rows["image"], PurePosixPath(origin).parent.as_posix())
-    for line, entry in enumerate(given.to_dict("records"), start=2):
-        image = str(entry[known["image"]]).strip()
-        label = parse_label(entry[known["label"]])
-        if label is None:
-            raise DataError(
-                f"{origin}, line {line}: unknown class {entry[known['label']]!r}. "
-                "Expected all, hem, leukaemic, normal, 1 or 0."
-            )
-        for row in by_image.get(image, []):
-            name = parse_cell_name(str(entry.get(known.get("name", ""), "")))
-            if name:
-                rows.loc[row, ["subject", "smear", "cell", "claim"]] = [
-                    name.subject,
-                    name.smear,
-                    name.cell,
-                    name.label,
-                ]
-            rows.loc[row, "label"] = label
-            for column in ("subject", "smear", "fold"):
-                if column in known:
-                    rows.loc[row, column] = str(entry[known[column]]).strip()
+    return pd.DataFrame(known)
 
 
 def _index_images(images: pd.Series, folder: str) -> dict[str, list[int]]:
-    """Row numbers by every way in which a CSV may name an image: path, path below it, file name."""
-    index: dict[str, list[int]] = {}
+    """Row numbers by every way in which a CSV may name an image: file name, path below it, path."""
     below = "" if folder in ("", ".") else folder + "/"
+    index: dict[str, list[int]] = {}
     for row, image in enumerate(images):
-        names = {image}
         if image.startswith(below):
-            names |= {image.removeprefix(below), PurePosixPath(image).name}
-        elif folder.startswith("/"):
-            names.add(PurePosixPath(image).name)
-        for name in names:
-            index.setdefault(name, []).append(row)
-    return index
+            index.setdefault(PurePosixPath(image).name, []).append(row)
+    index |= {
+        image.removeprefix(below): [row]
+        for row, image in enumerate(images)
+        if image.startswith(below)
+    }
+    return index | {image: [row] for row, image in enumerate(images)}
 
 
 def _put_into_words(table: pd.DataFrame, rows: pd.DataFrame) -> None:

@@ -50,7 +50,7 @@ def main() -> None:
         sys.exit(1)  # whoever read our output has gone
     except OSError as error:
         _fail(
-            f"{error.filename or 'A file'} cannot be written ({error.strerror}). "
+            f"{error.filename or 'A file'} cannot be read or written ({error.strerror}). "
             "Check the path and the free space."
         )
 

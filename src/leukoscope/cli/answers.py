@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from leukoscope.cli.progress import console
+from leukoscope.errors import DataError
 from leukoscope.files import move_into_place
 from leukoscope.predict import Answer
 
@@ -32,6 +33,8 @@ class AnswerPrinter:
     def __enter__(self) -> Self:
         """Open what is written to."""
         if self._out is not None:
+            if self._out.is_dir():
+                raise DataError(f"{self._out}: a folder. Expected the name of a CSV file.")
             part = self._stack.enter_context(move_into_place(self._out))
             stream: Any = self._stack.enter_context(part.open("w", encoding="utf-8", newline=""))
         else:
@@ -64,7 +67,7 @@ class AnswerPrinter:
         counts = ", ".join(f"{count:,} {call}" for call, count in sorted(self._calls.items()))
         console.print(f"{self._calls.total():,} images: {counts}.")
         if self._out:
-            console.print(f"Written: {self._out}")
+            console.print(f"Written: {self._out}", markup=False)
         if metadata.get("expected"):
             console.print(metadata["expected"]["words"])
         console.print("Research use only; not a medical device.")

@@ -49,7 +49,7 @@ def augmentations(
     data: Data,
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")],
     recipe: Annotated[str, typer.Option(help="Name or TOML file of the recipe.")] = "compact",
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
 ) -> None:
     """Draw what a recipe's augmentation does to some cells."""
     from leukoscope.cli.progress import show_progress

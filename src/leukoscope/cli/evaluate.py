@@ -21,7 +21,7 @@ def evaluate(
         float, typer.Option(min=0, max=1, help="Probability from which a cell is leukaemic.")
     ] = 0.5,
     resamples: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 2000,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
 ) -> None:
     """Score predictions by person, beside the baselines, and write a page."""
     from leukoscope.cli.tables import print_evaluation

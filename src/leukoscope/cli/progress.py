@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ def _build_progress() -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # else rows meant for a file go to the terminal
     )
 
 
@@ -70,6 +72,11 @@ class TrainingDisplay:
         """Draw while the block runs."""
         with _build_progress() as progress:
             yield cls(progress)
+
+    def show_preparation(self, done: int, total: int) -> None:
+        """Called while images are decoded."""
+        words = "Reading images" if done < total else "Comparing cells, then training"
+        self._progress.update(self._task, description=words, completed=done, total=total)
 
     def start_part(self, name: str, number: int, count: int) -> None:
         """Called before each network is trained."""

@@ -12,7 +12,7 @@ def simulate(
     out: Annotated[Path, typer.Argument(help="Folder to draw into; must be new or empty.")],
     subjects: Annotated[int, typer.Option(help="People.")] = 24,
     cells: Annotated[int, typer.Option(help="Cells.")] = 1200,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     shared: Annotated[int, typer.Option(help="Images under two subject names.")] = 0,
     reprocessed: Annotated[
         int, typer.Option(help="Cells stained and cut out anew under another name.")

@@ -35,7 +35,7 @@ _HEADLINE = (
 
 def print_audit(audit: Audit, written: Sequence[Path]) -> None:
     """The findings of `data check`."""
-    out = Console(highlight=False)
+    out = Console(highlight=False, markup=False)
     for sentence in describe_audit(audit):
         out.print(sentence)
     out.print(
@@ -56,7 +56,7 @@ def print_audit(audit: Audit, written: Sequence[Path]) -> None:
     cue = audit.size_cue
     rows = cue.assign(fold=cue["fold"].replace("", "all")).itertuples(index=False)
     out.print(_build_table(["Size alone", "AUC by cell", "AUC by subject"], rows))
-    pairs = len(audit.duplicates) + len(audit.same_cells)
+    pairs = audit.labelled_pairs
     if pairs:
         out.print(
             f"{audit.class_crossings} of {pairs:,} linked pairs join the two classes; by chance "
@@ -71,7 +71,7 @@ def print_audit(audit: Audit, written: Sequence[Path]) -> None:
 
 def print_evaluation(evaluation: Evaluation, page: Path) -> None:
     """The headline scores, baselines beside them."""
-    out = Console(highlight=False)
+    out = Console(highlight=False, markup=False)
     views = [evaluation.by_cell, evaluation.by_subject, *(b.by_cell for b in evaluation.baselines)]
     found = [{score.name: score for score in view} for view in views]
     rows = [
@@ -84,7 +84,7 @@ def print_evaluation(evaluation: Evaluation, page: Path) -> None:
     ]
     titles = ["Score", "By cell", "By subject"]
     out.print(_build_table([*titles, *(b.title for b in evaluation.baselines)], rows))
-    out.print("[95% intervals: over which people happened to be in the set]", markup=False)
+    out.print("[95% intervals: over which people happened to be in the set]")
     out.print(f"By person, all cells together: ROC-AUC {_format(evaluation.subject_auc)}.")
     out.print(evaluation.leak.statement)
     out.print(f"Page: {page}")

@@ -22,17 +22,25 @@ def train(
     ] = "subject-cv",
     labels: Labels = None,
     folds: Annotated[int, typer.Option(min=2, help="For subject-cv, name-cv and random.")] = 5,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     final: Annotated[
         bool, typer.Option(help="Also train the network to be used, on all cells.")
     ] = True,
+    turns: Annotated[
+        int, typer.Option(min=1, max=360, help="As for data check: joins turned cells' people.")
+    ] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run there.")] = False,
 ) -> None:
     """Train a network for each fold, predict the people it never saw, then train on all."""
     from leukoscope.cli.progress import TrainingDisplay
     from leukoscope.workflow.training import TrainingRequest, train_run
 
-    request = TrainingRequest(data, out, recipe, split, labels, folds, seed, final, resume)
+    request = TrainingRequest(data, out, recipe, split, labels, folds, seed, final, resume, turns)
     with TrainingDisplay.open() as display:
-        run = train_run(request, on_part=display.start_part, on_step=display.show_step)
+        run = train_run(
+            request,
+            on_decode=display.show_preparation,
+            on_part=display.start_part,
+            on_step=display.show_step,
+        )
     typer.echo(f"Finished. Now: leukoscope evaluate {run.folder}")

@@ -7,7 +7,7 @@ import keras
 __all__ = ["apply_compact"]
 
 _STAGES = ((24, 1), (48, 2), (96, 2), (160, 2))
-"""(channels, residual blocks) at 1/4, 1/8, 1/16 and 1/32 of the input: 1.4 M parameters."""
+"""(channels, residual blocks) at 1/4, 1/8, 1/16 and 1/32 of the input: 1.5 M parameters."""
 
 
 def apply_compact(images: keras.KerasTensor) -> keras.KerasTensor:

@@ -76,7 +76,7 @@ def describe_audit(audit: Audit) -> list[str]:
         ("pairs of images are equal, pixel for pixel", audit.duplicates),
         ("pairs show the same cell, processed twice", audit.same_cells),
     ):
-        across = int((pairs["subject"] != pairs["other_subject"]).sum())
+        across = int(pairs["across"].sum())
         sentences.append(f"{len(pairs):,} {kind}; {across:,} of them under two subject names.")
     if len(audit.groups):
         exposed = audit.exposure[audit.exposure["exposed"] > 0]
@@ -93,7 +93,7 @@ def describe_audit(audit: Audit) -> list[str]:
 
 
 def _describe_checks(audit: Audit) -> str:
-    pairs = len(audit.duplicates) + len(audit.same_cells)
+    pairs = audit.labelled_pairs
     if not pairs:
         return "No pair was found."
     return (
@@ -131,7 +131,7 @@ def _build_galleries(
         ("The same cell, processed twice", audit.same_cells),
         ("Equal pixels", audit.duplicates),
     ):
-        across = pairs["subject"] != pairs["other_subject"]
+        across = pairs["across"]
         for where, chosen, opened in (
             ("under two subject names", pairs[across], True),
             ("within one subject", pairs[~across], False),

@@ -20,6 +20,7 @@ from leukoscope.simulate.draw import LATENTS, photograph_cell
 from leukoscope.simulate.faults import plant_faults
 from leukoscope.simulate.plan import CellFile, CohortSettings, check_settings, plan_files
 from leukoscope.simulate.prepare import prepare_cell
+from leukoscope.simulated import SIMULATED_FILE
 
 __all__ = ["Cohort", "simulate_cohort"]
 
@@ -73,7 +74,7 @@ def simulate_cohort(
         truth = _list_truth(files, areas)
         planted.to_csv(folder / "planted.csv", index=False, lineterminator="\n")
         truth.to_csv(folder / "truth.csv", index=False, lineterminator="\n")
-        (folder / "SIMULATED.txt").write_text(
+        (folder / SIMULATED_FILE).write_text(
             f"Drawn by leukoscope simulate with seed {settings.seed}; no real cell is in here.\n",
             encoding="utf-8",
         )

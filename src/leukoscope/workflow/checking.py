@@ -19,17 +19,11 @@ from leukoscope.pixels import CROP_PX, UInt8Array
 from leukoscope.report import write_audit_page
 from leukoscope.runs import write_json
 from leukoscope.settings import read_recipe
+from leukoscope.simulated import find_banner
 
-__all__ = ["SIMULATED_BANNER", "check_data", "draw_augmentations", "find_banner"]
-
-SIMULATED_BANNER = "Simulated cells: drawn by leukoscope, no person's."
+__all__ = ["check_data", "draw_augmentations"]
 
 _ROWS, _COLUMNS, _SHOWN_PX = 5, 8, 150
-
-
-def find_banner(root: Path) -> str | None:
-    """What must stand above everything that is shown of a data set."""
-    return SIMULATED_BANNER if (root / "SIMULATED.txt").exists() else None
 
 
 def check_data(

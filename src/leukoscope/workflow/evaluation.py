@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from leukoscope.errors import DataError
+from leukoscope.errors import DataError, RunError
 from leukoscope.evaluate import (
     Evaluation,
     compute_evaluation,
@@ -18,8 +19,8 @@ from leukoscope.pixels import UInt8Array, cut_crop, read_image
 from leukoscope.predictions import read_predictions
 from leukoscope.report import write_report
 from leukoscope.runs import Run, open_run
+from leukoscope.simulated import SIMULATED_BANNER
 from leukoscope.sources import list_sources
-from leukoscope.workflow.checking import find_banner
 
 __all__ = ["evaluate_predictions"]
 
@@ -52,6 +53,10 @@ def evaluate_predictions(
     if not target.exists():
         raise DataError(f"{target}: no such run or table. Check the path.")
     run = open_run(target) if target.is_dir() else None
+    if run and not run.predictions.exists():
+        raise RunError(
+            f"{target}: not all folds are trained yet. Go on with: leukoscope train … --resume"
+        )
     table = read_predictions(run.predictions if run else target)
     evaluation = compute_evaluation(table, threshold=threshold, resamples=resamples, seed=seed)
     folder = out or (run.evaluation if run else target.with_name(f"{target.stem}-evaluation"))
@@ -68,16 +73,19 @@ def evaluate_predictions(
             facts=_list_facts(run),
             history=pd.read_csv(run.history),
             pictures=_read_pictures(root, table, threshold),
-            banner=_find_run_banner(root, leaky=settings["split"]["leaky"]),
+            banner=_find_run_banner(settings),
         )
     else:
         write_report(evaluation, table, page, title=target.stem, facts={"Table": str(target)})
     return evaluation, page
 
 
-def _find_run_banner(root: Path, *, leaky: bool) -> str | None:
-    leak = "Leaky split: people stand on both sides, so these numbers do not hold on new people."
-    words = [words for words in (find_banner(root), leak if leaky else None) if words]
+def _find_run_banner(settings: dict[str, Any]) -> str | None:
+    words = [SIMULATED_BANNER] if settings.get("simulated") else []
+    if settings["split"]["leaky"]:
+        words.append(
+            "Leaky split: people stand on both sides, so these numbers do not hold on new people."
+        )
     return " ".join(words) or None
 
 

@@ -19,6 +19,7 @@ from leukoscope.labels import LABELS
 from leukoscope.pixels import CROP_PX
 from leukoscope.runs import FINAL, Run, create_run, write_json, write_table
 from leukoscope.settings import Recipe, read_recipe
+from leukoscope.simulated import find_banner
 from leukoscope.split import Fold, Split, choose_stopping, make_split
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = ["TrainingRequest", "train_run"]
 
 _PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "torch", "tf2onnx", "onnxruntime")
 _EXPECTED = ("weighted_f1", "roc_auc", "sensitivity", "specificity", "balanced_accuracy", "ece")
+_CHUNK = 512  # crops in memory at a time
 _COMPARED = 256  # cells on which an export must answer as Keras does
 
 
@@ -45,6 +47,7 @@ class TrainingRequest:
         seed: of split, weights, order and augmentation.
         final: also train the network that is to be used, on all cells.
         resume: go on with the run that is there.
+        turns: rotations at which cells are compared to join people, as in `data check`.
     """
 
     data: str | Path
@@ -56,6 +59,7 @@ class TrainingRequest:
     seed: int = 0
     final: bool = True
     resume: bool = False
+    turns: int = 1
 
 
 def train_run(
@@ -81,12 +85,12 @@ def train_run(
     Raises:
         LeukoscopeError: anything wrong with the data, the recipe, the split or the folder.
     """
-    from leukoscope.train import train_model  # loads TensorFlow: fails early where it is missing
+    from leukoscope.model import build_model
 
-    del train_model
     recipe = read_recipe(request.recipe)
+    build_model(recipe.model)  # fails now, where an extra or an architecture is missing
     catalogue = read_catalogue(
-        request.data, request.labels_csv, on_decode=on_decode, on_link=on_link
+        request.data, request.labels_csv, turns=request.turns, on_decode=on_decode, on_link=on_link
     )
     table = select_usable(catalogue)
     split = make_split(table, request.split, folds=request.folds, seed=request.seed)
@@ -102,6 +106,7 @@ def train_run(
         model = _train_part(run, fold.name, recipe, catalogue, cells, request.seed, None, on_step)
         _predict_part(run, model, catalogue, cells, fold)
     _gather_predictions(run, split)
+    _gather_histories(run, names)
     if request.final:
         if on_part:
             on_part(FINAL, count, count)
@@ -175,8 +180,11 @@ def _predict_part(
     if path.exists():
         return
     evaluated = catalogue.table.loc[fold.evaluated]
+    rows, classifier = evaluated.index.to_numpy(), Classifier(model)
+    chunks = range(0, len(rows), _CHUNK)
+    answers = [classifier.predict(catalogue.crops[rows[at : at + _CHUNK]]) for at in chunks]
     found = evaluated[["image", "subject", "label"]].assign(
-        probability=Classifier(model).predict(catalogue.crops[evaluated.index.to_numpy()]),
+        probability=np.concatenate(answers),
         part=fold.name,
         group=evaluated["group"],
         area=evaluated["area"],
@@ -189,7 +197,7 @@ def _predict_part(
 
 def _gather_predictions(run: Run, split: Split) -> None:
     """The folds' predictions → one table."""
-    text = {"image": str, "subject": str, "group": str}
+    text = dict.fromkeys(("image", "subject", "group", "part", "pixel_hash"), str)
     found = [
         pd.read_csv(run.find_part(fold.name) / "predictions.csv", dtype=text, keep_default_na=False)
         for fold in split.folds
@@ -215,6 +223,8 @@ def _compute_expected(run: Run, split: Split) -> dict[str, Any]:
     auc = scores["roc_auc"]
     found, spared = scores["sensitivity"].value, scores["specificity"].value
     leak = " (leaky split: will not hold)" if split.leaky else ""
+    if run.read_settings()["simulated"]:
+        leak += " (simulated)"
     words = "Expected on new people of the same laboratory: not known."
     if auc.value is not None and found is not None and spared is not None:
         interval = "" if auc.low is None else f" (95% interval {auc.low:.2f} to {auc.high:.2f})"
@@ -277,6 +287,7 @@ def _describe_run(
             "subjects": int(table["subject"].nunique()),
             "groups": int(table["group"].nunique()),
         },
+        "simulated": find_banner(catalogue.root) is not None,
         "root": str(catalogue.root.resolve()),
         "versions": versions,
         "machine": {"system": platform.platform(), "processor": platform.machine()},

@@ -1,0 +1,22 @@
+"""The mark that data drawn by our simulator carry, so that whatever shows them can say so."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+__all__ = ["SIMULATED_BANNER", "SIMULATED_FILE", "find_banner"]
+
+SIMULATED_FILE = "SIMULATED.txt"
+SIMULATED_BANNER = "Simulated cells: drawn by leukoscope, no person's."
+
+
+def find_banner(root: Path) -> str | None:
+    """What must stand above everything that is shown of a data set, or None."""
+    if root.is_file() and zipfile.is_zipfile(root):
+        with zipfile.ZipFile(root) as archive:
+            marked = any(name.endswith(SIMULATED_FILE) for name in archive.namelist())
+    else:
+        resolved = root.resolve()
+        marked = any((folder / SIMULATED_FILE).exists() for folder in (resolved, *resolved.parents))
+    return SIMULATED_BANNER if marked else None
