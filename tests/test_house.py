@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "cells": LOWEST | {"pixels", "sources"},
     "simulated": set(),
     "simulate": LOWEST | {"pixels", "simulated"},
-    "catalogue": LOWEST | {"pixels", "sources", "cells"},
+    "catalogue": LOWEST | {"pixels", "sources", "cells", "simulated"},
     "split": LOWEST | {"catalogue"},
     "augment": LOWEST | {"pixels", "settings"},
     "batches": LOWEST | {"pixels", "settings", "augment"},

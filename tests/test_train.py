@@ -27,7 +27,12 @@ from leukoscope.runs import open_run
 from leukoscope.settings import ModelSettings, Recipe, TrainingSettings
 from leukoscope.simulate import Cohort
 from leukoscope.split import choose_stopping
-from leukoscope.train import compute_learning_rate, predict_with_keras, train_model
+from leukoscope.train import (
+    compute_learning_rate,
+    predict_exactly,
+    predict_with_keras,
+    train_model,
+)
 from leukoscope.workflow.evaluation import evaluate_predictions
 from leukoscope.workflow.prediction import predict_images
 from leukoscope.workflow.training import TrainingRequest, train_run
@@ -147,6 +152,17 @@ def build_metadata() -> dict[str, object]:
         "threshold": 0.5,
         "expected": None,
     }
+
+
+@pytest.mark.parametrize("name", ["compact", "lite0"])
+def test_the_reference_in_double_precision_is_the_same_network(name: str) -> None:
+    model = build_lively(name)
+    recipe = Recipe(model=ModelSettings(name, crop_px=160, input_px=64))
+    rows = np.arange(8)
+    exact = predict_exactly(recipe, model, CROPS, rows)
+    usual = predict_with_keras(model, CROPS, rows)
+    assert 0 < np.abs(exact - usual).max() < 1e-4
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_an_export_that_differs_is_refused(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from leukoscope.settings import Recipe
 __all__ = [
     "EpochReport",
     "compute_learning_rate",
+    "predict_exactly",
     "predict_with_keras",
     "save_keras",
     "train_model",
@@ -105,9 +106,7 @@ def train_model(
     precision = choose_precision()
     with set_precision(precision):
         model = build_model(recipe.model)
-    twin = build_model(
-        dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, pretrained=False)).model
-    )
+    twin = build_model(dataclasses.replace(recipe.model, pretrained=False))
     options = recipe.training
     optimizer = keras.optimizers.AdamW(weight_decay=options.weight_decay, clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -180,6 +179,20 @@ def predict_with_keras(
         for start in range(0, len(rows), batch)
     ]
     return np.concatenate(found).astype(np.float64).ravel()
+
+
+def predict_exactly(
+    recipe: Recipe, model: keras.Model, crops: UInt8Array, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Probabilities by Keras in float64, which an export must reproduce.
+
+    Fine-tuned networks have channels of nearly no variance, whose normalisation magnifies
+    rounding: two right float32 programs differed by 1.2e-4 there, each within 5e-5 of the truth.
+    """
+    with set_precision("float64"):
+        exact = build_model(dataclasses.replace(recipe.model, pretrained=False))
+    exact.set_weights(model.get_weights())
+    return predict_with_keras(exact, crops, rows)
 
 
 def save_keras(model: keras.Model, path: Path, metadata: dict[str, Any]) -> None:

@@ -37,10 +37,12 @@ def build_model(settings: ModelSettings) -> keras.Model:
     crops = keras.Input((CROP_PX, CROP_PX, 3), dtype="uint8", name="crops")
     images = _prepare(crops, settings)
     features = _find_architecture(settings.architecture)(images, settings.pretrained)
-    x = keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")(features)
-    x = keras.layers.Dropout(settings.dropout, seed=0, name="dropout", dtype="float32")(x)
+    policy = keras.config.dtype_policy().name
+    full = "float32" if policy.startswith("mixed") else policy  # the answer is never rounded
+    x = keras.layers.GlobalAveragePooling2D(name="pool", dtype=full)(features)
+    x = keras.layers.Dropout(settings.dropout, seed=0, name="dropout", dtype=full)(x)
     probability = keras.layers.Dense(
-        1, activation="sigmoid", name="probability_leukaemic", dtype="float32"
+        1, activation="sigmoid", name="probability_leukaemic", dtype=full
     )(x)
     return keras.Model(crops, probability, name=f"leukoscope_{settings.architecture}".lower())
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["DEMO", "DemoResult", "run_demo"]
 
 DEMO = CohortSettings(
-    subjects=24,
+    subjects=40,
     cells=1200,
     faults=Faults(
         shared_images=4, reprocessed_cells=12, repeated_cells=6, mislabelled=2, truncated=1

@@ -131,7 +131,7 @@ def _train_part(
     """Train and export one network, unless that is done already; the path of its ONNX file."""
     from leukoscope.export import export_onnx
     from leukoscope.inference import FORMAT
-    from leukoscope.train import predict_with_keras, save_keras, train_model
+    from leukoscope.train import predict_exactly, save_keras, train_model
 
     folder = run.find_part(name)
     onnx = folder / "model.onnx"
@@ -163,7 +163,7 @@ def _train_part(
     }
     save_keras(model, folder / "model.keras", metadata)
     rows = _spread(cells.index.to_numpy(), _COMPARED)
-    answers = predict_with_keras(model, catalogue.crops, rows)
+    answers = predict_exactly(recipe, model, catalogue.crops, rows)
     export_onnx(model, onnx, metadata, np.asarray(catalogue.crops[rows]), answers)
     checkpoint.unlink()
     return onnx
