@@ -8,8 +8,6 @@ not, and every export is compared with Keras on real inputs all the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +51,9 @@ def export_onnx(
         MissingExtraError: tf2onnx is not installed.
     """
     with move_into_place(path) as part:
-        difference = np.inf
-        for optimise in (True, False):
-            if not difference < MAX_DIFFERENCE:
-                part.write_bytes(_convert(model, metadata, optimise=optimise))
-                found = Classifier(part).predict(crops)
-                difference = float(np.abs(found - expected).max(initial=0))
+        part.write_bytes(_convert(model, metadata))
+        found = Classifier(part).predict(crops)
+        difference = float(np.abs(found - expected).max(initial=0))
         if not difference < MAX_DIFFERENCE:
             raise ModelError(
                 f"{path.name}: the exported network differs from Keras by {difference:.2g} in a "
@@ -68,7 +63,7 @@ def export_onnx(
     return difference
 
 
-def _convert(model: Any, metadata: dict[str, Any], *, optimise: bool = True) -> bytes:
+def _convert(model: Any, metadata: dict[str, Any]) -> bytes:
     try:
         import onnx
         import tensorflow as tf
@@ -77,23 +72,6 @@ def _convert(model: Any, metadata: dict[str, Any], *, optimise: bool = True) -> 
         raise MissingExtraError("tf2onnx with TensorFlow", "train") from error
     signature = [tf.TensorSpec((None, CROP_PX, CROP_PX, 3), tf.uint8, name="crops")]
     traced = tf.function(lambda crops: model(crops, training=False), input_signature=signature)
-    with nullcontext() if optimise else _keep_transposes(tf2onnx.optimizer):
-        proto, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=_OPSET)
+    proto, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=_OPSET)
     onnx.helper.set_model_props(proto, {METADATA_KEY: json.dumps(metadata)})
     return bytes(proto.SerializeToString())
-
-
-@contextmanager
-def _keep_transposes(optimizer: Any) -> Iterator[None]:
-    """Leave out the optimiser that stumbles over scalars (tf2onnx 1.17) and half-changes a graph.
-
-    MobileNetV3's hard sigmoid adds one, and the export was wrong by 0.75.
-    """
-    passes = optimizer._optimizers
-    saved = dict(passes)
-    passes.pop("optimize_transpose", None)
-    try:
-        yield
-    finally:
-        passes.clear()
-        passes.update(saved)
