@@ -96,7 +96,7 @@ def draw_glance(network: Mapping[str, Score], size: Mapping[str, Score]) -> str:
         axes.set_yticks(range(len(rows)), [title for title, _ in rows])
         lows = [value for _, s in rows for value in (s.low, s.value) if value is not None]
         left = min([0.4, *lows]) - 0.03
-        axes.set(xlim=(left, 1.0), ylim=(len(rows) - 0.5, -0.7), xlabel="ROC-AUC")
+        axes.set(xlim=(left, 1.02), ylim=(len(rows) - 0.5, -0.7), xlabel="ROC-AUC")
         axes.tick_params(length=3)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
