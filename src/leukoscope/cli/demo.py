@@ -13,7 +13,7 @@ def demo(
         "leukoscope-demo"
     ),
 ) -> None:
-    """Go once through all steps on simulated cells: about three minutes on two cores."""
+    """Go once through all steps on simulated cells: under four minutes on two cores."""
     from leukoscope.cli.progress import TrainingDisplay, console
     from leukoscope.cli.tables import print_audit, print_evaluation
     from leukoscope.workflow.demonstration import DEMO, run_demo
