@@ -34,7 +34,7 @@ def choose_compilation(model: keras.Model, images: int) -> bool:
 
     Measured on two CPU cores: a network of plain convolutions trains a fifth faster with it after
     some 15 s of compiling, one with depthwise convolutions six times slower (their gradients).
-    Accelerators gain from both.
+    On accelerators it is switched on unmeasured.
 
     Args:
         model: to be trained.
