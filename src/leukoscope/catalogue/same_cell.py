@@ -13,8 +13,8 @@ perceptual hash, but its chromatin keeps its pattern. The method has three steps
    doi 10.1109/TIP.2011.2181402). What decides is the evidence: Fisher's z of the correlation times
    the square root of the overlap, since a high correlation over few pixels means little.
 
-On 7,966 real C-NMC cells no pair has an evidence between 22, where chance ends, and 24, from
-which pairs are linked; no linked pair joins a leukaemic with a normal cell (by chance four in ten would).
+On 7,966 real C-NMC cells no pair has an evidence between 22, where chance ends, and 24, from which
+pairs are linked; no linked pair joins a leukaemic with a normal cell (by chance four in ten would).
 """
 
 from __future__ import annotations
