@@ -59,9 +59,8 @@ def get(scores: tuple[Score, ...], name: str) -> Score:
     return next(score for score in scores if score.name == name)
 
 
-def compute_with_sklearn(cohort: Cohort, weight: np.ndarray, threshold: float) -> dict[str, float]:
-    truth, probability = cohort.leukaemic, cohort.probability
-    called = probability >= threshold
+def compute_with_sklearn(cohort: Cohort, weight: np.ndarray) -> dict[str, float]:
+    truth, probability, called = cohort.leukaemic, cohort.probability, cohort.called
     common = {"sample_weight": weight}
     expected = {
         "roc_auc": metrics.roc_auc_score(truth, probability, **common),
@@ -92,14 +91,16 @@ def compute_with_sklearn(cohort: Cohort, weight: np.ndarray, threshold: float) -
 def test_resampled_scores_equal_sklearn_with_weights(view: str) -> None:
     table = build_table()
     uneven = table[(table["subject"] != "3") | (table.index % 5 == 0)].reset_index(drop=True)
-    cohort = build_cohort(uneven)
+    own = np.where(uneven.index % 2, 0.45, 0.6)  # two networks, two thresholds
+    cohort = build_cohort(uneven.assign(threshold=own))
+    assert (cohort.called == (uneven["probability"] >= own)).all()
     if view == "by subject":
         cohort = cohort.weigh_by_subject()
     counts = draw_group_counts(cohort, 12, seed=5)
-    resampled = compute_resampled_scores(cohort, 0.45, counts)
+    resampled = compute_resampled_scores(cohort, counts)
     for row, drawn in enumerate(counts):
         weight = cohort.weight * drawn[cohort.group]
-        expected = compute_with_sklearn(cohort, weight, 0.45)
+        expected = compute_with_sklearn(cohort, weight)
         assert set(expected) == {kind.name for kind in SCORES}
         for name, value in expected.items():
             assert resampled[name][row] == pytest.approx(value, abs=1e-12), name
@@ -107,8 +108,8 @@ def test_resampled_scores_equal_sklearn_with_weights(view: str) -> None:
 
 def test_point_scores_equal_resampled_ones_with_everybody_drawn_once() -> None:
     for cohort in (build_cohort(build_table()), build_cohort(build_table()).weigh_by_subject()):
-        points = compute_point_scores(cohort, 0.5)
-        once = compute_resampled_scores(cohort, 0.5, np.ones((1, cohort.groups)))
+        points = compute_point_scores(cohort)
+        once = compute_resampled_scores(cohort, np.ones((1, cohort.groups)))
         assert points == pytest.approx({name: values[0] for name, values in once.items()})
 
 
@@ -133,12 +134,13 @@ def simulate_view(seed: int, by_cell: bool = False) -> View:
     cohort = Cohort(
         leukaemic=np.ones(people * cells, dtype=bool),
         probability=np.where(right, 0.9, 0.1).ravel(),
+        called=right.ravel(),
         subject=rows // cells,
         group=rows if by_cell else rows // cells,
         weight=np.ones(people * cells),
         groups=people * cells if by_cell else people,
     )
-    return compute_view(cohort, 0.5, draw_group_counts(cohort, 200, seed))
+    return compute_view(cohort, draw_group_counts(cohort, 200, seed))
 
 
 def get_limits(view: View) -> tuple[float, float]:
@@ -321,11 +323,13 @@ def test_confident_errors_are_the_wrong_calls_worst_first() -> None:
             "probability": [0.4, 0.9, 0.95, 0.2],
         }
     )
-    errors = list_confident_errors(table, 0.5)
+    errors = list_confident_errors(table)
     assert list(errors["image"]) == ["c", "a"]
     assert list(errors["call"]) == ["leukaemic", "normal"]
     assert list(errors["confidence"]) == pytest.approx([0.95, 0.6])
-    assert list(list_confident_errors(table, 0.5, n=1)["image"]) == ["c"]
+    assert list(list_confident_errors(table, n=1)["image"]) == ["c"]
+    strict = list_confident_errors(table.assign(threshold=[0.3, 0.5, 0.96, 0.5]))
+    assert list(strict["image"]) == []
 
 
 def test_reliability_bins_hold_every_cell() -> None:
@@ -368,6 +372,41 @@ def test_settings_out_of_range_are_refused() -> None:
         compute_evaluation(build_table(), threshold=1.5)
     with pytest.raises(SettingsError, match="1 resample"):
         compute_evaluation(build_table(), resamples=0)
+
+
+def test_thresholds_are_the_received_one_else_the_rows_own_else_a_half() -> None:
+    table = build_table()
+    own = table.assign(threshold=np.where(table["subject"].astype(int) < 11, 0.3, 0.7))
+    assert compute_evaluation(table, resamples=5).thresholds == (0.5, 0.5)
+    assert compute_evaluation(own, resamples=5).thresholds == (0.3, 0.7)
+    found = compute_evaluation(own, resamples=5)
+    called = own["probability"] >= own["threshold"]
+    assert found.confusion["leukaemic"]["leukaemic"] == int(
+        (called & (own["label"] == "leukaemic")).sum()
+    )
+    given = compute_evaluation(own, threshold=0.4, resamples=5)
+    assert given.thresholds == (0.4, 0.4)
+    assert given.confusion == compute_evaluation(table, threshold=0.4, resamples=5).confusion
+
+
+def test_the_sensitive_point_is_scored_beside_the_first() -> None:
+    table = build_table().assign(sensitive_threshold=0.2)
+    assert compute_evaluation(build_table(), resamples=5).sensitive == ()
+    found, spared = compute_evaluation(table, resamples=50).sensitive
+    leukaemic = table["label"] == "leukaemic"
+    called = table["probability"] >= 0.2
+    assert (found.name, spared.name) == ("sensitivity", "specificity")
+    assert found.value == pytest.approx(called[leukaemic].mean())
+    assert spared.value == pytest.approx((~called)[~leukaemic].mean())
+    assert found.low is not None and found.low < found.value
+
+
+def test_size_alone_has_its_own_threshold() -> None:
+    table = build_table().assign(area_probability=0.6)
+    size = compute_evaluation(table, resamples=5).baselines[-1]
+    strict = compute_evaluation(table.assign(area_threshold=0.7), resamples=5).baselines[-1]
+    assert get(size.by_cell, "specificity").value == 0
+    assert get(strict.by_cell, "specificity").value == 1
 
 
 def test_importing_evaluate_stays_light() -> None:

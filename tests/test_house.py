@@ -24,9 +24,9 @@ MAY_IMPORT = {
     "runs": LOWEST,
     "sources": LOWEST | {"pixels"},
     "cells": LOWEST | {"pixels", "sources"},
-    "simulated": set(),
-    "simulate": LOWEST | {"pixels", "simulated"},
-    "catalogue": LOWEST | {"pixels", "sources", "cells", "simulated"},
+    "notices": set(),
+    "simulate": LOWEST | {"pixels", "notices"},
+    "catalogue": LOWEST | {"pixels", "sources", "cells", "notices"},
     "split": LOWEST | {"catalogue"},
     "augment": LOWEST | {"pixels", "settings"},
     "batches": LOWEST | {"pixels", "settings", "augment"},
@@ -35,8 +35,9 @@ MAY_IMPORT = {
     "inference": LOWEST | {"pixels"},
     "export": LOWEST | {"pixels", "inference"},
     "predictions": LOWEST,
+    "decide": LOWEST | {"predictions"},
     "evaluate": LOWEST | {"predictions"},
-    "report": LOWEST | {"pixels", "predictions", "evaluate", "catalogue"},
+    "report": LOWEST | {"notices", "pixels", "predictions", "evaluate", "catalogue"},
     "predict": LOWEST | {"pixels", "sources", "inference"},
 }
 FREE = {"workflow", "cli"}
@@ -65,7 +66,17 @@ def test_imports_point_up_the_house(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["catalogue", "split", "predictions", "evaluate", "report", "cli", "predict", "simulate"],
+    [
+        "catalogue",
+        "split",
+        "predictions",
+        "decide",
+        "evaluate",
+        "report",
+        "cli",
+        "predict",
+        "simulate",
+    ],
 )
 def test_no_tensorflow_where_none_is_needed(module: str) -> None:
     code = (

@@ -19,10 +19,11 @@ pytest.importorskip("keras", reason="needs the extra: pip install 'leukoscope[tr
 
 from leukoscope.batches import compute_weights, draw_order, iterate_batches
 from leukoscope.catalogue import Catalogue, select_usable
+from leukoscope.decide import Decision, calibrate
 from leukoscope.errors import LeukoscopeError, ModelError, RunError, SettingsError
 from leukoscope.export import export_onnx
-from leukoscope.inference import Classifier
-from leukoscope.model import build_model, keras
+from leukoscope.inference import FORMAT, Classifier
+from leukoscope.model import build_model, calibrate_model, keras
 from leukoscope.runs import open_run
 from leukoscope.settings import ModelSettings, Recipe, TrainingSettings
 from leukoscope.simulate import Cohort
@@ -147,10 +148,11 @@ def test_every_architecture_exports_as_keras_answers(name: str, tmp_path: Path) 
 
 def build_metadata() -> dict[str, object]:
     return {
-        "format": 2,
+        "format": FORMAT,
         "classes": ["normal", "leukaemic"],
         "crop_px": 225,
         "threshold": 0.5,
+        "sensitive_threshold": 0.3,
         "expected": None,
     }
 
@@ -164,6 +166,16 @@ def test_the_reference_in_double_precision_is_the_same_network(name: str) -> Non
     usual = predict_with_keras(model, CROPS, rows)
     assert 0 < np.abs(exact - usual).max() < 1e-4
     assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize("name", ["compact", "MobileNetV3Small"])
+def test_a_calibrated_network_answers_as_the_line_on_its_logit_says(name: str) -> None:
+    model = build_lively(name)
+    before = predict_with_keras(model, CROPS, np.arange(8))
+    calibrate_model(model, 0.7, -0.4)
+    expected = calibrate(before, Decision(slope=0.7, intercept=-0.4))
+    assert np.allclose(predict_with_keras(model, CROPS, np.arange(8)), expected, atol=1e-5)
+    assert np.abs(expected - before).max() > 0.02
 
 
 def test_an_export_that_differs_is_refused(tmp_path: Path) -> None:

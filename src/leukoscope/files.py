@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["move_into_place", "write_text"]
+__all__ = ["move_into_place", "write_bytes", "write_text"]
 
 
 @contextmanager
@@ -34,6 +34,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole, in UTF-8."""
     with move_into_place(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole."""
+    with move_into_place(path) as part:
+        part.write_bytes(data)
 
 
 def _read_umask() -> int:

@@ -2,10 +2,12 @@
 
 A model file is an ONNX network with one JSON text in its metadata, under the key "leukoscope":
 
-    format       2
+    format       3
     classes      ["normal", "leukaemic"], the order of the codes 0 and 1
     crop_px      225, side of the uint8 RGB crops that it takes
     threshold    the probability from which a cell is called leukaemic
+    sensitive_threshold  the same, chosen so that 95% of the leukaemic cells are found
+    calibration  slope and intercept that the last layer's logit was given, for the record
     recipe       name of the recipe
     fingerprint  of the training data
     expected     what to expect on new people: scores with intervals, in words and numbers
@@ -29,7 +31,7 @@ from leukoscope.pixels import CROP_PX, UInt8Array
 
 __all__ = ["FORMAT", "METADATA_KEY", "Classifier", "find_shipped_model"]
 
-FORMAT = 2
+FORMAT = 3
 METADATA_KEY = "leukoscope"
 
 _BATCH = 32
@@ -41,6 +43,7 @@ class Classifier:
     Attributes:
         metadata: the JSON object above.
         threshold: the probability from which a cell is called leukaemic.
+        sensitive_threshold: the same, chosen so that 95% of the leukaemic cells are found.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,6 +70,7 @@ class Classifier:
             ) from error
         self.metadata: dict[str, Any] = _read_metadata(self._session, path)
         self.threshold = float(self.metadata["threshold"])
+        self.sensitive_threshold = float(self.metadata["sensitive_threshold"])
         self._input = self._session.get_inputs()[0].name
 
     def predict(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
@@ -91,7 +95,7 @@ def _read_metadata(session: Any, path: Path) -> dict[str, Any]:
         metadata = json.loads(text or "")
         fits = metadata["classes"] == list(LABELS) and metadata["crop_px"] == CROP_PX
         same_format = metadata["format"] == FORMAT
-        float(metadata["threshold"])
+        float(metadata["threshold"]), float(metadata["sensitive_threshold"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path}: an ONNX file, but not a Leukoscope model. Expected a model.onnx that "

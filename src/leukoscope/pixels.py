@@ -22,6 +22,7 @@ from leukoscope.errors import DataError
 
 __all__ = [
     "CROP_PX",
+    "FRAMES_PX",
     "FRAME_PX",
     "IMAGE_SUFFIXES",
     "UInt8Array",
@@ -41,6 +42,9 @@ CROP_PX = FRAME_PX // 2
 """Side of a crop: the 450 px frame at half resolution."""
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif"})
+
+FRAMES_PX = (FRAME_PX, 600)
+"""Sides of the square frames whose scale is known: C-NMC's training and final test images."""
 
 _MAX_PIXELS = 50_000_000
 _BACKGROUND_LEVEL = 10  # C-NMC backgrounds are exactly 0; the rest is room for JPEG noise

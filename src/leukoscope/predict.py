@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -15,16 +16,15 @@ from leukoscope.errors import DataError
 from leukoscope.inference import Classifier
 from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.machine import count_workers
-from leukoscope.pixels import FRAME_PX, UInt8Array, compute_foreground, cut_crop, read_image
+from leukoscope.pixels import FRAMES_PX, UInt8Array, compute_foreground, cut_crop, read_image
 from leukoscope.sources import Source, list_sources
 
-__all__ = ["Answer", "list_images", "predict_sources"]
+__all__ = ["Answer", "list_images", "predict_sources", "start_answers"]
 
 ERROR = "error"
 """Call of an image that could not be read."""
 
 _BATCH = 32
-_FRAMES = {(FRAME_PX, FRAME_PX), (600, 600)}
 _MIN_AREA, _MAX_SHARE = 800, 0.75  # px of the crop; share of the crop that is not black
 
 
@@ -69,12 +69,33 @@ def list_images(paths: Sequence[Path]) -> list[Source]:
     ]
 
 
-def predict_sources(sources: Iterable[Source], classifier: Classifier) -> Iterator[Answer]:
-    """Answer for each image in turn; pixels are held for 32 images at a time."""
+def predict_sources(
+    sources: Iterable[Source], classifier: Classifier, threshold: float | None = None
+) -> Iterator[Answer]:
+    """Answer for each image in turn; pixels are held for 32 images at a time.
+
+    Args:
+        sources: the images.
+        classifier: the network.
+        threshold: probability from which a cell is called leukaemic; the network's own if left out.
+    """
+    threshold = classifier.threshold if threshold is None else threshold
     remaining = iter(sources)
     with ThreadPoolExecutor(count_workers()) as pool:
         while chunk := list(islice(remaining, _BATCH)):
-            yield from _answer(list(pool.map(_read, chunk)), classifier)
+            yield from _answer(list(pool.map(_read, chunk)), classifier, threshold)
+
+
+def start_answers(stream: TextIO) -> Callable[[Answer], None]:
+    """Begin a CSV of answers on a stream; the function returned writes one row."""
+    rows = csv.writer(stream, lineterminator="\n")
+    rows.writerow([field.name for field in fields(Answer)])
+
+    def write(answer: Answer) -> None:
+        shown = "" if answer.probability is None else f"{answer.probability:.6f}"
+        rows.writerow([answer.image, shown, answer.call, answer.warnings])
+
+    return write
 
 
 def _read(source: Source) -> tuple[str, UInt8Array | None, str]:
@@ -91,7 +112,7 @@ def _read(source: Source) -> tuple[str, UInt8Array | None, str]:
 
 def _find_warnings(rgb: UInt8Array, crop: UInt8Array) -> Iterator[str]:
     height, width = rgb.shape[:2]
-    if (width, height) not in _FRAMES:
+    if width != height or width not in FRAMES_PX:
         yield f"{width}×{height} pixels, not 450×450 or 600×600: the cell's scale is unknown"
     foreground = compute_foreground(crop)
     if foreground.mean() > _MAX_SHARE:
@@ -101,7 +122,7 @@ def _find_warnings(rgb: UInt8Array, crop: UInt8Array) -> Iterator[str]:
 
 
 def _answer(
-    read: Sequence[tuple[str, UInt8Array | None, str]], classifier: Classifier
+    read: Sequence[tuple[str, UInt8Array | None, str]], classifier: Classifier, threshold: float
 ) -> Iterator[Answer]:
     crops = [crop for _, crop, _ in read if crop is not None]
     probabilities = iter(classifier.predict(np.stack(crops)).tolist() if crops else [])
@@ -110,5 +131,5 @@ def _answer(
             yield Answer(name, None, ERROR, words)
         else:
             probability = next(probabilities)
-            call = LEUKAEMIC if probability >= classifier.threshold else NORMAL
+            call = LEUKAEMIC if probability >= threshold else NORMAL
             yield Answer(name, probability, call, words)

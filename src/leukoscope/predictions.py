@@ -13,9 +13,13 @@ and, where known:
     part              the held-out part the cell stood in (`fold` is read as `part`); parts are held
                       out in turn, so whoever stands in two of them was seen in training
     split             name of the split
+    threshold         the probability from which the cell is called leukaemic, chosen on others; 0.5
+                      where left out
+    sensitive_threshold  the same, chosen so that 95% of the leukaemic cells are found
     leaky             whether the network that scored the cell was trained on its person
     area              pixels of the crop that the cell covers
     area_probability  of leukaemic from the area alone, fitted on the training subjects
+    area_threshold    the probability from which the area alone calls a cell leukaemic
     pixel_hash        hash of the decoded pixels, to find one cell under two names
 
 Other columns are kept. The table is checked once, at the door: `read_predictions` for a file,
@@ -37,12 +41,14 @@ __all__ = [
     "normalise_labels",
     "normalise_predictions",
     "read_predictions",
+    "set_threshold",
     "write_predictions",
 ]
 
 _REQUIRED = ("image", "subject", "label", "probability")
+_THRESHOLDS = ("threshold", "sensitive_threshold", "area_threshold")
 _TEXT = ("image", "subject", "label", "group", "part", "fold", "split", "leaky", "pixel_hash")
-_SHARES = ("probability", "area_probability")
+_SHARES = ("probability", "area_probability", *_THRESHOLDS)
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -107,6 +113,13 @@ def normalise_predictions(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def set_threshold(table: pd.DataFrame, threshold: float | None) -> pd.DataFrame:
+    """Give every row a threshold: the one received, else the row's own, else 0.5."""
+    if threshold is None and "threshold" in table:
+        return table
+    return table.assign(threshold=0.5 if threshold is None else threshold)
+
+
 def normalise_labels(labels: pd.Series) -> pd.Series:
     """Bring all/hem, leukemic/healthy and 1/0, in any case, to "leukaemic"/"normal".
 
@@ -146,10 +159,15 @@ def check_predictions(table: pd.DataFrame) -> None:
     _check_rows(table, "image", ~table["image"].duplicated(), "every image once")
     probabilities = _to_numbers(table, "probability")
     _check_rows(table, "probability", probabilities.between(0, 1), "a number from 0 to 1")
-    if "area_probability" in table:
-        shares = _to_numbers(table, "area_probability")
-        fine = shares.isna() | shares.between(0, 1)
-        _check_rows(table, "area_probability", fine, "a number from 0 to 1")
+    for column in ("threshold", "sensitive_threshold"):
+        if column in table:
+            fine = _to_numbers(table, column).between(0, 1)
+            _check_rows(table, column, fine, "a number from 0 to 1")
+    for column in ("area_probability", "area_threshold"):
+        if column in table:
+            shares = _to_numbers(table, column)
+            fine = shares.isna() | shares.between(0, 1)
+            _check_rows(table, column, fine, "a number from 0 to 1")
     if "area" in table:
         areas = _to_numbers(table, "area")
         _check_rows(table, "area", areas.isna() | areas.between(0, 1e9), "pixels, 0 or more")

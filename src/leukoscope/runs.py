@@ -4,8 +4,10 @@ run.json                what was asked, resolved: recipe, split, seed, data, ver
 cells.csv               the cells used: image, label, subject, group, fold, area, row, part
 history.csv             one row an epoch of each part
 predictions.csv         out-of-fold cells, as `predictions` documents
-parts/NAME/model.keras  network of one fold, and model.onnx
-model.keras             network trained on all the cells, and model.onnx
+parts/NAME/             one fold: its network (model.keras, model.onnx), part-history.csv, and
+                        outputs.csv, the evaluated cells as the network answered; checkpoint.npz
+                        while it trains
+model.keras, model.onnx the network trained on all the cells, calibrated; its part-history.csv
 evaluation/             what `leukoscope evaluate` wrote
 """
 
@@ -21,10 +23,37 @@ import pandas as pd
 from leukoscope.errors import RunError
 from leukoscope.files import move_into_place, write_text
 
-__all__ = ["FINAL", "Run", "create_run", "open_run"]
+__all__ = ["FINAL", "Part", "Run", "create_run", "open_run"]
 
 FINAL = "final"
 """Name of the part that is trained on all cells and evaluated on none."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Paths of what one network leaves."""
+
+    folder: Path
+
+    @property
+    def keras(self) -> Path:  # noqa: D102
+        return self.folder / "model.keras"
+
+    @property
+    def onnx(self) -> Path:  # noqa: D102
+        return self.folder / "model.onnx"
+
+    @property
+    def checkpoint(self) -> Path:  # noqa: D102
+        return self.folder / "checkpoint.npz"
+
+    @property
+    def history(self) -> Path:  # noqa: D102
+        return self.folder / "part-history.csv"
+
+    @property
+    def outputs(self) -> Path:  # noqa: D102
+        return self.folder / "outputs.csv"
 
 
 @dataclass(frozen=True)
@@ -53,9 +82,9 @@ class Run:
     def evaluation(self) -> Path:  # noqa: D102
         return self.folder / "evaluation"
 
-    def find_part(self, name: str) -> Path:
-        """Folder of one part's network; the run folder itself for the final one."""
-        return self.folder if name == FINAL else self.folder / "parts" / name
+    def find_part(self, name: str) -> Part:
+        """One part's files; they lie in the run folder itself for the final network."""
+        return Part(self.folder if name == FINAL else self.folder / "parts" / name)
 
     def find_model(self) -> Path:
         """The ONNX file that answers for this run.
@@ -63,7 +92,7 @@ class Run:
         Raises:
             RunError: the run made no final network.
         """
-        path = self.folder / "model.onnx"
+        path = self.find_part(FINAL).onnx
         if not path.exists():
             raise RunError(
                 f"{self.folder}: this run has no final model (it was cross-validation only, or has "

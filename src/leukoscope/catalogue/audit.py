@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from leukoscope.catalogue import Catalogue
 from leukoscope.labels import LEUKAEMIC, NORMAL
-from leukoscope.simulated import find_banner
+from leukoscope.notices import find_banner
 
 __all__ = ["PUBLISHED", "Audit", "compute_audit"]
 

@@ -14,7 +14,7 @@ import pandas as pd
 from leukoscope.cells import CellStore, Progress, open_store
 from leukoscope.errors import DataError
 from leukoscope.labels import parse_cell_name, parse_label
-from leukoscope.pixels import FRAME_PX
+from leukoscope.pixels import FRAMES_PX
 from leukoscope.sources import Source, list_sources, read_text
 
 __all__ = ["COLUMNS", "read_table"]
@@ -35,7 +35,6 @@ COLUMNS = (
 )
 """Columns of the table before grouping; rows are in the order of the store's crops."""
 
-_FRAMES = {(FRAME_PX, FRAME_PX), (600, 600)}
 _FOLDS = (("prelim", "preliminary"), ("final", "final"))
 _CSV_NAMES = {
     "image": ("image", "new_names", "file", "filename"),
@@ -77,7 +76,7 @@ def read_table(
     table = rows.drop(columns="claim").join(store.facts.drop(columns="image"))
     unlike = (rows["claim"] != "") & (rows["label"] != "") & (rows["claim"] != rows["label"])
     wrong_size = [
-        (width, height) not in _FRAMES
+        width != height or width not in FRAMES_PX
         for width, height in zip(table["width"], table["height"], strict=True)
     ]
     readable = table["problem"] == ""

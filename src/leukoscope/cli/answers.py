@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -14,11 +14,10 @@ from typing import Any, Self
 from leukoscope.cli.progress import console
 from leukoscope.errors import DataError
 from leukoscope.files import move_into_place
-from leukoscope.predict import Answer
+from leukoscope.notices import RESEARCH_ONLY
+from leukoscope.predict import Answer, start_answers
 
 __all__ = ["AnswerPrinter"]
-
-_COLUMNS = ("image", "probability", "call", "warnings")
 
 
 class AnswerPrinter:
@@ -27,7 +26,7 @@ class AnswerPrinter:
     def __init__(self, out: Path | None, *, as_json: bool) -> None:
         self._out, self._as_json = out, as_json
         self._stack = ExitStack()
-        self._rows: Any = None
+        self._write: Callable[[Answer], None] | None = None
         self._calls: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
@@ -40,8 +39,7 @@ class AnswerPrinter:
         else:
             stream = sys.stdout
         if self._out is not None or not self._as_json:
-            self._rows = csv.writer(stream, lineterminator="\n")
-            self._rows.writerow(_COLUMNS)
+            self._write = start_answers(stream)
         return self
 
     def __exit__(
@@ -58,9 +56,8 @@ class AnswerPrinter:
         self._calls[answer.call] += 1
         if self._as_json:
             print(json.dumps(answer.to_dict(), ensure_ascii=False))
-        if self._rows:
-            shown = "" if answer.probability is None else f"{answer.probability:.6f}"
-            self._rows.writerow([answer.image, shown, answer.call, answer.warnings])
+        if self._write:
+            self._write(answer)
 
     def summarise(self, metadata: dict[str, Any]) -> None:
         """Counts, what to expect of the model, and what it is not, on standard error."""
@@ -70,4 +67,4 @@ class AnswerPrinter:
             console.print(f"Written: {self._out}", markup=False)
         if metadata.get("expected"):
             console.print(metadata["expected"]["words"])
-        console.print("Research use only; not a medical device.")
+        console.print(RESEARCH_ONLY)

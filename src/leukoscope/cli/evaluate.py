@@ -18,8 +18,11 @@ def evaluate(
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for metrics.json and page.")] = None,
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Probability from which a cell is leukaemic.")
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Probability from which a cell is leukaemic; else the table's, or ½."
+        ),
+    ] = None,
     resamples: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
 ) -> None:

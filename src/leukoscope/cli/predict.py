@@ -13,6 +13,10 @@ def predict(
     model: Annotated[
         Path | None, typer.Option(help="A run or model.onnx; else the model shipped with us.")
     ] = None,
+    sensitive: Annotated[
+        bool,
+        typer.Option("--sensitive", help="Call at the threshold meant to find 95% of leukaemic."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the rows to this CSV.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
@@ -22,7 +26,7 @@ def predict(
     from leukoscope.workflow.prediction import predict_images
 
     with show_progress("Images") as (progress,):
-        answers, metadata = predict_images(images, model, progress=progress)
+        answers, metadata = predict_images(images, model, sensitive=sensitive, progress=progress)
         with AnswerPrinter(out, as_json=json) as printer:
             for answer in answers:
                 printer.show(answer)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.report.audit_page import describe_audit
 
 if TYPE_CHECKING:
     from leukoscope.catalogue.audit import Audit
     from leukoscope.evaluate import Evaluation, Score
 
-__all__ = ["RESEARCH_ONLY", "print_audit", "print_evaluation"]
+__all__ = ["print_audit", "print_evaluation"]
 
-RESEARCH_ONLY = "Research use only; not a medical device."
 _SHOWN = 12
 _HEADLINE = (
     "accuracy",

@@ -82,24 +82,20 @@ def compute_size_probability(
     return np.asarray(model.predict_proba(np.log(new))[:, 1], dtype=np.float64)
 
 
-def compute_views(cohort: Cohort, threshold: float, counts: FloatArray) -> Views:
+def compute_views(cohort: Cohort, counts: FloatArray) -> Views:
     """Score one system by cell and by subject over the same resamples."""
-    by_subject = cohort.weigh_by_subject()
-    return Views(
-        compute_view(cohort, threshold, counts), compute_view(by_subject, threshold, counts)
-    )
+    return Views(compute_view(cohort, counts), compute_view(cohort.weigh_by_subject(), counts))
 
 
 def compute_baselines(
-    table: pd.DataFrame, cohort: Cohort, model: Views, threshold: float, counts: FloatArray
+    table: pd.DataFrame, cohort: Cohort, model: Views, counts: FloatArray
 ) -> tuple[Baseline, ...]:
     """Score what costs nothing: all-leukaemic, then size-only.
 
     Args:
-        table: the predictions table, for `area_probability` and `area`.
+        table: the predictions table, for `area_probability`, `area_threshold` and `area`.
         cohort: its cells, with the network's probabilities.
         model: the network's scores.
-        threshold: a cell at or above is called leukaemic.
         counts: float64 (resamples, groups), the resamples of `model`.
     """
     constant = cohort.replace_probability(np.ones_like(cohort.probability))
@@ -109,28 +105,31 @@ def compute_baselines(
             title="all leukaemic",
             status="available",
             note="Every cell is called leukaemic with probability 1.",
-            **_compare(model, compute_views(constant, threshold, counts)),
+            **_compare(model, compute_views(constant, counts)),
         ),
-        _compute_size_only(table, cohort, model, threshold, counts),
+        _compute_size_only(table, cohort, model, counts),
     )
 
 
 def _compute_size_only(
-    table: pd.DataFrame, cohort: Cohort, model: Views, threshold: float, counts: FloatArray
+    table: pd.DataFrame, cohort: Cohort, model: Views, counts: FloatArray
 ) -> Baseline:
     if _is_complete(table, "area_probability"):
-        sized = cohort.replace_probability(table["area_probability"].to_numpy(dtype=np.float64))
+        sized = cohort.replace_probability(
+            table["area_probability"].to_numpy(dtype=np.float64),
+            table["area_threshold"].to_numpy() if _is_complete(table, "area_threshold") else 0.5,
+        )
         return Baseline(
             name="size_only",
             title="size only",
             status="available",
             note="Logistic regression on the log of the cell's area, fitted on training subjects.",
-            **_compare(model, compute_views(sized, threshold, counts)),
+            **_compare(model, compute_views(sized, counts)),
         )
     if _is_complete(table, "area"):
         area = table["area"].to_numpy(dtype=np.float64)
         ranked = cohort.replace_probability(area / area.max(initial=1))
-        compared = _compare(model, compute_views(ranked, threshold, counts))
+        compared = _compare(model, compute_views(ranked, counts))
         return Baseline(
             name="size_only",
             title="size only",

@@ -24,6 +24,7 @@ class Cohort:
     Attributes:
         leukaemic: bool (n,), the truth.
         probability: float64 (n,), of leukaemic, 0 to 1.
+        called: bool (n,), whether the cell is called leukaemic.
         subject: int (n,), code of the subject.
         group: int (n,), code of the group, 0 to `groups` - 1: the unit that is resampled.
         weight: float64 (n,), how much a cell counts; 1 where cells weigh alike.
@@ -32,6 +33,7 @@ class Cohort:
 
     leukaemic: BoolArray
     probability: FloatArray
+    called: BoolArray
     subject: IntArray
     group: IntArray
     weight: FloatArray
@@ -42,9 +44,11 @@ class Cohort:
         sizes = np.bincount(self.subject)
         return replace(self, weight=1 / sizes[self.subject])
 
-    def replace_probability(self, probability: FloatArray) -> Cohort:
-        """The same cells with another system's probabilities, float64 (n,)."""
-        return replace(self, probability=probability)
+    def replace_probability(
+        self, probability: FloatArray, threshold: FloatArray | float = 0.5
+    ) -> Cohort:
+        """The same cells with another system's probabilities, float64 (n,), and threshold."""
+        return replace(self, probability=probability, called=probability >= threshold)
 
     def count_groups(self, leukaemic: bool) -> int:
         """Number of groups with a cell of the class."""
@@ -52,12 +56,17 @@ class Cohort:
 
 
 def build_cohort(table: pd.DataFrame) -> Cohort:
-    """Turn a checked predictions table into arrays; without `group`, a subject is a group."""
+    """Turn a checked predictions table into arrays.
+
+    Without column `group` a subject is a group, without `threshold` it is 0.5.
+    """
     subject, _ = pd.factorize(table["subject"])
     group, names = pd.factorize(table["group"] if "group" in table else table["subject"])
+    probability = table["probability"].to_numpy(dtype=np.float64)
     return Cohort(
         leukaemic=(table["label"] == LEUKAEMIC).to_numpy(dtype=bool),
-        probability=table["probability"].to_numpy(dtype=np.float64),
+        probability=probability,
+        called=probability >= (table["threshold"].to_numpy() if "threshold" in table else 0.5),
         subject=np.asarray(subject, dtype=np.intp),
         group=np.asarray(group, dtype=np.intp),
         weight=np.ones(len(table)),

@@ -110,22 +110,21 @@ def compute_reliability(table: pd.DataFrame) -> tuple[ReliabilityBin, ...]:
     return tuple(found)
 
 
-def list_confident_errors(table: pd.DataFrame, threshold: float, n: int = 24) -> pd.DataFrame:
+def list_confident_errors(table: pd.DataFrame, n: int = 24) -> pd.DataFrame:
     """The wrongly called cells, the most confident first.
 
     Args:
         table: a normalised predictions table.
-        threshold: a cell at or above is called leukaemic.
         n: at most so many.
 
     Returns:
         The table's rows with two columns more: `call`, and `confidence`, the probability that the
         network gave to the wrong class.
     """
-    called = table["probability"] >= threshold
+    called = build_cohort(table).called
     errors = table.assign(
         call=np.where(called, LEUKAEMIC, NORMAL),
         confidence=np.where(called, table["probability"], 1 - table["probability"]),
-    )[called != (table["label"] == LEUKAEMIC)]
-    ordered = errors.sort_values(["confidence", "image"], ascending=[False, True])
+    ).loc[called != (table["label"] == LEUKAEMIC).to_numpy()]
+    ordered: pd.DataFrame = errors.sort_values(["confidence", "image"], ascending=[False, True])
     return ordered.head(n).reset_index(drop=True)

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from leukoscope.errors import SettingsError
 from leukoscope.evaluate.baselines import Baseline, compute_baselines, compute_views
-from leukoscope.evaluate.cohort import build_cohort, draw_group_counts
+from leukoscope.evaluate.cohort import Cohort, FloatArray, build_cohort, draw_group_counts
 from leukoscope.evaluate.intervals import Score, compute_view
 from leukoscope.evaluate.leaks import LeakStatus, compute_leak_status
 from leukoscope.files import write_text
 from leukoscope.labels import LEUKAEMIC, NORMAL
-from leukoscope.predictions import normalise_predictions
+from leukoscope.predictions import normalise_predictions, set_threshold
 
 __all__ = [
     "Counts",
@@ -76,13 +77,15 @@ class Evaluation:
     """All numbers of one predictions table.
 
     Attributes:
-        threshold: a cell at or above is called leukaemic.
+        thresholds: the lowest and the highest; a cell at or above its own is called leukaemic.
         resamples: bootstrap resamples of persons.
         seed: of the resamples.
         counts: cells, subjects and people.
         confusion: truth → call → cells.
         by_cell: the scores, every cell weighing alike.
         by_subject: the same, every subject weighing alike.
+        sensitive: sensitivity and specificity by cell at the sensitive threshold; empty where the
+            table has none.
         subject_auc: ROC-AUC of subjects by their mean probability.
         baselines: all-leukaemic, then size-only.
         subjects: one row a subject, highest mean probability first.
@@ -91,13 +94,14 @@ class Evaluation:
         notes: what a reader must know to read the numbers.
     """
 
-    threshold: float
+    thresholds: tuple[float, float]
     resamples: int
     seed: int
     counts: Counts
     confusion: dict[str, dict[str, int]]
     by_cell: tuple[Score, ...]
     by_subject: tuple[Score, ...]
+    sensitive: tuple[Score, ...]
     subject_auc: Score
     baselines: tuple[Baseline, ...]
     subjects: tuple[SubjectRow, ...]
@@ -113,16 +117,17 @@ class Evaluation:
 
 
 def compute_evaluation(
-    table: pd.DataFrame, *, threshold: float = 0.5, resamples: int = 2000, seed: int = 0
+    table: pd.DataFrame, *, threshold: float | None = None, resamples: int = 2000, seed: int = 0
 ) -> Evaluation:
     """Evaluate a predictions table.
 
     Intervals are 95% percentile intervals of a bootstrap over groups (persons), stratified by
-    class. The threshold is a given: nothing is chosen on the evaluated cells.
+    class. The thresholds are a given: nothing is chosen on the evaluated cells.
 
     Args:
         table: as `leukoscope.predictions` describes.
-        threshold: a cell at or above is called leukaemic, 0 to 1.
+        threshold: a cell at or above is called leukaemic, 0 to 1; the table's column `threshold`
+            where left out, or 0.5 where there is none.
         resamples: bootstrap resamples.
         seed: of the resamples.
 
@@ -130,27 +135,28 @@ def compute_evaluation(
         DataError: the table breaks the contract.
         SettingsError: a threshold outside 0 to 1, or fewer than one resample.
     """
-    if not 0 <= threshold <= 1:
+    if threshold is not None and not 0 <= threshold <= 1:
         raise SettingsError(f"Expected a threshold from 0 to 1; received {threshold}.")
     if resamples < 1:
         raise SettingsError(f"Expected 1 resample or more; received {resamples}.")
-    table = normalise_predictions(table)
+    table = set_threshold(normalise_predictions(table), threshold)
     cohort = build_cohort(table)
     counts = draw_group_counts(cohort, resamples, seed)
-    model = compute_views(cohort, threshold, counts)
-    called = table["probability"] >= threshold
+    model = compute_views(cohort, counts)
+    called = table["probability"] >= table["threshold"]
     return Evaluation(
-        threshold=threshold,
+        thresholds=_find_range(table["threshold"]),
         resamples=resamples,
         seed=seed,
         counts=_compute_counts(table, cohort.groups),
         confusion=_compute_confusion(table["label"], called),
         by_cell=model.by_cell.scores,
         by_subject=model.by_subject.scores,
+        sensitive=_compute_sensitive(table, cohort, counts),
         subject_auc=_compute_subject_auc(table, resamples, seed),
-        baselines=compute_baselines(table, cohort, model, threshold, counts),
+        baselines=compute_baselines(table, cohort, model, counts),
         subjects=_compute_subjects(table, called),
-        parts=_compute_parts(table, threshold, resamples, seed),
+        parts=_compute_parts(table, resamples, seed),
         leak=compute_leak_status(table),
         notes=_compute_notes(table),
     )
@@ -217,22 +223,36 @@ def _compute_subject_auc(table: pd.DataFrame, resamples: int, seed: int) -> Scor
     keys = ["subject", "label", *(["group"] if "group" in table else [])]
     means = table.groupby(keys)["probability"].mean().reset_index()
     cohort = build_cohort(means)
-    view = compute_view(cohort, 0.5, draw_group_counts(cohort, resamples, seed))
+    view = compute_view(cohort, draw_group_counts(cohort, resamples, seed))
     score = dataclasses.replace(view.get("roc_auc"), n_cells=len(table))
     return dataclasses.replace(
         score, name="subject_roc_auc", title="ROC-AUC of subjects (mean probability)"
     )
 
 
-def _compute_parts(
-    table: pd.DataFrame, threshold: float, resamples: int, seed: int
-) -> tuple[PartScores, ...]:
+def _find_range(thresholds: pd.Series) -> tuple[float, float]:
+    if not len(thresholds):
+        return (0.5, 0.5)
+    return (float(thresholds.min()), float(thresholds.max()))
+
+
+def _compute_sensitive(
+    table: pd.DataFrame, cohort: Cohort, counts: FloatArray
+) -> tuple[Score, ...]:
+    if "sensitive_threshold" not in table:
+        return ()
+    thresholds = table["sensitive_threshold"].to_numpy(dtype=np.float64)
+    view = compute_view(cohort.replace_probability(cohort.probability, thresholds), counts)
+    return (view.get("sensitivity"), view.get("specificity"))
+
+
+def _compute_parts(table: pd.DataFrame, resamples: int, seed: int) -> tuple[PartScores, ...]:
     if "part" not in table:
         return ()
     parts = []
     for name, cells in table.groupby("part"):
         cohort = build_cohort(cells)
-        view = compute_view(cohort, threshold, draw_group_counts(cohort, resamples, seed))
+        view = compute_view(cohort, draw_group_counts(cohort, resamples, seed))
         scores = tuple(view.get(score) for score in _PART_SCORES)
         parts.append(PartScores(str(name), len(cells), cells["subject"].nunique(), scores))
     return tuple(parts)

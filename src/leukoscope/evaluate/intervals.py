@@ -62,16 +62,15 @@ class View:
         return next(score for score in self.scores if score.name == name)
 
 
-def compute_view(cohort: Cohort, threshold: float, counts: FloatArray) -> View:
+def compute_view(cohort: Cohort, counts: FloatArray) -> View:
     """Compute every score with its interval.
 
     Args:
         cohort: the cells, with the weights that make the view.
-        threshold: a cell at or above is called leukaemic.
         counts: float64 (resamples, groups), from `draw_group_counts`.
     """
-    points = compute_point_scores(cohort, threshold)
-    samples = compute_resampled_scores(cohort, threshold, counts)
+    points = compute_point_scores(cohort)
+    samples = compute_resampled_scores(cohort, counts)
     scores = tuple(
         _build_score(kind, points[kind.name], samples[kind.name], cohort) for kind in SCORES
     )

@@ -180,26 +180,22 @@ SCORES = (
 """All scores. A new score is one line here and one in the test."""
 
 
-def compute_resampled_scores(
-    cohort: Cohort, threshold: float, counts: FloatArray
-) -> dict[str, FloatArray]:
+def compute_resampled_scores(cohort: Cohort, counts: FloatArray) -> dict[str, FloatArray]:
     """Compute every score for every resample.
 
     Args:
         cohort: n cells.
-        threshold: a cell at or above is called leukaemic.
         counts: float64 (r, groups), how often each group was drawn.
 
     Returns:
         Name of a score → float64 (r,), NaN where it is not defined.
     """
-    sums = _compute_sums(cohort, threshold, counts)
+    sums = _compute_sums(cohort, counts)
     return {kind.name: kind.compute(sums) for kind in SCORES}
 
 
-def _compute_sums(cohort: Cohort, threshold: float, counts: FloatArray) -> Sums:
-    truth, weight = cohort.leukaemic, cohort.weight
-    called = cohort.probability >= threshold
+def _compute_sums(cohort: Cohort, counts: FloatArray) -> Sums:
+    truth, called, weight = cohort.leukaemic, cohort.called, cohort.weight
     given = np.clip(np.where(truth, cohort.probability, 1 - cohort.probability), _LOG_FLOOR, None)
     columns = [
         weight * (truth & called),
@@ -267,9 +263,9 @@ def _integrate(true: FloatArray, false: FloatArray) -> FloatArray:
     return np.stack([_divide(area, positive * negative), pr_auc])
 
 
-def compute_point_scores(cohort: Cohort, threshold: float) -> dict[str, float]:
+def compute_point_scores(cohort: Cohort) -> dict[str, float]:
     """Compute every score of the cells themselves with scikit-learn; NaN where not defined."""
-    truth, called = cohort.leukaemic, cohort.probability >= threshold
+    truth, called = cohort.leukaemic, cohort.called
     present = {"leukaemic": bool(truth.any()), "normal": bool((~truth).any())}
     present |= {"both": all(present.values()), "any": any(present.values())}
     if not present["any"]:

@@ -17,6 +17,6 @@ try:
 except ImportError as error:
     raise MissingExtraError("Keras with TensorFlow", "train") from error
 
-from leukoscope.model.build import ARCHITECTURES, build_model
+from leukoscope.model.build import ARCHITECTURES, build_model, calibrate_model
 
-__all__ = ["ARCHITECTURES", "build_model", "keras"]
+__all__ = ["ARCHITECTURES", "build_model", "calibrate_model", "keras"]

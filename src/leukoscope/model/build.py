@@ -13,7 +13,9 @@ from leukoscope.model.lite0 import LITE0_MEAN, LITE0_SCALE, apply_lite0
 from leukoscope.pixels import CROP_PX
 from leukoscope.settings import ModelSettings
 
-__all__ = ["ARCHITECTURES", "build_model"]
+__all__ = ["ARCHITECTURES", "build_model", "calibrate_model"]
+
+_ANSWER = "probability_leukaemic"
 
 Architecture = Callable[[keras.KerasTensor, bool], keras.KerasTensor]
 
@@ -41,10 +43,21 @@ def build_model(settings: ModelSettings) -> keras.Model:
     full = "float32" if policy.startswith("mixed") else policy  # the answer is never rounded
     x = keras.layers.GlobalAveragePooling2D(name="pool", dtype=full)(features)
     x = keras.layers.Dropout(settings.dropout, seed=0, name="dropout", dtype=full)(x)
-    probability = keras.layers.Dense(
-        1, activation="sigmoid", name="probability_leukaemic", dtype=full
-    )(x)
+    probability = keras.layers.Dense(1, activation="sigmoid", name=_ANSWER, dtype=full)(x)
     return keras.Model(crops, probability, name=f"leukoscope_{settings.architecture}".lower())
+
+
+def calibrate_model(model: keras.Model, slope: float, intercept: float) -> None:
+    """Put a calibration into the last layer: every program that runs the network has it then.
+
+    Args:
+        model: from `build_model`; changed in place. Its logit becomes slope × logit + intercept.
+        slope: above 0.
+        intercept: added to the logit.
+    """
+    answer = model.get_layer(_ANSWER)
+    kernel, bias = answer.get_weights()
+    answer.set_weights([slope * kernel, slope * bias + intercept])
 
 
 def _prepare(crops: keras.KerasTensor, settings: ModelSettings) -> keras.KerasTensor:

@@ -2,5 +2,13 @@
 
 from leukoscope.report.audit_page import describe_audit, write_audit_page
 from leukoscope.report.page import write_report
+from leukoscope.report.pictures import brighten, cut_middle, write_contact_sheet
 
-__all__ = ["describe_audit", "write_audit_page", "write_report"]
+__all__ = [
+    "brighten",
+    "cut_middle",
+    "describe_audit",
+    "write_audit_page",
+    "write_contact_sheet",
+    "write_report",
+]

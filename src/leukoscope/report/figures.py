@@ -220,7 +220,8 @@ def draw_subjects(table: pd.DataFrame, evaluation: Evaluation) -> str:
         place = {(r.subject, r.label): y for y, r in enumerate(rows)}
         keys = zip(table["subject"], table["label"], strict=True)
         centre = np.array([place[key] for key in keys], dtype=float)
-        axes.axvline(evaluation.threshold, color=_MUTED, linewidth=0.9, linestyle=(0, (4, 2)))
+        for threshold in sorted(set(evaluation.thresholds)):
+            axes.axvline(threshold, color=_MUTED, linewidth=0.9, linestyle=(0, (4, 2)))
         for label, colour in CLASS_COLOURS.items():
             own = (table["label"] == label).to_numpy()
             axes.scatter(

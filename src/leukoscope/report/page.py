@@ -20,10 +20,16 @@ from leukoscope.evaluate import (
     list_confident_errors,
 )
 from leukoscope.files import write_text
+from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.pixels import UInt8Array
 from leukoscope.predictions import normalise_predictions
 from leukoscope.report import figures
-from leukoscope.report.words import describe_evaluation, format_interval, format_value
+from leukoscope.report.words import (
+    describe_evaluation,
+    format_interval,
+    format_thresholds,
+    format_value,
+)
 
 __all__ = ["build_environment", "embed_svg", "write_report"]
 
@@ -102,12 +108,13 @@ def write_report(
         banner=banner,
         facts=facts,
         evaluation=evaluation,
+        thresholds=format_thresholds(evaluation),
         paragraphs=describe_evaluation(evaluation),
         glance=_draw_glance(evaluation),
         headline=[*_build_rows(evaluation, _HEADLINE), _build_subject_row(evaluation)],
         all_scores=_build_rows(evaluation, [score.name for score in evaluation.by_cell]),
         figures=list(_draw_figures(evaluation, table, history)),
-        errors=_build_errors(table, evaluation.threshold, pictures or {}),
+        errors=_build_errors(table, pictures or {}),
         colours=figures.CLASS_COLOURS,
     )
     write_text(path, page)
@@ -115,13 +122,15 @@ def write_report(
 
 def build_environment() -> Environment:
     """Jinja2 with the templates of this folder, everything escaped."""
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("leukoscope.report", "."),
         autoescape=select_autoescape(["html", "j2"], default=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["research_only"] = RESEARCH_ONLY
+    return environment
 
 
 def _build_rows(evaluation: Evaluation, names: Sequence[str]) -> list[_Row]:
@@ -208,7 +217,7 @@ def _draw_figures(
     if len(table):
         yield _Figure(
             "Confusion matrix",
-            f"Cells by truth and call, at the threshold {evaluation.threshold:g}.",
+            f"Cells by truth and call, at the threshold {format_thresholds(evaluation)}.",
             "Confusion matrix; its four counts: "
             + "; ".join(
                 f"{truth} called {call} {count}"
@@ -243,17 +252,15 @@ def _draw_figures(
         yield _Figure(
             "Every cell, by subject",
             "Each dot is a cell, each bar its subject's mean. Leukaemic subjects (above) belong to "
-            "the right of the dashed threshold, normal ones (below) to its left.",
+            "the right of the dashed thresholds, normal ones (below) to its left.",
             "Strip plot of each subject's probabilities; the table of subjects has the means",
             embed_svg(figures.draw_subjects(table, evaluation)),
             tall=True,
         )
 
 
-def _build_errors(
-    table: pd.DataFrame, threshold: float, pictures: Mapping[str, UInt8Array]
-) -> list[_Error]:
-    errors = list_confident_errors(table, threshold)
+def _build_errors(table: pd.DataFrame, pictures: Mapping[str, UInt8Array]) -> list[_Error]:
+    errors = list_confident_errors(table)
     return [
         _Error(
             image=str(row["image"]),

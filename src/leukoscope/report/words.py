@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from leukoscope.evaluate import Baseline, Evaluation, Score
 
-__all__ = ["describe_evaluation", "format_interval", "format_value"]
+__all__ = ["describe_evaluation", "format_interval", "format_thresholds", "format_value"]
 
 _WIDE = 0.10  # an interval wider than this covers the differences between published systems
 _UNEVEN = 0.05  # cells and subjects tell different stories beyond this
@@ -28,6 +28,12 @@ def format_interval(score: Score) -> str:
     if score.low == score.high:
         return ""  # the same for whichever people, such as the calls of all-leukaemic
     return f"{_round(score.low)} to {_round(score.high)}"
+
+
+def format_thresholds(evaluation: Evaluation) -> str:
+    """One threshold, or the lowest and the highest."""
+    low, high = evaluation.thresholds
+    return f"{low:g}" if low == high else f"{low:.2f} to {high:.2f}"
 
 
 def _round(value: float) -> str:

@@ -16,11 +16,11 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from leukoscope.errors import DataError
+from leukoscope.notices import SIMULATED_FILE
 from leukoscope.simulate.draw import LATENTS, photograph_cell
 from leukoscope.simulate.faults import plant_faults
 from leukoscope.simulate.plan import CellFile, CohortSettings, check_settings, plan_files
 from leukoscope.simulate.prepare import prepare_cell
-from leukoscope.simulated import SIMULATED_FILE
 
 __all__ = ["Cohort", "simulate_cohort"]
 

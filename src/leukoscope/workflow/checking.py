@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from leukoscope.augment import EFFECTS, augment_crop, make_generator
@@ -14,16 +13,14 @@ from leukoscope.catalogue.fetch import find_data
 from leukoscope.catalogue.table import read_table
 from leukoscope.cells import Progress
 from leukoscope.errors import DataError
-from leukoscope.files import move_into_place
-from leukoscope.pixels import CROP_PX, UInt8Array
-from leukoscope.report import write_audit_page
+from leukoscope.notices import find_banner
+from leukoscope.report import write_audit_page, write_contact_sheet
 from leukoscope.runs import write_json
 from leukoscope.settings import read_recipe
-from leukoscope.simulated import find_banner
 
 __all__ = ["check_data", "draw_augmentations"]
 
-_ROWS, _COLUMNS, _SHOWN_PX = 5, 8, 150
+_ROWS, _COLUMNS = 5, 8
 
 
 def check_data(
@@ -109,19 +106,4 @@ def draw_augmentations(
             for place in range(_COLUMNS - 1)
         ]
         rows.append([crop, *changed])
-    titles = [*EFFECTS, *["all together"] * len(chosen)]
-    sheet = np.vstack([_draw_row(*row) for row in zip(rows, titles, strict=True)])
-    with move_into_place(out) as part:
-        done, data_png = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-        assert done
-        part.write_bytes(data_png.tobytes())
-
-
-def _draw_row(crops: list[UInt8Array], title: str) -> UInt8Array:
-    """Crops side by side, brightened to be seen, under a title."""
-    margin = (CROP_PX - _SHOWN_PX) // 2
-    small = [crop[margin : margin + _SHOWN_PX, margin : margin + _SHOWN_PX] for crop in crops]
-    row = cv2.convertScaleAbs(np.hstack(small), alpha=1.6)
-    head = np.full((22, row.shape[1], 3), 255, np.uint8)
-    cv2.putText(head, title, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1, cv2.LINE_AA)
-    return np.vstack([head, row])
+    write_contact_sheet(rows, [*EFFECTS, *["all together"] * len(chosen)], out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from leukoscope.catalogue.audit import Audit
 from leukoscope.evaluate import Evaluation
 from leukoscope.files import move_into_place
+from leukoscope.predict import start_answers
 from leukoscope.runs import Run
 from leukoscope.simulate import CohortSettings, Faults, simulate_cohort
 from leukoscope.workflow.checking import check_data
@@ -80,7 +80,7 @@ def run_demo(
     answers = out / "answers.csv"
     found, _ = predict_images([cohort.root / "C-NMC_Leukemia/training_data/fold_0"], run.folder)
     with move_into_place(answers) as part, part.open("w", encoding="utf-8", newline="") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(["image", "probability", "call", "warnings"])
-        rows.writerows(answer.to_dict().values() for answer in found)
+        write = start_answers(stream)
+        for answer in found:
+            write(answer)
     return DemoResult(audit, audit_page, cohort.best_auc, evaluation, report, answers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from leukoscope.errors import DataError, RunError
@@ -15,23 +14,23 @@ from leukoscope.evaluate import (
     list_confident_errors,
     write_metrics,
 )
+from leukoscope.notices import SIMULATED_BANNER
 from leukoscope.pixels import UInt8Array, cut_crop, read_image
-from leukoscope.predictions import read_predictions
-from leukoscope.report import write_report
+from leukoscope.predictions import read_predictions, set_threshold
+from leukoscope.report import brighten, cut_middle, write_report
 from leukoscope.runs import Run, open_run
-from leukoscope.simulated import SIMULATED_BANNER
 from leukoscope.sources import list_sources
 
 __all__ = ["evaluate_predictions"]
 
-_MARGIN_PX = 28  # left out of a picture: nearly always black
+_SHOWN_PX = 170  # side of a picture
 
 
 def evaluate_predictions(
     target: Path,
     out: Path | None = None,
     *,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[Evaluation, Path]:
@@ -40,7 +39,8 @@ def evaluate_predictions(
     Args:
         target: a run folder, or a CSV as `predictions` documents.
         out: folder to write to; `evaluation` within the run, or beside the CSV, where left out.
-        threshold: probability from which a cell is called leukaemic; never chosen on these cells.
+        threshold: probability from which a cell is called leukaemic, never chosen on these cells;
+            where left out, the table's own, or 0.5.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
@@ -57,8 +57,8 @@ def evaluate_predictions(
         raise RunError(
             f"{target}: not all folds are trained yet. Go on with: leukoscope train … --resume"
         )
-    table = read_predictions(run.predictions if run else target)
-    evaluation = compute_evaluation(table, threshold=threshold, resamples=resamples, seed=seed)
+    table = set_threshold(read_predictions(run.predictions if run else target), threshold)
+    evaluation = compute_evaluation(table, resamples=resamples, seed=seed)
     folder = out or (run.evaluation if run else target.with_name(f"{target.stem}-evaluation"))
     page = folder / "report.html"
     write_metrics(evaluation, folder / "metrics.json")
@@ -72,7 +72,7 @@ def evaluate_predictions(
             title=f"{settings['recipe']['name']}, {settings['split']['name']}",
             facts=_list_facts(run),
             history=pd.read_csv(run.history),
-            pictures=_read_pictures(root, table, threshold),
+            pictures=_read_pictures(root, table),
             banner=_find_run_banner(settings),
         )
     else:
@@ -111,19 +111,16 @@ def _list_facts(run: Run) -> dict[str, str]:
     }
 
 
-def _read_pictures(root: Path, table: pd.DataFrame, threshold: float) -> dict[str, UInt8Array]:
+def _read_pictures(root: Path, table: pd.DataFrame) -> dict[str, UInt8Array]:
     """Crops of the most confident errors, where the images are still there."""
-    wanted = set(list_confident_errors(table, threshold)["image"])
+    wanted = set(list_confident_errors(table)["image"])
     pictures = {}
     try:
         for source in list_sources(root):
             if source.name in wanted:
-                pictures[source.name] = _show(cut_crop(read_image(source.read(), source.name)))
+                pictures[source.name] = brighten(
+                    cut_middle(cut_crop(read_image(source.read(), source.name)), _SHOWN_PX)
+                )
     except (DataError, OSError):
         return {}
     return pictures
-
-
-def _show(crop: UInt8Array) -> UInt8Array:
-    shown = crop[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
-    return np.asarray(np.clip(shown * 1.6, 0, 255), np.uint8)

@@ -34,6 +34,7 @@ def predict_images(
     images: Sequence[Path],
     model: Path | None = None,
     *,
+    sensitive: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Iterator[Answer], dict[str, Any]]:
     """Answer for images, folders and zips.
@@ -41,6 +42,7 @@ def predict_images(
     Args:
         images: files, folders and zips.
         model: a run folder or an ONNX file; the shipped model where left out.
+        sensitive: call at the threshold that is to find 95% of the leukaemic cells.
         progress: called with (done, total).
 
     Returns:
@@ -51,9 +53,10 @@ def predict_images(
     """
     sources = list_images(images)
     classifier = open_classifier(model)
+    threshold = classifier.sensitive_threshold if sensitive else classifier.threshold
 
     def answer() -> Iterator[Answer]:
-        for done, found in enumerate(predict_sources(sources, classifier), start=1):
+        for done, found in enumerate(predict_sources(sources, classifier, threshold), start=1):
             if progress:
                 progress(done, len(sources))
             yield found

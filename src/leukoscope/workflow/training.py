@@ -15,11 +15,13 @@ import pandas as pd
 
 from leukoscope import __version__
 from leukoscope.catalogue import Catalogue, compute_fingerprint, read_catalogue, select_usable
+from leukoscope.decide import Decision, decide_by_part, fit_decision
 from leukoscope.labels import LABELS
+from leukoscope.notices import find_banner
 from leukoscope.pixels import CROP_PX
+from leukoscope.predictions import read_predictions, write_predictions
 from leukoscope.runs import FINAL, Run, create_run, write_json, write_table
 from leukoscope.settings import Recipe, read_recipe
-from leukoscope.simulated import find_banner
 from leukoscope.split import Fold, Split, choose_stopping, make_split
 
 if TYPE_CHECKING:
@@ -103,15 +105,15 @@ def train_run(
         if on_part:
             on_part(fold.name, number, count)
         cells = table.loc[fold.training]
-        model = _train_part(run, fold.name, recipe, catalogue, cells, request.seed, None, on_step)
+        model = _train_part(run, fold.name, recipe, catalogue, cells, request.seed, on_step)
         _predict_part(run, model, catalogue, cells, fold)
-    _gather_predictions(run, split)
+    outputs = _gather_predictions(run, split)
     _gather_histories(run, names)
     if request.final:
         if on_part:
             on_part(FINAL, count, count)
-        expected = _compute_expected(run, split)
-        _train_part(run, FINAL, recipe, catalogue, table, request.seed, expected, on_step)
+        decision, expected = fit_decision(outputs), _compute_expected(run, split)
+        _train_part(run, FINAL, recipe, catalogue, table, request.seed, on_step, decision, expected)
         names.append(FINAL)
     _gather_histories(run, names)
     write_json(run.settings, run.read_settings() | {"finished": _now()})
@@ -125,48 +127,54 @@ def _train_part(
     catalogue: Catalogue,
     cells: pd.DataFrame,
     seed: int,
-    expected: dict[str, Any] | None,
     on_step: Callable[[EpochReport], None] | None,
+    decision: Decision = Decision(),  # noqa: B008 (frozen)
+    expected: dict[str, Any] | None = None,
 ) -> Path:
-    """Train and export one network, unless that is done already; the path of its ONNX file."""
+    """Train and export one network, unless that is done already; the path of its ONNX file.
+
+    The networks of the folds answer as they learned; the final one, given a decision, calibrated.
+    """
     from leukoscope.export import export_onnx
     from leukoscope.inference import FORMAT
+    from leukoscope.model import calibrate_model
     from leukoscope.train import predict_exactly, save_keras, train_model
 
-    folder = run.find_part(name)
-    onnx = folder / "model.onnx"
-    if onnx.exists():
-        return onnx
-    folder.mkdir(parents=True, exist_ok=True)
+    part = run.find_part(name)
+    if part.onnx.exists():
+        return part.onnx
+    part.folder.mkdir(parents=True, exist_ok=True)
     stopping = choose_stopping(cells, seed)
     training = cells.index.difference(stopping, sort=False)
-    checkpoint = folder / "checkpoint.npz"
     model, history = train_model(
         recipe,
         catalogue.crops,
         cells.loc[training],
         cells.loc[stopping],
-        checkpoint,
+        part.checkpoint,
         seed=seed,
         progress=on_step,
     )
-    write_table(folder / f"history-{name}.csv", history)
+    write_table(part.history, history)
+    calibrate_model(model, decision.slope, decision.intercept)
     metadata = {
         "format": FORMAT,
         "classes": list(LABELS),
         "crop_px": CROP_PX,
-        "threshold": 0.5,
+        "threshold": decision.threshold,
+        "sensitive_threshold": decision.sensitive_threshold,
+        "calibration": {"slope": decision.slope, "intercept": decision.intercept},
         "recipe": recipe.name,
         "fingerprint": compute_fingerprint(cells),
         "version": __version__,
         "expected": expected,
     }
-    save_keras(model, folder / "model.keras", metadata)
+    save_keras(model, part.keras, metadata)
     rows = _spread(cells.index.to_numpy(), _COMPARED)
     answers = predict_exactly(recipe, model, catalogue.crops, rows)
-    export_onnx(model, onnx, metadata, np.asarray(catalogue.crops[rows]), answers)
-    checkpoint.unlink()
-    return onnx
+    export_onnx(model, part.onnx, metadata, np.asarray(catalogue.crops[rows]), answers)
+    part.checkpoint.unlink()
+    return part.onnx
 
 
 def _predict_part(
@@ -176,8 +184,8 @@ def _predict_part(
     from leukoscope.evaluate import compute_size_probability
     from leukoscope.inference import Classifier
 
-    path = run.find_part(fold.name) / "predictions.csv"
-    if path.exists():
+    part = run.find_part(fold.name)
+    if part.outputs.exists():
         return
     evaluated = catalogue.table.loc[fold.evaluated]
     rows, classifier = evaluated.index.to_numpy(), Classifier(model)
@@ -192,31 +200,44 @@ def _predict_part(
         pixel_hash=evaluated["pixel_hash"],
         leaky=evaluated["group"].isin(set(cells["group"])),
     )
-    write_table(path, found)
+    write_table(part.outputs, found)
 
 
-def _gather_predictions(run: Run, split: Split) -> None:
-    """The folds' predictions → one table."""
+def _gather_predictions(run: Run, split: Split) -> pd.DataFrame:
+    """The folds' outputs → the run's table, calibrated; returned as the networks gave them.
+
+    What is said of a cell, calibration and thresholds too, never rests on its own part.
+    """
     text = dict.fromkeys(("image", "subject", "group", "part", "pixel_hash"), str)
     found = [
-        pd.read_csv(run.find_part(fold.name) / "predictions.csv", dtype=text, keep_default_na=False)
+        pd.read_csv(run.find_part(fold.name).outputs, dtype=text, keep_default_na=False)
         for fold in split.folds
     ]
-    write_table(run.predictions, pd.concat(found).assign(split=split.name))
+    outputs = pd.concat(found, ignore_index=True).assign(split=split.name)
+    decided, size = decide_by_part(outputs), decide_by_part(outputs, "area_probability")
+    write_predictions(
+        outputs.assign(
+            output=outputs["probability"],
+            probability=decided["probability"],
+            threshold=decided["threshold"],
+            sensitive_threshold=decided["sensitive_threshold"],
+            area_probability=size["probability"],
+            area_threshold=size["threshold"],
+        ),
+        run.predictions,
+    )
+    return outputs
 
 
 def _gather_histories(run: Run, names: list[str]) -> None:
     """The networks' histories → one table."""
-    found = [
-        pd.read_csv(run.find_part(name) / f"history-{name}.csv").assign(part=name) for name in names
-    ]
+    found = [pd.read_csv(run.find_part(name).history).assign(part=name) for name in names]
     write_table(run.history, pd.concat(found))
 
 
 def _compute_expected(run: Run, split: Split) -> dict[str, Any]:
     """What to expect of the final network on new people, for its metadata."""
     from leukoscope.evaluate import compute_evaluation
-    from leukoscope.predictions import read_predictions
 
     evaluation = compute_evaluation(read_predictions(run.predictions), resamples=1000)
     scores = {score.name: score for score in evaluation.by_cell if score.name in _EXPECTED}

@@ -1,13 +1,17 @@
-"""The mark that data drawn by our simulator carry, so that whatever shows them can say so."""
+"""What must stand beside everything that is shown."""
 
 from __future__ import annotations
 
 import zipfile
 from pathlib import Path
 
-__all__ = ["SIMULATED_BANNER", "SIMULATED_FILE", "find_banner"]
+__all__ = ["RESEARCH_ONLY", "SIMULATED_BANNER", "SIMULATED_FILE", "find_banner"]
+
+RESEARCH_ONLY = "Research use only; not a medical device."
 
 SIMULATED_FILE = "SIMULATED.txt"
+"""Lies beside cells that our simulator drew, so that whatever shows them can say so."""
+
 SIMULATED_BANNER = "Simulated cells: drawn by leukoscope, no person's."
 
 

@@ -1,0 +1,104 @@
+"""Calibration and thresholds, chosen on people other than those they are used on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leukoscope.decide import Decision, calibrate, decide_by_part, fit_decision
+
+
+def build_outputs(people: int = 40, cells: int = 60, seed: int = 0) -> pd.DataFrame:
+    """Outputs whose true logit is 0.5 × theirs + 0.4, so that they are overconfident."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for person in range(people):
+        logits = random.normal(0, 3, cells)
+        truth = random.random(cells) < 1 / (1 + np.exp(-(0.5 * logits + 0.4)))
+        for logit, leukaemic in zip(logits, truth, strict=True):
+            rows.append(
+                {
+                    "group": str(person),
+                    "part": str(person % 4),
+                    "label": "leukaemic" if leukaemic else "normal",
+                    "probability": 1 / (1 + np.exp(-logit)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def compute_rates(table: pd.DataFrame, threshold: float, decision: Decision) -> tuple[float, float]:
+    called = calibrate(table["probability"], decision) >= threshold
+    leukaemic = table["label"] == "leukaemic"
+    return called[leukaemic].mean(), (~called)[~leukaemic].mean()
+
+
+def test_the_true_line_is_found() -> None:
+    decision = fit_decision(build_outputs())
+    assert decision.slope == pytest.approx(0.5, abs=0.05)
+    assert decision.intercept == pytest.approx(0.4, abs=0.12)
+
+
+def test_thresholds_do_what_they_are_for() -> None:
+    table = build_outputs()
+    decision = fit_decision(table)
+    found, spared = compute_rates(table, decision.threshold, decision)
+    for other in np.linspace(0.05, 0.95, 37):
+        assert sum(compute_rates(table, other, decision)) <= found + spared + 0.01
+    sensitive, _ = compute_rates(table, decision.sensitive_threshold, decision)
+    assert 0.945 <= sensitive <= 0.96
+    assert decision.sensitive_threshold < decision.threshold
+
+
+def test_a_person_with_most_of_the_cells_does_not_decide_alone() -> None:
+    table = build_outputs()
+    loud = table.sample(3000, replace=True, random_state=0).assign(group="loud", label="normal")
+    alike = fit_decision(pd.concat([table, loud], ignore_index=True))
+    by_cell = fit_decision(
+        pd.concat([table, loud], ignore_index=True).assign(group=lambda t: t.index.astype(str))
+    )
+    truth = fit_decision(table)
+    assert abs(alike.slope - truth.slope) < abs(by_cell.slope - truth.slope) - 0.03
+
+
+def test_a_part_has_no_say_in_what_is_decided_for_it() -> None:
+    table = build_outputs()
+    before = decide_by_part(table)
+    own = table["part"] == "2"
+    other = table["label"].map({"leukaemic": "normal", "normal": "leukaemic"})
+    turned = table.assign(label=table["label"].where(~own, other))
+    after = decide_by_part(turned)
+    pd.testing.assert_frame_equal(before[own], after[own])
+    assert (before.loc[~own, "threshold"] != after.loc[~own, "threshold"]).any()
+    assert before.loc[own, "threshold"].nunique() == 1
+
+
+def test_probabilities_become_chances() -> None:
+    table = build_outputs(seed=3)
+    decided = decide_by_part(table)
+    leukaemic = table["label"] == "leukaemic"
+    sure = table["probability"] > 0.95
+    assert abs(table["probability"][sure].mean() - leukaemic[sure].mean()) > 0.05
+    assert abs(decided["probability"][sure].mean() - leukaemic[sure].mean()) < 0.03
+
+
+@pytest.mark.parametrize("case", ["one class", "one part", "backwards"])
+def test_where_nothing_can_be_chosen_nothing_changes(case: str) -> None:
+    table = build_outputs(people=8)
+    if case == "one class":
+        table = table.assign(label="normal")
+    elif case == "one part":
+        table = table.assign(part="all")
+    else:
+        table = table.assign(probability=1 - table["probability"])
+    decided = decide_by_part(table)
+    assert (decided["probability"] == table["probability"]).all()
+    assert (decided["threshold"] == 0.5).all() and (decided["sensitive_threshold"] == 0.5).all()
+
+
+def test_certain_outputs_stay_finite_and_in_order() -> None:
+    raw = [0.0, 1e-9, 0.2, 0.9, 1.0]
+    found = calibrate(raw, Decision(slope=0.5, intercept=1.0))
+    assert np.isfinite(found).all() and (np.diff(found) >= 0).all()
+    assert found[2] == pytest.approx(1 / (1 + np.exp(-(0.5 * np.log(0.25) + 1))))
