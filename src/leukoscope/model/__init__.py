@@ -17,6 +17,19 @@ try:
 except ImportError as error:
     raise MissingExtraError("Keras with TensorFlow", "train") from error
 
-from leukoscope.model.build import ARCHITECTURES, build_model, calibrate_model
+from leukoscope.model.build import (
+    ARCHITECTURES,
+    build_model,
+    calibrate_model,
+    cut_features,
+    cut_head,
+)
 
-__all__ = ["ARCHITECTURES", "build_model", "calibrate_model", "keras"]
+__all__ = [
+    "ARCHITECTURES",
+    "build_model",
+    "calibrate_model",
+    "cut_features",
+    "cut_head",
+    "keras",
+]

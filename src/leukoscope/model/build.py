@@ -10,12 +10,13 @@ import keras
 from leukoscope.errors import SettingsError
 from leukoscope.model.compact import apply_compact
 from leukoscope.model.lite0 import LITE0_MEAN, LITE0_SCALE, apply_lite0
+from leukoscope.model.texture import apply_texture
 from leukoscope.pixels import CROP_PX
 from leukoscope.settings import ModelSettings
 
-__all__ = ["ARCHITECTURES", "build_model", "calibrate_model"]
+__all__ = ["ARCHITECTURES", "build_model", "calibrate_model", "cut_features", "cut_head"]
 
-_ANSWER = "probability_leukaemic"
+_FEATURES, _ANSWER = "features", "probability_leukaemic"
 
 Architecture = Callable[[keras.KerasTensor, bool], keras.KerasTensor]
 
@@ -28,23 +29,54 @@ def build_model(settings: ModelSettings) -> keras.Model:
         of leukaemic.
 
     Raises:
-        SettingsError: an architecture or sizes that do not exist.
+        SettingsError: an architecture that does not exist, or a size that it cannot take.
         MissingExtraError: pretrained weights that are not installed.
     """
-    if settings.input_px > settings.crop_px:
-        raise SettingsError(
-            f"input_px = {settings.input_px} is larger than crop_px = {settings.crop_px}. "
-            "Expected at most crop_px."
-        )
     crops = keras.Input((CROP_PX, CROP_PX, 3), dtype="uint8", name="crops")
     images = _prepare(crops, settings)
     features = _find_architecture(settings.architecture)(images, settings.pretrained)
     policy = keras.config.dtype_policy().name
     full = "float32" if policy.startswith("mixed") else policy  # the answer is never rounded
-    x = keras.layers.GlobalAveragePooling2D(name="pool", dtype=full)(features)
-    x = keras.layers.Dropout(settings.dropout, seed=0, name="dropout", dtype=full)(x)
-    probability = keras.layers.Dense(1, activation="sigmoid", name=_ANSWER, dtype=full)(x)
-    return keras.Model(crops, probability, name=f"leukoscope_{settings.architecture}".lower())
+    if len(features.shape) == 4:
+        features = keras.layers.GlobalAveragePooling2D(dtype=full)(features)
+    x = keras.layers.Activation("linear", name=_FEATURES, dtype=full)(features)
+    for layer in _list_head(settings, full):
+        x = layer(x)
+    return keras.Model(crops, x, name=f"leukoscope_{settings.architecture}".lower())
+
+
+def _list_head(settings: ModelSettings, dtype: str) -> list[keras.layers.Layer]:
+    """The layers between the features, one number each, and the answer."""
+    layers = keras.layers
+    found: list[keras.layers.Layer] = []
+    if settings.hidden:
+        found = [
+            layers.BatchNormalization(
+                momentum=0.95, center=False, scale=False, name="standardise", dtype=dtype
+            ),
+            layers.Dropout(settings.dropout, seed=1, name="dropout_features", dtype=dtype),
+            layers.Dense(settings.hidden, activation="relu", name="hidden", dtype=dtype),
+        ]
+    return [
+        *found,
+        layers.Dropout(settings.dropout, seed=0, name="dropout", dtype=dtype),
+        layers.Dense(1, activation="sigmoid", name=_ANSWER, dtype=dtype),
+    ]
+
+
+def cut_features(model: keras.Model) -> keras.Model:
+    """The part of a network before its head: crops → features, float32 (batch, n)."""
+    return keras.Model(model.input, model.get_layer(_FEATURES).output, name="features_of_crops")
+
+
+def cut_head(model: keras.Model) -> keras.Model:
+    """The part after the features, sharing its layers with the whole: training one trains both."""
+    start = model.get_layer(_FEATURES)
+    inputs = keras.Input(start.output.shape[1:])
+    x = inputs
+    for layer in model.layers[model.layers.index(start) + 1 :]:
+        x = layer(x)
+    return keras.Model(inputs, x, name="head")
 
 
 def calibrate_model(model: keras.Model, slope: float, intercept: float) -> None:
@@ -61,12 +93,14 @@ def calibrate_model(model: keras.Model, slope: float, intercept: float) -> None:
 
 
 def _prepare(crops: keras.KerasTensor, settings: ModelSettings) -> keras.KerasTensor:
-    """Central square, averaged down to the input size; float, 0 to 255."""
+    """Central square at the input size; float, 0 to 255."""
     margin = CROP_PX - settings.crop_px
     before = margin // 2
     edges = (before, margin - before)
     x = keras.layers.Rescaling(1.0, name="to_float")(crops)
     x = keras.layers.Cropping2D((edges, edges), name="centre")(x)
+    if settings.crop_px == settings.input_px:
+        return x
     if settings.crop_px % settings.input_px == 0:
         return keras.layers.AveragePooling2D(settings.crop_px // settings.input_px, name="size")(x)
     return keras.layers.Resizing(settings.input_px, settings.input_px, name="size")(x)
@@ -116,5 +150,9 @@ def _apply_lite0(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTens
     return apply_lite0(scale(images), weights=pretrained)
 
 
-ARCHITECTURES: dict[str, Architecture] = {"compact": _apply_compact, "lite0": _apply_lite0}
-"""Our architectures by name: (images float32 0 to 255, pretrained) → feature map."""
+ARCHITECTURES: dict[str, Architecture] = {
+    "compact": _apply_compact,
+    "lite0": _apply_lite0,
+    "texture": apply_texture,
+}
+"""Our architectures by name: (images float32 0 to 255, pretrained) → feature map, or features."""

@@ -31,6 +31,7 @@ __all__ = [
     "LITE0_MEAN",
     "LITE0_SCALE",
     "apply_lite0",
+    "apply_lite0_stages",
     "build_imagenet_lite0",
     "find_lite0_weights",
     "load_lite0_weights",
@@ -107,19 +108,50 @@ def apply_lite0(images: keras.KerasTensor, *, weights: bool = True) -> keras.Ker
         ModelError: the file of weights is damaged, or does not fit.
     """
     graph = _Graph()
-    x = graph.convolve(images, ("_conv_stem", "_bn0"), _STEM_FILTERS, kernel=3, stride=2)
-    x = graph.relu6(x, "_relu0")
-    number = 0
-    for stage in _STAGES:
-        for repeat in range(stage.repeats):
-            stride = stage.stride if repeat == 0 else 1
-            x = graph.add_block(x, f"_blocks.{number}", stage, stride)
-            number += 1
+    x = _lay_stages(graph, images, len(_STAGES))[-1]
     x = graph.convolve(x, ("_conv_head", "_bn1"), _HEAD_FILTERS)
     x = graph.relu6(x, "_relu1")
     if weights:
         _assign(graph.made, read_lite0_weights())
     return x
+
+
+def apply_lite0_stages(
+    images: keras.KerasTensor, stages: int, *, weights: bool = True
+) -> list[keras.KerasTensor]:
+    """Lay the stem and the first stages over `images`.
+
+    Args:
+        images: as `apply_lite0`.
+        stages: 1 to 7.
+        weights: as `apply_lite0`.
+
+    Returns:
+        The feature maps of the stem and of each stage: 32, 16, 24, 40, 80, 112, 192, 320 channels
+        at 1/2, 1/2, 1/4, 1/8, 1/16, 1/16, 1/32 and 1/32 of the size.
+
+    Raises:
+        MissingExtraError: as `apply_lite0`.
+        ModelError: as `apply_lite0`.
+    """
+    graph = _Graph()
+    maps = _lay_stages(graph, images, stages)
+    if weights:
+        _assign(graph.made, read_lite0_weights(), whole=False)
+    return maps
+
+
+def _lay_stages(graph: _Graph, images: keras.KerasTensor, stages: int) -> list[keras.KerasTensor]:
+    x = graph.convolve(images, ("_conv_stem", "_bn0"), _STEM_FILTERS, kernel=3, stride=2)
+    x = graph.relu6(x, "_relu0")
+    maps, number = [x], 0
+    for stage in _STAGES[:stages]:
+        for repeat in range(stage.repeats):
+            stride = stage.stride if repeat == 0 else 1
+            x = graph.add_block(x, f"_blocks.{number}", stage, stride)
+            number += 1
+        maps.append(x)
+    return maps
 
 
 def build_imagenet_lite0(size_px: int) -> keras.Model:
@@ -213,8 +245,8 @@ def load_lite0_weights(model: keras.Model) -> None:
     _assign(made, read_lite0_weights())
 
 
-def _assign(made: Iterable[keras.layers.Layer], tensors: _Arrays) -> None:
-    """Give each variable of the layers its tensor; each tensor is used once or is not needed."""
+def _assign(made: Iterable[keras.layers.Layer], tensors: _Arrays, *, whole: bool = True) -> None:
+    """Give each variable of the layers its tensor; of a whole network no tensor may be left."""
     left = dict(tensors)
     modules = {_to_layer_name(name): name for name in (key.rpartition(".")[0] for key in tensors)}
     planned: list[tuple[keras.layers.Layer, list[npt.NDArray[Any]]]] = []
@@ -230,7 +262,7 @@ def _assign(made: Iterable[keras.layers.Layer], tensors: _Arrays) -> None:
             )
         planned.append((layer, values))
     unused = sorted(key for key in left if not _is_unneeded(key))
-    if unused:
+    if whole and unused:
         raise ModelError(
             f"Expected a layer for every tensor; {len(unused)} have none, such as {unused[0]}. "
             "The model is not a whole EfficientNet-Lite0; build it with apply_lite0."

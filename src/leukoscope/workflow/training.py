@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import platform
 import time
@@ -11,14 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from leukoscope import __version__
 from leukoscope.catalogue import Catalogue, compute_fingerprint, read_catalogue, select_usable
 from leukoscope.decide import Decision, decide_by_part, fit_decision
+from leukoscope.files import move_into_place
 from leukoscope.labels import LABELS
 from leukoscope.notices import find_banner
-from leukoscope.pixels import CROP_PX
+from leukoscope.pixels import CROP_PX, UInt8Array
 from leukoscope.predictions import read_predictions, write_predictions
 from leukoscope.runs import FINAL, Run, create_run, write_json, write_table
 from leukoscope.settings import Recipe, read_recipe
@@ -31,6 +34,7 @@ __all__ = ["TrainingRequest", "train_run"]
 
 _PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "torch", "tf2onnx", "onnxruntime")
 _EXPECTED = ("weighted_f1", "roc_auc", "sensitivity", "specificity", "balanced_accuracy", "ece")
+_FEATURES_FORMAT = 1
 _CHUNK = 512  # crops in memory at a time
 _COMPARED = 256  # cells on which an export must answer as Keras does
 
@@ -69,6 +73,7 @@ def train_run(
     *,
     on_decode: Callable[[int, int], None] | None = None,
     on_link: Callable[[int, int], None] | None = None,
+    on_features: Callable[[int, int], None] | None = None,
     on_part: Callable[[str, int, int], None] | None = None,
     on_step: Callable[[EpochReport], None] | None = None,
 ) -> Run:
@@ -78,6 +83,7 @@ def train_run(
         request: what to do.
         on_decode: called with (done, total) while images are decoded.
         on_link: called while cells are compared.
+        on_features: called while the features of a frozen recipe are computed.
         on_part: called with (name, number, count) before each network is trained.
         on_step: called after each training step.
 
@@ -99,13 +105,17 @@ def train_run(
     settings = _describe_run(request, recipe, catalogue, table, split)
     run = create_run(request.out, settings, resume=request.resume)
     write_table(run.cells, _describe_cells(table, split))
+    inputs: npt.NDArray[Any] = catalogue.crops
+    if recipe.training.frozen:
+        inputs = _read_features(recipe, catalogue, on_features)
+    work = _Work(run, recipe, catalogue.crops, inputs, request.seed, on_step)
     names = [fold.name for fold in split.folds]
     count = len(names) + request.final
     for number, fold in enumerate(split.folds, start=1):
         if on_part:
             on_part(fold.name, number, count)
         cells = table.loc[fold.training]
-        model = _train_part(run, fold.name, recipe, catalogue, cells, request.seed, on_step)
+        model = _train_part(work, fold.name, cells)
         _predict_part(run, model, catalogue, cells, fold)
     outputs = _gather_predictions(run, split)
     _gather_histories(run, names)
@@ -113,21 +123,29 @@ def train_run(
         if on_part:
             on_part(FINAL, count, count)
         decision, expected = fit_decision(outputs), _compute_expected(run, split)
-        _train_part(run, FINAL, recipe, catalogue, table, request.seed, on_step, decision, expected)
+        _train_part(work, FINAL, table, decision, expected)
         names.append(FINAL)
     _gather_histories(run, names)
     write_json(run.settings, run.read_settings() | {"finished": _now()})
     return run
 
 
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """What the training of every part shares."""
+
+    run: Run
+    recipe: Recipe
+    crops: UInt8Array
+    inputs: npt.NDArray[Any]  # crops, or the features of a frozen recipe
+    seed: int
+    on_step: Callable[[EpochReport], None] | None
+
+
 def _train_part(
-    run: Run,
+    work: _Work,
     name: str,
-    recipe: Recipe,
-    catalogue: Catalogue,
     cells: pd.DataFrame,
-    seed: int,
-    on_step: Callable[[EpochReport], None] | None,
     decision: Decision = Decision(),  # noqa: B008 (frozen)
     expected: dict[str, Any] | None = None,
 ) -> Path:
@@ -140,20 +158,20 @@ def _train_part(
     from leukoscope.model import calibrate_model
     from leukoscope.train import predict_exactly, save_keras, train_model
 
-    part = run.find_part(name)
+    part = work.run.find_part(name)
     if part.onnx.exists():
         return part.onnx
     part.folder.mkdir(parents=True, exist_ok=True)
-    stopping = choose_stopping(cells, seed)
+    stopping = choose_stopping(cells, work.seed)
     training = cells.index.difference(stopping, sort=False)
     model, history = train_model(
-        recipe,
-        catalogue.crops,
+        work.recipe,
+        work.inputs,
         cells.loc[training],
         cells.loc[stopping],
         part.checkpoint,
-        seed=seed,
-        progress=on_step,
+        seed=work.seed,
+        progress=work.on_step,
     )
     write_table(part.history, history)
     calibrate_model(model, decision.slope, decision.intercept)
@@ -164,17 +182,33 @@ def _train_part(
         "threshold": decision.threshold,
         "sensitive_threshold": decision.sensitive_threshold,
         "calibration": {"slope": decision.slope, "intercept": decision.intercept},
-        "recipe": recipe.name,
+        "recipe": work.recipe.name,
         "fingerprint": compute_fingerprint(cells),
         "version": __version__,
         "expected": expected,
     }
     save_keras(model, part.keras, metadata)
     rows = _spread(cells.index.to_numpy(), _COMPARED)
-    answers = predict_exactly(recipe, model, catalogue.crops, rows)
-    export_onnx(model, part.onnx, metadata, np.asarray(catalogue.crops[rows]), answers)
+    answers = predict_exactly(work.recipe, model, work.crops, rows)
+    export_onnx(model, part.onnx, metadata, np.asarray(work.crops[rows]), answers)
     part.checkpoint.unlink()
     return part.onnx
+
+
+def _read_features(
+    recipe: Recipe, catalogue: Catalogue, progress: Callable[[int, int], None] | None
+) -> npt.NDArray[np.float32]:
+    """Features of all crops, computed once for a backbone and kept beside the crops."""
+    from leukoscope.train import compute_features
+
+    model = dataclasses.replace(recipe.model, hidden=0, dropout=0.0)
+    name = hashlib.sha256(f"{_FEATURES_FORMAT} {model}".encode()).hexdigest()[:16]
+    path = catalogue.folder / f"features-{name}.npy"
+    if not path.exists():
+        features = compute_features(recipe, catalogue.crops, progress)
+        with move_into_place(path) as part, part.open("wb") as file:
+            np.save(file, features)
+    return np.asarray(np.load(path))
 
 
 def _predict_part(
