@@ -23,7 +23,7 @@ from leukoscope.labels import LABELS
 from leukoscope.notices import find_banner
 from leukoscope.pixels import CROP_PX, UInt8Array
 from leukoscope.predictions import read_predictions, write_predictions
-from leukoscope.runs import FINAL, Run, create_run, write_json, write_table
+from leukoscope.runs import FINAL, Part, Run, create_run, write_json, write_table
 from leukoscope.settings import Recipe, read_recipe
 from leukoscope.split import Fold, Split, choose_stopping, make_split
 
@@ -115,8 +115,8 @@ def train_run(
         if on_part:
             on_part(fold.name, number, count)
         cells = table.loc[fold.training]
-        model = _train_part(work, fold.name, cells)
-        _predict_part(run, model, catalogue, cells, fold)
+        _train_part(work, fold.name, cells)
+        _predict_part(work, catalogue, cells, fold)
     outputs = _gather_predictions(run, split)
     _gather_histories(run, names)
     if request.final:
@@ -148,8 +148,8 @@ def _train_part(
     cells: pd.DataFrame,
     decision: Decision = Decision(),  # noqa: B008 (frozen)
     expected: dict[str, Any] | None = None,
-) -> Path:
-    """Train and export one network, unless that is done already; the path of its ONNX file.
+) -> None:
+    """Train and export one network, unless that is done already.
 
     The networks of the folds answer as they learned; the final one, given a decision, calibrated.
     """
@@ -160,7 +160,7 @@ def _train_part(
 
     part = work.run.find_part(name)
     if part.onnx.exists():
-        return part.onnx
+        return
     part.folder.mkdir(parents=True, exist_ok=True)
     stopping = choose_stopping(cells, work.seed)
     training = cells.index.difference(stopping, sort=False)
@@ -192,7 +192,6 @@ def _train_part(
     answers = predict_exactly(work.recipe, model, work.crops, rows)
     export_onnx(model, part.onnx, metadata, np.asarray(work.crops[rows]), answers)
     part.checkpoint.unlink()
-    return part.onnx
 
 
 def _read_features(
@@ -211,22 +210,16 @@ def _read_features(
     return np.asarray(np.load(path))
 
 
-def _predict_part(
-    run: Run, model: Path, catalogue: Catalogue, cells: pd.DataFrame, fold: Fold
-) -> None:
+def _predict_part(work: _Work, catalogue: Catalogue, cells: pd.DataFrame, fold: Fold) -> None:
     """Probabilities of the evaluated cells, beside what their area alone says of them."""
     from leukoscope.evaluate import compute_size_probability
-    from leukoscope.inference import Classifier
 
-    part = run.find_part(fold.name)
+    part = work.run.find_part(fold.name)
     if part.outputs.exists():
         return
     evaluated = catalogue.table.loc[fold.evaluated]
-    rows, classifier = evaluated.index.to_numpy(), Classifier(model)
-    chunks = range(0, len(rows), _CHUNK)
-    answers = [classifier.predict(catalogue.crops[rows[at : at + _CHUNK]]) for at in chunks]
     found = evaluated[["image", "subject", "label"]].assign(
-        probability=np.concatenate(answers),
+        probability=_answer(work, part, evaluated.index.to_numpy()),
         part=fold.name,
         group=evaluated["group"],
         area=evaluated["area"],
@@ -235,6 +228,24 @@ def _predict_part(
         leaky=evaluated["group"].isin(set(cells["group"])),
     )
     write_table(part.outputs, found)
+
+
+def _answer(work: _Work, part: Part, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The network's outputs of some rows: by ONNX Runtime, or by its head on ready features.
+
+    The two were found equal when the network was exported.
+    """
+    if work.recipe.training.frozen:
+        from leukoscope.model import cut_head, keras
+        from leukoscope.train import predict_with_keras
+
+        model = keras.saving.load_model(part.keras, compile=False)
+        return predict_with_keras(cut_head(model), work.inputs, rows)
+    from leukoscope.inference import Classifier
+
+    classifier, chunks = Classifier(part.onnx), range(0, len(rows), _CHUNK)
+    answers = [classifier.predict(work.crops[rows[at : at + _CHUNK]]) for at in chunks]
+    return np.concatenate(answers)
 
 
 def _gather_predictions(run: Run, split: Split) -> pd.DataFrame:
