@@ -55,6 +55,8 @@ class TrainingSettings:
         weight_decay: of AdamW.
         label_smoothing: 0 to 1.
         ema: momentum of the moving average of the weights that is kept as the model.
+        early_stopping: set 15% of the training people aside and keep the epoch best on them;
+            else train on all people and keep the last epoch.
         patience: epochs without a better AUC on the stopping part before training ends.
         frozen: train only what follows the features, which are computed once for each cell, without
             augmentation, and kept beside the crops.
@@ -67,6 +69,7 @@ class TrainingSettings:
     weight_decay: float = 1e-4
     label_smoothing: float = 0.05
     ema: float = 0.99
+    early_stopping: bool = True
     patience: int = 6
     frozen: bool = False
     subject_balance: float = 0.5

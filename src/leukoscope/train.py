@@ -96,15 +96,16 @@ def train_model(
         inputs: the store's crops, uint8 (n, 225, 225, 3); of a frozen recipe the features of all
             crops, float32 (n, features), from `compute_features`.
         training: cells to learn from: columns label, group; index = rows of `inputs`.
-        stopping: cells of other groups of the training people, on which the best epoch is chosen.
+        stopping: cells of other groups of the training people, on which the best epoch is chosen;
+            where there are none, the last epoch is kept.
         checkpoint: an .npz file, rewritten after each epoch.
         seed: of weights, order and augmentation.
         progress: called after each step.
 
     Returns:
         The network with the averaged weights of its best epoch, in float32, and the history: one
-        row an epoch, columns epoch, loss, stop_loss, stop_auc, learning_rate, seconds,
-        images_per_second.
+        row an epoch, columns epoch, loss, stop_loss and stop_auc (NaN without stopping cells),
+        learning_rate, seconds, images_per_second.
     """
     keras.utils.set_random_seed(seed)
     precision = choose_precision()
@@ -125,7 +126,6 @@ def train_model(
     optimizer.build(model.trainable_variables)
     state = _read_checkpoint(checkpoint, model) or _State(average=model.get_weights())
     weights = compute_weights(training, options.subject_balance)
-    stop_weights = compute_weights(stopping, 1.0)
     batch = min(options.batch, len(training))
     steps = len(training) // batch
 
@@ -133,7 +133,7 @@ def train_model(
         epoch = state.epoch
         started = time.monotonic()
         order = draw_order(weights, seed, epoch)
-        last = state.history[-1]["stop_auc"] if state.history else None
+        last = state.history[-1]["stop_auc"] if state.history and len(stopping) else None
         batches = iterate_batches(
             inputs, training, order, recipe.augment, batch=batch, seed=seed, epoch=epoch
         )
@@ -150,10 +150,10 @@ def train_model(
         seconds = time.monotonic() - started
         twin.set_weights(state.average)
         row = {"epoch": epoch + 1, "loss": total / max(1, steps)}
-        row |= _assess(twin, inputs, stopping, stop_weights)
+        row |= _assess(twin, inputs, stopping)
         row["learning_rate"] = compute_learning_rate(recipe, (epoch + 1) * steps, steps)
         row |= {"seconds": seconds, "images_per_second": steps * batch / seconds}
-        if all(row["stop_auc"] > earlier["stop_auc"] for earlier in state.history):
+        if stopping.empty or all(row["stop_auc"] > old["stop_auc"] for old in state.history):
             state.best = [array.copy() for array in state.average]
         state.history.append(row)
         state.epoch = epoch + 1
@@ -233,18 +233,15 @@ def save_keras(model: keras.Model, path: Path, metadata: dict[str, Any]) -> None
             archive.writestr("leukoscope.json", json.dumps(metadata))
 
 
-def _assess(
-    model: keras.Model,
-    inputs: npt.NDArray[Any],
-    cells: pd.DataFrame,
-    weights: npt.NDArray[np.float64],
-) -> dict[str, float]:
+def _assess(model: keras.Model, inputs: npt.NDArray[Any], cells: pd.DataFrame) -> dict[str, float]:
     """Log loss and AUC with persons weighted alike, on the stopping part.
 
     The AUC chooses the epoch: with few persons the loss tells more of a shifted threshold than of
     the network.
     """
-    truth = (cells["label"] == LEUKAEMIC).to_numpy()
+    if cells.empty:
+        return {"stop_loss": math.nan, "stop_auc": math.nan}
+    truth, weights = (cells["label"] == LEUKAEMIC).to_numpy(), compute_weights(cells, 1.0)
     probability = predict_with_keras(model, inputs, cells.index.to_numpy())
     return {
         "stop_loss": float(log_loss(truth, probability, sample_weight=weights, labels=[0, 1])),
@@ -254,7 +251,9 @@ def _assess(
 
 def _is_over(history: list[dict[str, Any]], patience: int) -> bool:
     scores = [row["stop_auc"] for row in history]
-    return bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience
+    if not scores or math.isnan(scores[-1]):
+        return False
+    return len(scores) - 1 - int(np.argmax(scores)) >= patience
 
 
 def _blend(average: Arrays, weights: Arrays, momentum: float, step: int) -> None:

@@ -19,7 +19,8 @@ from leukoscope.model.lite0 import LITE0_MEAN, LITE0_SCALE, apply_lite0_stages
 __all__ = ["apply_texture"]
 
 _STAGES = 5  # of seven: up to 1/16 of the input
-_BLACK = 10.0  # grey level up to which a pixel is background
+_BLACK = 10.03  # grey level up to which a pixel is background; no interpolated level equals it
+_FLOOR = 1e-3  # added to variances: the root of next to nothing would magnify rounding
 
 
 def apply_texture(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTensor:
@@ -53,8 +54,13 @@ def _compute_moments(
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Mean and deviation of each channel over the foreground, (batch, channels) each."""
     factor = int(inside.shape[1]) // int(features.shape[1])
-    weight = keras.layers.AveragePooling2D(factor)(inside) + 1e-4  # an empty image has moments too
-    weight = weight / ops.sum(weight, axis=(1, 2), keepdims=True)
-    mean = ops.sum(weight * features, axis=(1, 2), keepdims=True)
-    variance = ops.sum(weight * ops.square(features - mean), axis=(1, 2))
-    return ops.squeeze(mean, axis=(1, 2)), ops.sqrt(variance + 1e-6)
+    weight = keras.layers.AveragePooling2D(factor)(inside)
+    total = ops.maximum(_sum(weight), 1.0)  # an empty image has moments too
+    mean = _sum(weight * features) / total
+    variance = _sum(weight * ops.square(features - mean)) / total
+    return ops.squeeze(mean, axis=(1, 2)), ops.sqrt(ops.squeeze(variance, axis=(1, 2)) + _FLOOR)
+
+
+def _sum(values: keras.KerasTensor) -> keras.KerasTensor:
+    """Sum over the pixels, rows first: one long float32 sum would lose digits."""
+    return ops.sum(ops.sum(values, axis=2, keepdims=True), axis=1, keepdims=True)

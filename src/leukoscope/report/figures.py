@@ -260,7 +260,7 @@ def _build_class_legend() -> tuple[list[Line2D], list[str]]:
 def draw_history(history: pd.DataFrame) -> str:
     """Losses above, scores below, over epochs; a colour a part, the early-stopping part solid."""
     panels = [
-        (word, [c for c in history.columns if c.endswith(suffix)])
+        (word, [c for c in history.columns if c.endswith(suffix) and history[c].notna().any()])
         for word, suffix in (("Loss", "loss"), ("ROC-AUC", "auc"))
     ]
     panels = [(word, columns) for word, columns in panels if columns]

@@ -18,6 +18,7 @@ import pandas as pd
 from leukoscope import __version__
 from leukoscope.catalogue import Catalogue, compute_fingerprint, read_catalogue, select_usable
 from leukoscope.decide import Decision, decide_by_part, fit_decision
+from leukoscope.errors import ModelError
 from leukoscope.files import move_into_place
 from leukoscope.labels import LABELS
 from leukoscope.notices import find_banner
@@ -155,14 +156,15 @@ def _train_part(
     """
     from leukoscope.export import export_onnx
     from leukoscope.inference import FORMAT
-    from leukoscope.model import calibrate_model
-    from leukoscope.train import predict_exactly, save_keras, train_model
+    from leukoscope.model import calibrate_model, cut_head
+    from leukoscope.train import predict_exactly, predict_with_keras, save_keras, train_model
 
     part = work.run.find_part(name)
     if part.onnx.exists():
         return
     part.folder.mkdir(parents=True, exist_ok=True)
-    stopping = choose_stopping(cells, work.seed)
+    early = work.recipe.training.early_stopping
+    stopping = choose_stopping(cells, work.seed) if early else cells.index[:0]
     training = cells.index.difference(stopping, sort=False)
     model, history = train_model(
         work.recipe,
@@ -189,8 +191,14 @@ def _train_part(
     }
     save_keras(model, part.keras, metadata)
     rows = _spread(cells.index.to_numpy(), _COMPARED)
-    answers = predict_exactly(work.recipe, model, work.crops, rows)
-    export_onnx(model, part.onnx, metadata, np.asarray(work.crops[rows]), answers)
+    crops = np.asarray(work.crops[rows])
+    asked = cut_head(model) if work.recipe.training.frozen else model
+    try:
+        answers = predict_with_keras(asked, work.inputs, rows)
+        export_onnx(model, part.onnx, metadata, crops, answers)
+    except ModelError:  # float32 may round further apart than is allowed; the truth decides
+        answers = predict_exactly(work.recipe, model, work.crops, rows)
+        export_onnx(model, part.onnx, metadata, crops, answers)
     part.checkpoint.unlink()
 
 
