@@ -5,6 +5,8 @@ import pytest
 from leukoscope.errors import SettingsError
 from leukoscope.settings import list_recipes, parse_recipe, read_recipe
 
+EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments" / "recipes").glob("*.toml"))
+
 
 @pytest.mark.parametrize("name", list_recipes())
 def test_every_shipped_recipe_loads(name: str) -> None:
@@ -12,8 +14,14 @@ def test_every_shipped_recipe_loads(name: str) -> None:
     assert recipe.name == name and recipe.training.epochs >= 1
 
 
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_loads_and_says_what_was_expected(path: Path) -> None:
+    assert read_recipe(path).name == path.stem
+    assert path.read_text().startswith("# Expected: ")
+
+
 def test_the_recipes_promised_are_there() -> None:
-    assert {"compact", "lite0"} <= set(list_recipes())
+    assert {"compact", "lite0", "texture"} <= set(list_recipes())
 
 
 @pytest.mark.parametrize(

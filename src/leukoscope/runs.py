@@ -8,7 +8,7 @@ parts/NAME/             one fold: its network (model.keras, model.onnx), part-hi
                         outputs.csv, the evaluated cells as the network answered; checkpoint.npz
                         while it trains
 model.keras, model.onnx the network trained on all the cells, calibrated; its part-history.csv
-evaluation/             what `leukoscope evaluate` wrote
+evaluation/             what `leukoscope evaluate` wrote: metrics.json, report.html, model-card.md
 """
 
 from __future__ import annotations

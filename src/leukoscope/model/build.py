@@ -37,23 +37,29 @@ def build_model(settings: ModelSettings) -> keras.Model:
     features = _find_architecture(settings.architecture)(images, settings.pretrained)
     policy = keras.config.dtype_policy().name
     full = "float32" if policy.startswith("mixed") else policy  # the answer is never rounded
-    if len(features.shape) == 4:
+    ready = len(features.shape) == 2
+    if not ready:
         features = keras.layers.GlobalAveragePooling2D(dtype=full)(features)
     x = keras.layers.Activation("linear", name=_FEATURES, dtype=full)(features)
-    for layer in _list_head(settings, full):
+    for layer in _list_head(settings, full, standardise=ready):
         x = layer(x)
     return keras.Model(crops, x, name=f"leukoscope_{settings.architecture}".lower())
 
 
-def _list_head(settings: ModelSettings, dtype: str) -> list[keras.layers.Layer]:
+def _list_head(
+    settings: ModelSettings, dtype: str, *, standardise: bool
+) -> list[keras.layers.Layer]:
     """The layers between the features, one number each, and the answer."""
     layers = keras.layers
     found: list[keras.layers.Layer] = []
-    if settings.hidden:
-        found = [
+    if standardise:
+        found.append(
             layers.BatchNormalization(
                 momentum=0.95, center=False, scale=False, name="standardise", dtype=dtype
-            ),
+            )
+        )
+    if settings.hidden:
+        found += [
             layers.Dropout(settings.dropout, seed=1, name="dropout_features", dtype=dtype),
             layers.Dense(settings.hidden, activation="relu", name="hidden", dtype=dtype),
         ]

@@ -1,4 +1,4 @@
-"""A run, or anybody's predictions → metrics.json and report.html."""
+"""A run, or anybody's predictions → metrics.json and report.html; of a run a model card too."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from leukoscope.evaluate import (
     list_confident_errors,
     write_metrics,
 )
+from leukoscope.inference import Classifier
 from leukoscope.notices import SIMULATED_BANNER
 from leukoscope.pixels import UInt8Array, cut_crop, read_image
 from leukoscope.predictions import read_predictions, set_threshold
-from leukoscope.report import brighten, cut_middle, write_report
-from leukoscope.runs import Run, open_run
+from leukoscope.report import brighten, cut_middle, write_model_card, write_report
+from leukoscope.runs import FINAL, Run, open_run
 from leukoscope.sources import list_sources
 
 __all__ = ["evaluate_predictions"]
@@ -75,9 +76,26 @@ def evaluate_predictions(
             pictures=_read_pictures(root, table),
             banner=_find_run_banner(settings),
         )
+        _write_card(run, settings, evaluation, folder / "model-card.md")
     else:
         write_report(evaluation, table, page, title=target.stem, facts={"Table": str(target)})
     return evaluation, page
+
+
+def _write_card(run: Run, settings: dict[str, Any], evaluation: Evaluation, path: Path) -> None:
+    model = run.find_part(FINAL).onnx
+    expected = "No final network was trained in this run; each fold has its own."
+    if model.exists():
+        expected = Classifier(model).metadata["expected"]["words"]
+    write_model_card(
+        evaluation,
+        path,
+        name=settings["recipe"]["name"],
+        split=settings["split"]["name"],
+        expected=expected,
+        facts=_list_facts(run),
+        banner=_find_run_banner(settings),
+    )
 
 
 def _find_run_banner(settings: dict[str, Any]) -> str | None:

@@ -31,7 +31,7 @@ from leukoscope.split import Fold, Split, choose_stopping, make_split
 if TYPE_CHECKING:
     from leukoscope.train import EpochReport
 
-__all__ = ["TrainingRequest", "train_run"]
+__all__ = ["TrainingRequest", "read_features", "train_run"]
 
 _PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "torch", "tf2onnx", "onnxruntime")
 _EXPECTED = ("weighted_f1", "roc_auc", "sensitivity", "specificity", "balanced_accuracy", "ece")
@@ -108,7 +108,7 @@ def train_run(
     write_table(run.cells, _describe_cells(table, split))
     inputs: npt.NDArray[Any] = catalogue.crops
     if recipe.training.frozen:
-        inputs = _read_features(recipe, catalogue, on_features)
+        inputs = read_features(recipe, catalogue, on_features)
     work = _Work(run, recipe, catalogue.crops, inputs, request.seed, on_step)
     names = [fold.name for fold in split.folds]
     count = len(names) + request.final
@@ -202,10 +202,19 @@ def _train_part(
     part.checkpoint.unlink()
 
 
-def _read_features(
-    recipe: Recipe, catalogue: Catalogue, progress: Callable[[int, int], None] | None
+def read_features(
+    recipe: Recipe, catalogue: Catalogue, progress: Callable[[int, int], None] | None = None
 ) -> npt.NDArray[np.float32]:
-    """Features of all crops, computed once for a backbone and kept beside the crops."""
+    """Features of all crops, computed once for a backbone and kept beside the crops.
+
+    Args:
+        recipe: a frozen one.
+        catalogue: of the crops.
+        progress: called with (done, total) while they are computed.
+
+    Returns:
+        float32 (n, features), rows as in the catalogue.
+    """
     from leukoscope.train import compute_features
 
     model = dataclasses.replace(recipe.model, hidden=0, dropout=0.0)

@@ -1,0 +1,61 @@
+"""The model card says what the numbers say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from leukoscope.evaluate import compute_evaluation
+from leukoscope.report import write_model_card
+
+
+def build_table(**columns: object) -> pd.DataFrame:
+    """20 people of 30 cells; "A&B" shows whether Markdown is left unescaped."""
+    random = np.random.default_rng(0)
+    person = np.arange(600) // 30
+    leukaemic = person % 2 == 0
+    table = pd.DataFrame(
+        {
+            "image": [f"{n}.bmp" for n in range(600)],
+            "subject": ["A&B" if n == 3 else str(n) for n in person],
+            "label": np.where(leukaemic, "leukaemic", "normal"),
+            "probability": np.clip(0.5 + 0.2 * (leukaemic * 2 - 1) + random.normal(0, 0.2, 600), 0, 1),
+            "part": (person % 4).astype(str),
+            "leaky": False,
+        }
+    )
+    table.loc[table["subject"] == "A&B", "probability"] = 0.9
+    return table.assign(**columns)
+
+
+def write(path: Path, table: pd.DataFrame, banner: str | None = None) -> str:
+    evaluation = compute_evaluation(table, resamples=100)
+    write_model_card(
+        evaluation,
+        path,
+        name="compact",
+        split="subject-cv",
+        expected="Expected on new people: not known.",
+        facts={"Seed": "7"},
+        banner=banner,
+    )
+    return path.read_text()
+
+
+def test_the_card_shows_scores_worst_subjects_and_limits(tmp_path: Path) -> None:
+    table = build_table(threshold=0.4, sensitive_threshold=0.3)
+    text = write(tmp_path / "card.md", table)
+    auc = next(s for s in compute_evaluation(table, resamples=100).by_cell if s.name == "roc_auc")
+    assert f"| ROC-AUC | {auc.value:.3f} |" in text
+    assert text.index("| A&B | normal | 30 | 0.00 |") < text.index("## Not available")
+    assert "Research use only" in text and "| Seed | 7 |" in text
+    assert "called leukaemic from 0.4." in text and "At the second threshold" in text
+    assert "No person stands on both sides." in text
+
+
+def test_a_leaky_or_simulated_run_says_so(tmp_path: Path) -> None:
+    text = write(tmp_path / "card.md", build_table(leaky=True), banner="Simulated cells.")
+    assert "**Leaky: people stand on both sides" in text
+    assert "**Simulated cells.**" in text
