@@ -16,12 +16,13 @@ def build_table(**columns: object) -> pd.DataFrame:
     random = np.random.default_rng(0)
     person = np.arange(600) // 30
     leukaemic = person % 2 == 0
+    probability = 0.5 + 0.2 * (leukaemic * 2 - 1) + random.normal(0, 0.2, 600)
     table = pd.DataFrame(
         {
             "image": [f"{n}.bmp" for n in range(600)],
             "subject": ["A&B" if n == 3 else str(n) for n in person],
             "label": np.where(leukaemic, "leukaemic", "normal"),
-            "probability": np.clip(0.5 + 0.2 * (leukaemic * 2 - 1) + random.normal(0, 0.2, 600), 0, 1),
+            "probability": np.clip(probability, 0, 1),
             "part": (person % 4).astype(str),
             "leaky": False,
         }
