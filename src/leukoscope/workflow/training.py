@@ -59,7 +59,7 @@ class TrainingRequest:
 
     data: str | Path
     out: Path
-    recipe: str | Path = "compact"
+    recipe: str | Path = "texture"
     split: str = "subject-cv"
     labels_csv: Path | None = None
     folds: int = 5
