@@ -13,7 +13,9 @@ from leukoscope.cli.data import Data, Labels
 def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    recipe: Annotated[str, typer.Option(help="texture, compact, lite0, or a TOML file.")] = "texture",
+    recipe: Annotated[
+        str, typer.Option(help="texture, compact, lite0, or a TOML file.")
+    ] = "texture",
     split: Annotated[
         str,
         typer.Option(
