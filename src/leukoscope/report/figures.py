@@ -281,18 +281,19 @@ def draw_history(history: pd.DataFrame) -> str:
             axes.tick_params(length=3)
             axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         all_axes[-1].set_xlabel("Epoch")
-        handles, words = _build_history_legend([str(name) for name, _ in parts])
+        stopping = any(column.startswith("stop_") for _, columns in panels for column in columns)
+        handles, words = _build_history_legend([str(name) for name, _ in parts], stopping)
         figure.legend(handles, words, loc="outside upper center", ncols=3)
 
     return draw_svg(0.8 + 2.0 * len(panels), paint)
 
 
-def _build_history_legend(parts: list[str]) -> tuple[list[Line2D], list[str]]:
-    handles = [
-        Line2D([], [], color=_MUTED, linewidth=1.7),
-        Line2D([], [], color=_MUTED, linewidth=1.1, linestyle=(0, (2, 1.5))),
-    ]
-    words = ["early-stopping part", "training part"]
+def _build_history_legend(parts: list[str], stopping: bool) -> tuple[list[Line2D], list[str]]:
+    handles = [Line2D([], [], color=_MUTED, linewidth=1.1, linestyle=(0, (2, 1.5)))]
+    words = ["training part"]
+    if stopping:
+        handles.insert(0, Line2D([], [], color=_MUTED, linewidth=1.7))
+        words.insert(0, "early-stopping part")
     if parts != [""]:
         handles += [
             Line2D([], [], color=_PART_COLOURS[n % len(_PART_COLOURS)], linewidth=3)
