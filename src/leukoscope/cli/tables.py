@@ -16,9 +16,10 @@ from leukoscope.report.audit_page import describe_audit
 if TYPE_CHECKING:
     from leukoscope.catalogue.audit import Audit
     from leukoscope.evaluate import Evaluation, Score
+    from leukoscope.summarise import SubjectSummary
     from leukoscope.workflow.explanation import ExplanationResult
 
-__all__ = ["print_audit", "print_evaluation", "print_explanations"]
+__all__ = ["print_audit", "print_evaluation", "print_explanations", "print_summary"]
 
 _SHOWN = 12
 _HEADLINE = (
@@ -115,6 +116,36 @@ def print_explanations(result: ExplanationResult) -> None:
     for sentence in result.sentences:
         out.print(sentence)
     out.print(f"{result.seconds:.1f} s a cell. Page: {result.page}")
+    out.print(RESEARCH_ONLY)
+
+
+def print_summary(summary: SubjectSummary, written: Path | None) -> None:
+    """One row a subject, then what the calls are worth."""
+    out = Console(highlight=False, markup=False)
+    rows = [
+        (
+            row["subject"],
+            row["label"] or "not known",
+            row["cells"],
+            f"{row['share']:.2f} [{row['share_low']:.2f}–{row['share_high']:.2f}]",
+            row["mean_probability"],
+            "–" if math.isnan(row["probability"]) else row["probability"],
+            row["call"],
+        )
+        for row in summary.table.to_dict("records")
+    ]
+    titles = ["Subject", "Label", "Cells", "Called leukaemic", "Mean", "Probability", "Call"]
+    out.print(_build_table(titles, rows))
+    out.print("[95% Wilson intervals: over other cells of the same subject, not other people]")
+    out.print(summary.calibration)
+    if summary.scores:
+        out.print(f"Calls of the {summary.scored} subjects with label and enough cells:")
+        for score in summary.scores:
+            out.print(f"  {score.title}: {_format(score)}, {score.n_subjects} subjects")
+    for note in summary.notes:
+        out.print(note)
+    if written:
+        out.print(f"Written: {written}")
     out.print(RESEARCH_ONLY)
 
 
