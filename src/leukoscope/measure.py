@@ -173,7 +173,8 @@ def _measure_nucleus(crop: UInt8Array, cell: BoolArray) -> float | None:
     holes = np.count_nonzero(body & ~mask & 1) / np.count_nonzero(body)
     if np.count_nonzero(mask & body) < _MIN_BODY * np.count_nonzero(mask) or holes > _MAX_HOLES:
         return None
-    nucleus = cv2.dilate(body, _RIM).astype(bool) & cell
+    rim = cell & ~inside  # goes to what lies nearest
+    nucleus = body.astype(bool) | (cv2.dilate(body, _RIM).astype(bool) & rim)
     return float(np.count_nonzero(nucleus) / np.count_nonzero(cell))
 
 

@@ -98,22 +98,26 @@ def read_answers(path: Path, threshold: float | None = None) -> pd.DataFrame:
         DataError: no such file, not a CSV, no subject to be found, or as `check_predictions`.
     """
     table = _read_csv(path)
-    if "call" in table and "probability" in table:
-        table = table[~(table["probability"].isna() & ~table["call"].isin(LABELS))]
+    if not {"image", "probability"} <= set(table.columns):
+        raise DataError(
+            f"{path}: expected the columns image and probability (and where known subject, label, "
+            f"group, part); received {_list_few([str(c) for c in table.columns])}."
+        )
+    if "call" in table:
+        table = table[table["probability"].notna() | table["call"].isin(LABELS)]
+    if table.empty:
+        raise DataError(f"{path}: no cell with a probability. Expected one row a cell.")
+    strange = [name for name in table["image"] if parse_cell_name(str(name)) is None]
+    if strange and "subject" not in table:
+        raise DataError(
+            f"{path}: whose cells these are is not known. Expected a column subject, or names like "
+            f"UID_<subject>_<smear>_<cell>_<all|hem>; received {strange[0]!r}."
+        )
     unlabelled = "label" not in table
     try:
-        if "image" in table and "subject" not in table:
-            strange = [name for name in table["image"] if parse_cell_name(str(name)) is None]
-            if strange:
-                raise DataError(
-                    "whose cells these are is not known. Expected a column subject, or names like "
-                    f"UID_<subject>_<smear>_<cell>_<all|hem>; received {strange[0]!r}."
-                )
         table = normalise_predictions(table.assign(label=NORMAL) if unlabelled else table)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    if table.empty:
-        raise DataError(f"{path}: no cell with a probability. Expected one row a cell.")
     if threshold is None and "call" in table and table["call"].isin(LABELS).all():
         called = table["call"] == LEUKAEMIC
     else:

@@ -160,7 +160,8 @@ def _predict_subject(row: pd.Series, known: pd.DataFrame, by_part: bool) -> floa
     """Probability of one subject, learnt from the others; NaN where these lack a class."""
     from sklearn.linear_model import LogisticRegression
 
-    others = (known["group"] != row["group"]) & (known["subject"] != row["subject"])
+    same = {row["group"], *known.loc[known["subject"] == row["subject"], "group"]}
+    others = ~known["group"].isin(same)
     if by_part:
         others &= ~known["part"].map(lambda part: bool(part & row["part"]))
     learnt = known[others & (known["label"] != "")]
