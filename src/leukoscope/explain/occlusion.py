@@ -4,7 +4,8 @@ A patch is not covered with black, which would draw an outline that no cell has,
 cell's own blurred content: its detail goes, its colour and its outline stay. Patches are soft discs
 at two scales, a tenth and a fifth of the cell's diameter. So the map shows what the network makes
 of places inside the cell; size and outline have no place and are not in it. How much hangs on them
-is what the network says of the flat cell, blurred as a whole (`flatten_cell`).
+is what the network says of the flat cell, blurred as a whole (`flatten_cell`), as far as a network
+can be asked about a cell unlike any that it has seen.
 """
 
 from __future__ import annotations

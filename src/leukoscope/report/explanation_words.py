@@ -66,10 +66,10 @@ def describe_check(check: Faithfulness) -> str:
 
 
 def describe_flat(explanation: Explanation) -> str:
-    """How much of the answer hangs on size, outline and colour alone."""
+    """How much of the answer stays without what a map can show."""
     return (
-        f"With its detail blurred away, so by size, outline and colour alone, the network gives "
-        f"this cell {explanation.check.flat_probability:.3f} instead of "
+        "With its detail blurred away (size, outline and slow changes of colour stay), the network "
+        f"gives this cell {explanation.check.flat_probability:.3f} instead of "
         f"{explanation.probability:.3f}."
     )
 
