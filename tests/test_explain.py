@@ -110,6 +110,20 @@ def test_flattening_keeps_outline_and_colour_and_loses_the_spots(crop: UInt8Arra
     assert flat[cell].std() < 0.4 * crop[cell].std()
 
 
+def test_where_every_pixel_counts_alike_the_map_is_even_up_to_the_edge() -> None:
+    """A patch that hangs over the edge covers fewer pixels, and must not be blamed for it."""
+    cell = draw_spot((112, 112), 60)
+    crop = (cell * 100)[..., None].repeat(3, axis=2).astype(np.uint8)
+    cover = (cell * 140)[..., None].repeat(3, axis=2).astype(np.uint8)
+
+    def look_at_all(crops: UInt8Array) -> FloatArray:
+        return np.asarray(1 / (1 + np.exp(crops[..., 1].sum(axis=(1, 2)) / cell.sum() - 100)))
+
+    found, _ = compute_map(crop, look_at_all, cover)
+    inside = found[cell > 0]
+    assert inside == pytest.approx(40 / cell.sum(), rel=0.02)
+
+
 def test_no_cell_gives_no_map() -> None:
     black = np.zeros((225, 225, 3), np.uint8)
     found, passes = compute_map(black, look_at_cue)

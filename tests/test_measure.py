@@ -66,7 +66,7 @@ def test_the_nucleus_is_told_where_cytoplasm_is_seen() -> None:
 def test_the_nucleus_is_not_told_where_it_is_not() -> None:
     bare = draw(((112, 112), (60, 60), PURPLE))
     bright = np.where(bare > 0, bare, np.array([150, 190, 230], np.uint8))
-    blurred = cv2.GaussianBlur(bright, (0, 0), 1.5)
+    blurred = cv2.GaussianBlur(bright, (0, 0), 2)
     edge = np.where(bare > 0, blurred, 0).astype(np.uint8)  # as cut from a bright background
     beside_a_red_cell = draw(((100, 112), (50, 50), PURPLE), ((165, 112), (20, 20), PINK))
     for crop in (bare, edge, beside_a_red_cell, draw_noise(3)):

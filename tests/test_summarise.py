@@ -97,13 +97,13 @@ def test_without_parts_nobody_judges_themselves_under_any_name() -> None:
 
 def test_another_table_calibrates_but_for_the_people_it_shares() -> None:
     reference = build_table()
-    reference["group"] = reference["group"].replace({"2": "0"})
+    reference["group"] = reference["group"].replace({"0": "2"})  # 0 and 2 are one
     new = reference[reference["subject"].isin(["0", "1"])].drop(columns=["label", "part", "group"])
     summary = summarise_subjects(new, reference, resamples=10)
     assert set(summary.table["call"]) <= {"leukaemic", "normal"}
     assert summary.scores == () and "of the other table" in summary.calibration
     before = get_probability(new, reference)
-    flipped = get_probability(new, flip(reference, reference["group"] == "0"))
+    flipped = get_probability(new, flip(reference, reference["group"] == "2"))
     assert np.allclose(before["0"], flipped["0"]) and not np.allclose(before["1"], flipped["1"])
 
 
