@@ -241,7 +241,7 @@ def made(images: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     cv2.imwrite(str(folder / "none.png"), np.zeros((450, 450, 3), np.uint8))
     done = run("explain", *images, folder, "--out", out)
     assert "maps beat every random map" in done.stdout and "not a medical device" in done.stdout
-    assert "Not explained" in done.stdout and "too few cells for an interval" in done.stdout
+    assert "Not explained" in done.stdout and "too few subjects for an interval" in done.stdout
     return out
 
 

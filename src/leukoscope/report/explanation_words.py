@@ -82,15 +82,15 @@ def describe_verdict(verdict: Verdict, people: str) -> list[str]:
         people: what the intervals are over, such as "31 subjects".
     """
     sentences = [
-        f"{verdict.beating} of {verdict.cells} maps beat every random map, the centre blob and "
-        "the rim."
+        f"{verdict.beating} of {verdict.cells} {'map beats' if verdict.cells == 1 else 'maps beat'}"
+        " every random map, the centre blob and the rim."
     ]
     for name, words in _RIVALS.items():
         key = f"map_minus_{name}"
         difference, interval = verdict.means[key], verdict.intervals.get(key)
         text = f"Map minus {words}: {_signed(difference)}"
         if interval is None:
-            text += " (too few cells for an interval)"
+            text += " (too few subjects for an interval)"
         else:
             text += f" (95% interval {_signed(interval[0])} to {_signed(interval[1])}, {people})"
             if interval[0] <= 0:
