@@ -37,7 +37,11 @@ MAY_IMPORT = {
     "predictions": LOWEST,
     "decide": LOWEST | {"predictions"},
     "evaluate": LOWEST | {"predictions"},
-    "report": LOWEST | {"notices", "pixels", "predictions", "evaluate", "catalogue"},
+    "measure": LOWEST | {"pixels"},
+    "explain": LOWEST | {"pixels", "measure"},
+    "summarise": LOWEST | {"predictions", "evaluate"},
+    "report": LOWEST
+    | {"notices", "pixels", "predictions", "evaluate", "catalogue", "measure", "explain"},
     "predict": LOWEST | {"pixels", "sources", "inference"},
 }
 FREE = {"workflow", "cli"}
@@ -76,6 +80,9 @@ def test_imports_point_up_the_house(path: Path) -> None:
         "cli",
         "predict",
         "simulate",
+        "measure",
+        "explain",
+        "summarise",
     ],
 )
 def test_no_tensorflow_where_none_is_needed(module: str) -> None:

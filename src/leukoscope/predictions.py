@@ -40,6 +40,7 @@ __all__ = [
     "check_predictions",
     "normalise_labels",
     "normalise_predictions",
+    "read_answers",
     "read_predictions",
     "set_threshold",
     "write_predictions",
@@ -58,10 +59,18 @@ def read_predictions(path: Path) -> pd.DataFrame:
     Raises:
         DataError: no such file, not a CSV, or as `check_predictions`.
     """
+    table = _read_csv(path)
+    try:
+        return normalise_predictions(table)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
     text = dict.fromkeys(_TEXT, str)
     numbers = {column: [""] for column in (*_SHARES, "area")}
     try:
-        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
@@ -69,10 +78,51 @@ def read_predictions(path: Path) -> pd.DataFrame:
             f"{path}: expected a CSV with the columns {', '.join(_REQUIRED)}; "
             f"received a file that cannot be parsed ({str(error).strip()})."
         ) from error
+
+
+def read_answers(path: Path, threshold: float | None = None) -> pd.DataFrame:
+    """Read any CSV with probabilities, with labels or without, such as `leukoscope predict` writes.
+
+    Rows of images that could not be read are left out. A missing subject is taken from C-NMC names.
+
+    Args:
+        path: a CSV with image and probability, and where known subject, label, group, part, call,
+            threshold.
+        threshold: probability from which a cell counts as called leukaemic; where left out the
+            column call says so, else the column threshold, else 0.5.
+
+    Returns:
+        The columns above (label only where the file has it), and called: bool.
+
+    Raises:
+        DataError: no such file, not a CSV, no subject to be found, or as `check_predictions`.
+    """
+    table = _read_csv(path)
+    if not {"image", "probability"} <= set(table.columns):
+        raise DataError(
+            f"{path}: expected the columns image and probability (and where known subject, label, "
+            f"group, part); received {_list_few([str(c) for c in table.columns])}."
+        )
+    if "call" in table:
+        table = table[table["probability"].notna() | table["call"].isin(LABELS)]
+    if table.empty:
+        raise DataError(f"{path}: no cell with a probability. Expected one row a cell.")
+    strange = [name for name in table["image"] if parse_cell_name(str(name)) is None]
+    if strange and "subject" not in table:
+        raise DataError(
+            f"{path}: whose cells these are is not known. Expected a column subject, or names like "
+            f"UID_<subject>_<smear>_<cell>_<all|hem>; received {strange[0]!r}."
+        )
+    unlabelled = "label" not in table
     try:
-        return normalise_predictions(table)
+        table = normalise_predictions(table.assign(label=NORMAL) if unlabelled else table)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+    if threshold is None and "call" in table and table["call"].isin(LABELS).all():
+        called = table["call"] == LEUKAEMIC
+    else:
+        called = table["probability"] >= set_threshold(table, threshold)["threshold"]
+    return table.drop(columns="label" if unlabelled else []).assign(called=called)
 
 
 def write_predictions(table: pd.DataFrame, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""leukoscope data check, leukoscope data augmentations."""
+"""leukoscope data check, data augmentations, data measures."""
 
 from __future__ import annotations
 
@@ -58,3 +58,23 @@ def augmentations(
     with show_progress("Reading images") as (on_decode,):
         draw_augmentations(data, out, recipe, seed=seed, on_decode=on_decode)
     typer.echo(f"{out}: each row is one cell; the first column is the cell itself.")
+
+
+@app.command()
+def measures(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The JSON to write, for explain --measures.")],
+    labels: Labels = None,
+) -> None:
+    """Measure all cells (area, outline, texture, colour) and keep both classes' quantiles."""
+    from leukoscope.cli.progress import show_progress
+    from leukoscope.workflow.measuring import measure_cells
+
+    titles = ("Reading images", "Comparing cells", "Measuring cells")
+    with show_progress(*titles) as (on_decode, on_link, on_measure):
+        reference = measure_cells(
+            data, out, labels, on_decode=on_decode, on_link=on_link, on_measure=on_measure
+        )
+    cells, persons = reference.provenance["cells"], reference.provenance["persons"]
+    words = ", ".join(f"{cells[label]:,} {label} of {persons[label]} persons" for label in cells)
+    typer.echo(f"{out}: {words}.")

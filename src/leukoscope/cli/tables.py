@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -16,8 +16,10 @@ from leukoscope.report.audit_page import describe_audit
 if TYPE_CHECKING:
     from leukoscope.catalogue.audit import Audit
     from leukoscope.evaluate import Evaluation, Score
+    from leukoscope.summarise import SubjectSummary
+    from leukoscope.workflow.explanation import ExplanationResult
 
-__all__ = ["print_audit", "print_evaluation"]
+__all__ = ["print_audit", "print_evaluation", "print_explanations", "print_summary"]
 
 _SHOWN = 12
 _HEADLINE = (
@@ -88,6 +90,62 @@ def print_evaluation(evaluation: Evaluation, page: Path) -> None:
     out.print(f"By person, all cells together: ROC-AUC {_format(evaluation.subject_auc)}.")
     out.print(evaluation.leak.statement)
     out.print(f"Page: {page}")
+    out.print(RESEARCH_ONLY)
+
+
+def print_explanations(result: ExplanationResult) -> None:
+    """The answers, the check of their maps, and what was written."""
+    out = Console(highlight=False, markup=False)
+    rows = [
+        (
+            PurePosixPath(found.image).name,
+            found.call,
+            f"{found.probability:.3f}",
+            f"{found.check.flat_probability:.3f}",
+            f"{found.check.score:+.2f}",
+            "passes" if found.check.beats_all else "fails: don't trust it",
+        )
+        for found in result.explanations[:_SHOWN]
+    ]
+    titles = ["Image", "Call", "Probability", "Blurred away", "Score of the map", "Check"]
+    out.print(_build_table(titles, rows))
+    if len(result.explanations) > _SHOWN:
+        out.print(f"… and {len(result.explanations) - _SHOWN} more (see the page).")
+    for name, reason in result.refused.items():
+        out.print(f"Not explained: {name}: {reason}.")
+    for sentence in result.sentences:
+        out.print(sentence)
+    out.print(f"{result.seconds:.1f} s a cell. Page: {result.page}")
+    out.print(RESEARCH_ONLY)
+
+
+def print_summary(summary: SubjectSummary, written: Path | None) -> None:
+    """One row a subject, then what the calls are worth."""
+    out = Console(highlight=False, markup=False)
+    rows = [
+        (
+            row["subject"],
+            row["label"] or "not known",
+            row["cells"],
+            f"{row['share']:.2f} [{row['share_low']:.2f}–{row['share_high']:.2f}]",
+            row["mean_probability"],
+            "–" if math.isnan(row["probability"]) else row["probability"],
+            row["call"],
+        )
+        for row in summary.table.to_dict("records")
+    ]
+    titles = ["Subject", "Label", "Cells", "Called leukaemic", "Mean", "Probability", "Call"]
+    out.print(_build_table(titles, rows))
+    out.print("[95% Wilson intervals: over other cells of the same subject, not other people]")
+    out.print(summary.calibration)
+    if summary.scores:
+        out.print(f"Calls of the {summary.scored} subjects with label and enough cells:")
+        for score in summary.scores:
+            out.print(f"  {score.title}: {_format(score)}, {score.n_subjects} subjects")
+    for note in summary.notes:
+        out.print(note)
+    if written:
+        out.print(f"Written: {written}")
     out.print(RESEARCH_ONLY)
 
 

@@ -4,6 +4,9 @@
     training.train_run
     evaluation.evaluate_predictions
     prediction.predict_images
+    explanation.explain_images
+    measuring.measure_cells
+    summary.summarise_predictions
     demonstration.run_demo
 
 Nothing is imported here, so that a command loads only what it needs.

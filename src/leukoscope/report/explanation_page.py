@@ -1,0 +1,132 @@
+"""Explanations → one self-contained page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from leukoscope.explain import MAPS, Explanation, Verdict
+from leukoscope.files import write_text
+from leukoscope.labels import LEUKAEMIC, NORMAL
+from leukoscope.measure import MEASURES, Reference
+from leukoscope.pixels import UInt8Array
+from leukoscope.report.explanation_figures import draw_cell, draw_overlay, find_limit
+from leukoscope.report.explanation_words import (
+    describe_check,
+    describe_flat,
+    describe_verdict,
+    format_measure,
+    format_percentile,
+)
+from leukoscope.report.page import build_environment
+
+__all__ = ["write_explanation_page"]
+
+_TITLES = {"map": "the map", "random": "random maps, mean", "blob": "centre blob", "rim": "rim"}
+
+
+def write_explanation_page(
+    explanations: Sequence[Explanation],
+    verdict: Verdict,
+    path: Path,
+    *,
+    people: str,
+    reference: Reference,
+    refused: Mapping[str, str],
+    facts: Mapping[str, str],
+    banner: str | None = None,
+) -> None:
+    """Write explanations.html.
+
+    Args:
+        explanations: one a cell, in the order to show.
+        verdict: of all of them.
+        path: where to write; replaced whole.
+        people: what the verdict's intervals are over.
+        reference: the cells that the measures stand beside.
+        refused: image → why there is no explanation of it.
+        facts: what to know of the model, in the order to show.
+        banner: a warning above everything.
+    """
+    page = (
+        build_environment()
+        .get_template("explanations.html.j2")
+        .render(
+            banner=banner,
+            cells=[_build_cell(explanation) for explanation in explanations],
+            facts=facts,
+            people=people,
+            provenance=_describe_provenance(reference),
+            refused=refused,
+            sentences=describe_verdict(verdict, people),
+            table=[_build_row(verdict, name) for name in MAPS],
+        )
+    )
+    write_text(path, page)
+
+
+def _build_cell(explanation: Explanation) -> dict[str, Any]:
+    limit = find_limit(explanation)
+    return {
+        "name": explanation.image,
+        "call": explanation.call,
+        "probability": f"{explanation.probability:.3f}",
+        "warnings": explanation.warnings,
+        "picture": _embed(np.hstack([draw_cell(explanation), draw_overlay(explanation)])),
+        "limit": f"{limit:.2g}",
+        "believed": explanation.check.beats_all,
+        "check": describe_check(explanation.check),
+        "flat": describe_flat(explanation),
+        "measures": [
+            {
+                "title": measure.title,
+                "value": format_measure(measure, explanation.measures[measure.name]),
+                "places": [
+                    {
+                        "label": label,
+                        "share": explanation.percentiles[label][measure.name],
+                        "words": format_percentile(explanation.percentiles[label][measure.name]),
+                    }
+                    for label in (LEUKAEMIC, NORMAL)
+                ],
+            }
+            for measure in MEASURES
+        ],
+    }
+
+
+def _build_row(verdict: Verdict, name: str) -> dict[str, Any]:
+    parts = ("score", "deletion", "insertion")
+    return {
+        "title": _TITLES[name],
+        "cells": [
+            {
+                "value": f"{verdict.means[f'{name}_{part}']:.3f}".replace("-", "−"),
+                "interval": " to ".join(
+                    f"{end:.3f}" for end in verdict.intervals.get(f"{name}_{part}", ())
+                ).replace("-", "−"),
+            }
+            for part in parts
+        ],
+    }
+
+
+def _describe_provenance(reference: Reference) -> str:
+    cells, persons = (reference.provenance.get(key, {}) for key in ("cells", "persons"))
+    counts = " and ".join(
+        f"{cells.get(label, 0):,} {label} cells of {persons.get(label, 0)} persons"
+        for label in (LEUKAEMIC, NORMAL)
+    )
+    return f"{counts} (data {reference.provenance.get('fingerprint', 'unknown')})"
+
+
+def _embed(picture: UInt8Array) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "WEBP", quality=85, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

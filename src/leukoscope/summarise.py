@@ -1,0 +1,216 @@
+"""Cells' probabilities → one row a subject: share called leukaemic, probability, call.
+
+A subject's share has a Wilson interval (1927): how far it would move with other cells of the same
+smears, drawn at random. Its probability comes from the mean logit of its cells, by a logistic
+regression on subjects whose label is known and who are not the subject: those of the other held-out
+parts where the table has parts, else all other persons. Without labels there is nothing to learn
+it from, and the share and the mean are all there is. Every person weighs alike, whatever their
+number of cells and names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from leukoscope.evaluate.cohort import build_cohort, draw_group_counts
+from leukoscope.evaluate.intervals import Score, compute_view
+from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL
+
+__all__ = [
+    "MIN_CELLS",
+    "NO_CALL",
+    "TOO_FEW",
+    "SubjectSummary",
+    "compute_wilson",
+    "summarise_subjects",
+]
+
+MIN_CELLS = 20
+"""Fewest cells of a subject for a call."""
+
+TOO_FEW = "too few cells"
+NO_CALL = "no call"
+
+FloatArray = npt.NDArray[np.float64]
+
+_Z = 1.959964  # of a 95% interval
+_FLOOR = 1e-6  # of a probability, so that its logit is finite
+_SCORES = ("sensitivity", "specificity", "roc_auc")
+
+
+@dataclass(frozen=True)
+class SubjectSummary:
+    """One table of subjects, and what it is worth.
+
+    Attributes:
+        table: one row a subject, highest mean logit first: subject, group and label ("" where not
+            known), cells, called_leukaemic, share, share_low, share_high, mean_probability,
+            mean_logit, probability (NaN where it cannot be calibrated), call.
+        scores: sensitivity, specificity and ROC-AUC of the subjects with enough cells and a label,
+            with intervals over persons; empty where no label is known.
+        scored: how many subjects these are.
+        calibration: where the probability comes from, or why there is none, in words.
+        notes: what a reader must know to read the numbers.
+    """
+
+    table: pd.DataFrame
+    scores: tuple[Score, ...]
+    scored: int
+    calibration: str
+    notes: tuple[str, ...]
+
+
+def summarise_subjects(
+    table: pd.DataFrame,
+    reference: pd.DataFrame | None = None,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> SubjectSummary:
+    """Summarise every subject of a table.
+
+    Args:
+        table: as `predictions.read_answers` gives it: image, subject, probability, called; where
+            known label, group, part.
+        reference: the same with labels, of a network that never saw its cells, to calibrate on;
+            the table itself where left out. Persons of the table have no part in it.
+        resamples: of the bootstrap over persons.
+        seed: of the bootstrap.
+    """
+    rows = _gather(table)
+    probability, calibration = _calibrate(rows, None if reference is None else _gather(reference))
+    rows["probability"] = probability
+    rows["call"] = _decide(rows)
+    scored = rows[(rows["call"].isin(LABELS)) & (rows["label"] != "")]
+    return SubjectSummary(
+        table=rows.drop(columns="part").sort_values(
+            ["mean_logit", "subject"], ascending=[False, True], ignore_index=True
+        ),
+        scores=_score(scored, resamples, seed) if len(scored) else (),
+        scored=len(scored),
+        calibration=calibration,
+        notes=_list_notes(table, rows, reference),
+    )
+
+
+def compute_wilson(found: int, total: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a share; (0, 1) of nothing."""
+    if not total:
+        return 0.0, 1.0
+    share, weight = found / total, _Z**2 / total
+    middle = (share + weight / 2) / (1 + weight)
+    half = _Z / (1 + weight) * np.sqrt(share * (1 - share) / total + weight / (4 * total))
+    return float(max(0, middle - half)), float(min(1, middle + half))
+
+
+def _gather(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a subject, in the order of the table."""
+    inside = table["probability"].clip(_FLOOR, 1 - _FLOOR)
+    cells = table.assign(logit=np.log(inside / (1 - inside)))
+    rows = []
+    for subject, own in cells.groupby("subject", sort=False):
+        labels = set(own["label"]) if "label" in own else set()
+        called = int(own["called"].sum())
+        low, high = compute_wilson(called, len(own))
+        rows.append(
+            {
+                "subject": str(subject),
+                "group": str(own["group"].iloc[0] if "group" in own else subject),
+                "label": labels.pop() if len(labels) == 1 else "",
+                "part": frozenset(own["part"]) if "part" in own else frozenset(),
+                "cells": len(own),
+                "called_leukaemic": called,
+                "share": called / len(own),
+                "share_low": low,
+                "share_high": high,
+                "mean_probability": float(own["probability"].mean()),
+                "mean_logit": float(own["logit"].mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _calibrate(rows: pd.DataFrame, reference: pd.DataFrame | None) -> tuple[FloatArray, str]:
+    """Probability of each subject, float64 (n,), NaN where it cannot be told; and whence."""
+    known = rows if reference is None else reference
+    if set(known["label"]) - {""} != set(LABELS):
+        return np.full(len(rows), np.nan), (
+            "The table has no labels of both classes to calibrate on, so there is no probability "
+            "of a subject and no call: the share and the mean are all there is."
+            if reference is None
+            else "The table to calibrate on lacks a class, so there is no probability and no call."
+        )
+    parts = set().union(*known["part"])
+    by_part = reference is None and len(parts) > 1
+    found = [_predict_subject(row, known, by_part) for _, row in rows.iterrows()]
+    source = "of the other table" if reference is not None else "of the other held-out parts"
+    return np.array(found), (
+        "Probability: from the mean logit of the subject's cells, calibrated on the subjects "
+        f"{source if by_part or reference is not None else 'other than itself'}; nobody judges "
+        "themselves. It carries the share of leukaemic subjects there "
+        f"({(known['label'] == LEUKAEMIC).sum()} of {(known['label'] != '').sum()} names)."
+    )
+
+
+def _predict_subject(row: pd.Series, known: pd.DataFrame, by_part: bool) -> float:
+    """Probability of one subject, learnt from the others; NaN where these lack a class."""
+    from sklearn.linear_model import LogisticRegression
+
+    same = {row["group"], *known.loc[known["subject"] == row["subject"], "group"]}
+    others = ~known["group"].isin(same)
+    if by_part:
+        others &= ~known["part"].map(lambda part: bool(part & row["part"]))
+    learnt = known[others & (known["label"] != "")]
+    if learnt["label"].nunique() < 2:
+        return float("nan")
+    model = LogisticRegression(C=1.0)  # kept from infinite slopes where subjects part perfectly
+    model.fit(
+        learnt[["mean_logit"]].to_numpy(),
+        (learnt["label"] == LEUKAEMIC).to_numpy(),
+        sample_weight=1 / learnt.groupby("group")["group"].transform("size").to_numpy(),
+    )
+    return float(model.predict_proba([[row["mean_logit"]]])[0, 1])
+
+
+def _decide(rows: pd.DataFrame) -> npt.NDArray[np.str_]:
+    calls = np.where(rows["probability"] >= 0.5, LEUKAEMIC, NORMAL)
+    calls = np.where(rows["probability"].isna(), NO_CALL, calls)
+    return np.where(rows["cells"] < MIN_CELLS, TOO_FEW, calls)
+
+
+def _score(scored: pd.DataFrame, resamples: int, seed: int) -> tuple[Score, ...]:
+    cohort = build_cohort(scored)
+    view = compute_view(cohort, draw_group_counts(cohort, resamples, seed))
+    return tuple(view.get(name) for name in _SCORES)
+
+
+def _list_notes(
+    table: pd.DataFrame, rows: pd.DataFrame, reference: pd.DataFrame | None
+) -> tuple[str, ...]:
+    notes = []
+    few = int((rows["cells"] < MIN_CELLS).sum())
+    if few:
+        notes.append(f"{few} of {len(rows)} subjects have under {MIN_CELLS} cells: no call.")
+    if "label" in table:
+        mixed = int((table.groupby("subject")["label"].nunique() > 1).sum())
+        if mixed:
+            notes.append(f"{mixed} subjects have cells of both labels, and are not scored.")
+    persons = rows["group"].nunique()
+    if persons < len(rows):
+        notes.append(
+            f"{len(rows)} subject names are {persons} persons; a row is a name, intervals are over "
+            "persons."
+        )
+    if "label" in table and "group" not in table:
+        notes.append("The table has no column group, so each subject name is taken for one person.")
+    if any(
+        "leaky" in one and bool(one["leaky"].any()) for one in (table, reference) if one is not None
+    ):
+        notes.append("Leaky split: the network saw some of these people, so nothing here holds.")
+    if any("label" in one and "leaky" not in one for one in (table, reference) if one is not None):
+        notes.append("Whether the network saw these people in training is not recorded.")
+    return tuple(notes)

@@ -1,0 +1,179 @@
+"""Images → pictures of what their answers rest on, a table and a page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from leukoscope.errors import DataError
+from leukoscope.explain import Explanation, Verdict, compute_verdict, explain_cell
+from leukoscope.files import write_bytes
+from leukoscope.labels import LABELS, parse_cell_name
+from leukoscope.measure import MIN_AREA, Reference, compute_measures, read_reference
+from leukoscope.notices import find_banner
+from leukoscope.pixels import read_crop
+from leukoscope.predict import Answer, list_images, predict_sources
+from leukoscope.report.explanation_figures import draw_card
+from leukoscope.report.explanation_page import write_explanation_page
+from leukoscope.report.explanation_words import describe_verdict
+from leukoscope.runs import write_table
+from leukoscope.sources import Source
+from leukoscope.workflow.prediction import open_classifier
+
+__all__ = ["MAX_CELLS", "ExplanationResult", "explain_images"]
+
+MAX_CELLS = 500
+"""Cells explained at once: a second or two each, and all on one page."""
+
+
+@dataclass(frozen=True)
+class ExplanationResult:
+    """What was found and written.
+
+    Attributes:
+        explanations: one a cell.
+        refused: image → why there is none of it.
+        verdict: the check over all cells.
+        sentences: the verdict in words.
+        seconds: mean of a cell.
+        page: explanations.html.
+    """
+
+    explanations: list[Explanation]
+    refused: dict[str, str]
+    verdict: Verdict
+    sentences: list[str]
+    seconds: float
+    page: Path
+
+
+def explain_images(
+    images: Sequence[Path],
+    out: Path,
+    model: Path | None = None,
+    *,
+    measures: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ExplanationResult:
+    """Explain images, folders and zips.
+
+    Args:
+        images: files, folders and zips.
+        out: folder for a PNG a cell, explanations.csv and explanations.html.
+        model: a run folder or an ONNX file; the shipped model where left out.
+        measures: a reference that `leukoscope data measures` wrote; the shipped one if left out.
+        progress: called with (done, total).
+
+    Raises:
+        LeukoscopeError: a path that is not there, nothing to explain, too many images, or a model
+            or reference that cannot be used.
+    """
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: a file. Expected the name of a folder.")
+    sources = list_images(images)
+    if len(sources) > MAX_CELLS:
+        raise DataError(
+            f"{len(sources):,} images, and each takes a second or more. Expected at most "
+            f"{MAX_CELLS}; choose those you want to look at."
+        )
+    classifier, reference = open_classifier(model), read_reference(measures)
+    banner = next(filter(None, map(find_banner, images)), None)
+    explanations: list[Explanation] = []
+    refused: dict[str, str] = {}
+    names = _name_pictures(sources)
+    for done, (source, answer) in enumerate(
+        zip(sources, predict_sources(sources, classifier), strict=True), start=1
+    ):
+        found = _explain(source, answer, classifier.predict, reference)
+        if isinstance(found, str):
+            refused[answer.image] = found
+        else:
+            write_bytes(out / names[source.name], draw_card(found, banner))
+            explanations.append(found)
+        if progress:
+            progress(done, len(sources))
+    if not explanations:
+        name, reason = next(iter(refused.items()))
+        raise DataError(f"{name}: {reason}. Expected at least one image with a cell to explain.")
+    subjects, people = _find_subjects([found.image for found in explanations])
+    verdict = compute_verdict([found.check for found in explanations], subjects)
+    rows = [found.to_row() | {"picture": names[found.image]} for found in explanations]
+    write_table(out / "explanations.csv", pd.DataFrame(rows))
+    seconds = sum(found.seconds for found in explanations) / len(explanations)
+    page = out / "explanations.html"
+    write_explanation_page(
+        explanations,
+        verdict,
+        page,
+        people=people,
+        reference=reference,
+        refused=refused,
+        facts=_list_facts(classifier.metadata, model, explanations, seconds),
+        banner=banner,
+    )
+    sentences = describe_verdict(verdict, people)
+    return ExplanationResult(explanations, refused, verdict, sentences, seconds, page)
+
+
+def _explain(
+    source: Source, answer: Answer, predict: Any, reference: Reference
+) -> Explanation | str:
+    """The explanation, or why there is none."""
+    if answer.probability is None:
+        return answer.warnings
+    crop = read_crop(source.read(), source.name)
+    if compute_measures(crop)["area"] is None:
+        return f"no cell to be seen (under {MIN_AREA} px)"
+    return explain_cell(
+        crop,
+        predict,
+        reference,
+        image=answer.image,
+        probability=answer.probability,
+        call=answer.call,
+        warnings=answer.warnings,
+    )
+
+
+def _find_subjects(images: Sequence[str]) -> tuple[list[str] | None, str]:
+    """Subjects where every image's name has one, and what the intervals are over."""
+    names = [parse_cell_name(image) for image in images]
+    if not all(names):
+        return None, f"over {len(images)} cells, as their names don't say whose they are"
+    subjects = [name.subject for name in names if name]
+    return subjects, f"over {len(set(subjects))} subjects"
+
+
+def _name_pictures(sources: Sequence[Source]) -> dict[str, str]:
+    """Image → a file name of its own."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for source in sources:
+        stem = re.sub(r"[^\w.-]", "_", PurePosixPath(source.name).stem)[:80].lstrip(".") or "cell"
+        name, number = stem, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name.lower())
+        found[source.name] = f"{name}.png"
+    return found
+
+
+def _list_facts(
+    metadata: dict[str, Any], model: Path | None, cells: Sequence[Explanation], seconds: float
+) -> dict[str, str]:
+    passes = sum(cell.passes for cell in cells) / len(cells)
+    return {
+        "Model": f"{model or 'the one in the package'}: {metadata.get('recipe', 'unnamed')}, "
+        f"trained on data {metadata.get('fingerprint', 'unknown')}",
+        "Threshold": f"{float(metadata['threshold']):.3f}",
+        "Expected": (metadata.get("expected") or {}).get("words", "not available"),
+        "Cells": f"{len(cells):,}, "
+        + ", ".join(f"{sum(c.call == label for c in cells):,} called {label}" for label in LABELS),
+        "Time": f"{passes:.0f} forward passes and {seconds:.1f} s a cell",
+    }

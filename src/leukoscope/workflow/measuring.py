@@ -1,0 +1,49 @@
+"""A data set → the quantiles of its cells' measures, to stand beside the cells explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leukoscope.catalogue import compute_fingerprint, read_catalogue, select_usable
+from leukoscope.cells import Progress
+from leukoscope.labels import LABELS
+from leukoscope.measure import Reference, compute_reference, write_reference
+
+__all__ = ["measure_cells"]
+
+
+def measure_cells(
+    data: str | Path,
+    out: Path,
+    labels_csv: Path | None = None,
+    *,
+    on_decode: Progress | None = None,
+    on_link: Progress | None = None,
+    on_measure: Progress | None = None,
+) -> Reference:
+    """Measure all usable cells of a data set and write the quantiles of both classes.
+
+    Args:
+        data: a folder, a zip, or "kaggle".
+        out: the JSON to write.
+        labels_csv: labels and subjects of the images.
+        on_decode: called while new images are decoded.
+        on_link: called while cells are compared.
+        on_measure: called while cells are measured.
+
+    Raises:
+        DataError: as `read_catalogue` and `select_usable`.
+    """
+    catalogue = read_catalogue(data, labels_csv, on_decode=on_decode, on_link=on_link)
+    table = select_usable(catalogue)
+    provenance = {
+        "fingerprint": compute_fingerprint(table),
+        "cells": {label: int((table["label"] == label).sum()) for label in LABELS},
+        "persons": {
+            label: int(table.loc[table["label"] == label, "group"].nunique()) for label in LABELS
+        },
+    }
+    crops = (catalogue.crops[row] for row in table.index)
+    reference = compute_reference(crops, table["label"], provenance, progress=on_measure)
+    write_reference(reference, out)
+    return reference

@@ -1,0 +1,67 @@
+"""A predictions table → one row a subject."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from leukoscope.errors import DataError, RunError
+from leukoscope.predictions import read_answers
+from leukoscope.runs import open_run, write_table
+from leukoscope.summarise import SubjectSummary, summarise_subjects
+
+__all__ = ["summarise_predictions"]
+
+
+def summarise_predictions(
+    predictions: Path,
+    out: Path | None = None,
+    *,
+    calibrate: Path | None = None,
+    threshold: float | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> SubjectSummary:
+    """Summarise the subjects of a table or a run.
+
+    Args:
+        predictions: a CSV as `read_answers` takes, or a run folder.
+        out: the CSV to write, one row a subject.
+        calibrate: a run or a labelled CSV of people whom its network never saw, to calibrate on.
+        threshold: probability from which a cell counts as called leukaemic.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        LeukoscopeError: no such table, or one without probabilities, subjects or (in `calibrate`)
+            labels.
+    """
+    if out is not None and out.is_dir():
+        raise DataError(f"{out}: a folder. Expected the name of a CSV file.")
+    table = read_answers(_find_table(predictions), threshold)
+    reference = None if calibrate is None else _read_reference(calibrate)
+    summary = summarise_subjects(table, reference, resamples=resamples, seed=seed)
+    if out is not None:
+        write_table(out, summary.table)
+    return summary
+
+
+def _read_reference(path: Path) -> pd.DataFrame:
+    reference = read_answers(_find_table(path))
+    if "label" not in reference:
+        raise DataError(f"{path}: no column label. Expected a labelled table to calibrate on.")
+    return reference
+
+
+def _find_table(path: Path) -> Path:
+    if not path.exists():
+        raise DataError(f"{path}: no such run or table. Check the path.")
+    if not path.is_dir():
+        return path
+    run = open_run(path)
+    if not run.predictions.exists():
+        raise RunError(
+            f"{path}: not all folds are trained yet. Go on with: leukoscope train … --resume"
+        )
+    return run.predictions
