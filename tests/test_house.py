@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "evaluate": LOWEST | {"predictions"},
     "report": LOWEST | {"notices", "pixels", "predictions", "evaluate", "catalogue"},
     "predict": LOWEST | {"pixels", "sources", "inference"},
+    "serve": LOWEST | {"notices", "pixels", "sources", "inference", "predict", "simulate"},
 }
 FREE = {"workflow", "cli"}
 
@@ -76,6 +77,7 @@ def test_imports_point_up_the_house(path: Path) -> None:
         "cli",
         "predict",
         "simulate",
+        "serve",
     ],
 )
 def test_no_tensorflow_where_none_is_needed(module: str) -> None:
