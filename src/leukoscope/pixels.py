@@ -46,7 +46,7 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".
 FRAMES_PX = (FRAME_PX, 600)
 """Sides of the square frames whose scale is known: C-NMC's training and final test images."""
 
-_FORMATS = ("BMP", "DIB", "PNG", "JPEG", "MPO", "TIFF", "WEBP", "GIF")  # never EPS: it runs a program
+_FORMATS = ("BMP", "DIB", "PNG", "JPEG", "TIFF", "WEBP", "GIF")  # no EPS: it would run a program
 _MAX_PIXELS = 50_000_000
 _BACKGROUND_LEVEL = 10  # C-NMC backgrounds are exactly 0; the rest is room for JPEG noise
 
