@@ -7,7 +7,7 @@ import sys
 import typer
 
 from leukoscope import __version__
-from leukoscope.cli import data, demo, evaluate, predict, simulate, train
+from leukoscope.cli import data, demo, evaluate, predict, serve, simulate, train
 from leukoscope.errors import LeukoscopeError
 
 __all__ = ["app", "main"]
@@ -21,7 +21,14 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data.app, name="data")
-for command in (demo.demo, simulate.simulate, train.train, evaluate.evaluate, predict.predict):
+for command in (
+    demo.demo,
+    simulate.simulate,
+    train.train,
+    evaluate.evaluate,
+    predict.predict,
+    serve.serve,
+):
     app.command()(command)
 
 
