@@ -163,7 +163,7 @@ def _add_model(app: FastAPI, classifier: Classifier, limits: Limits) -> None:
         summary="Simulated cells to try",
     )
     def read_samples() -> Response:
-        """A zip of 120 cells that the program drew; no person's."""
+        """A zip of 150 cells that the program drew; no person's."""
         return Response(draw_samples(), media_type="application/zip")
 
 

@@ -13,12 +13,12 @@ from leukoscope.simulate import CohortSettings, draw_cells
 
 __all__ = ["draw_samples"]
 
-_SETTINGS = CohortSettings(subjects=6, cells=120, seed=12)
+_SETTINGS = CohortSettings(subjects=6, cells=150, seed=17)
 
 
 @cache
 def draw_samples() -> bytes:
-    """A zip of 120 PNG files, `simulated/UID_<subject>_<smear>_<cell>_<all|hem>.png`."""
+    """A zip of 150 PNG files, `simulated/UID_<subject>_<smear>_<cell>_<all|hem>.png`."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(SIMULATED_FILE, SIMULATED_BANNER)

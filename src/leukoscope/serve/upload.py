@@ -7,8 +7,9 @@ import time
 from collections.abc import AsyncGenerator
 
 from fastapi import Request
-from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
 from leukoscope.serve.limits import Limits, RefusedError, UploadedFile, clean_name
@@ -18,17 +19,59 @@ __all__ = ["FIELD", "check_length", "read_upload"]
 FIELD = "files"
 
 
-class _Parser(MultiPartParser):
-    """Starlette's, but it keeps all files in memory and knows whether the body was whole."""
+class _Form:
+    """Takes a multipart body in parts; its files are held in memory, never on the disk.
 
-    def __init__(
-        self, headers: Headers, stream: AsyncGenerator[bytes, None], limits: Limits
-    ) -> None:
-        super().__init__(headers, stream, max_files=limits.images, max_fields=16)
-        self.spool_max_size = limits.request_bytes + 1  # beyond it, a file would go to the disk
+    Attributes:
+        files: those that came whole.
+        ended: whether the last boundary was seen.
+    """
+
+    def __init__(self, boundary: bytes, limits: Limits) -> None:
+        self.files: list[UploadedFile] = []
         self.ended = False
+        self._most, self._options = limits.images, dict[bytes, bytes]()
+        self._field, self._value, self._data = bytearray(), bytearray(), bytearray()
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
+                "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+                "on_header_end": self._end_header,
+                "on_part_data": lambda data, start, end: self._data.extend(data[start:end]),
+                "on_part_end": self._end_part,
+                "on_end": self._end,
+            },
+        )
 
-    def on_end(self) -> None:
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes; raises RefusedError or FormParserError."""
+        self._parser.write(chunk)
+
+    def _begin(self) -> None:
+        if len(self.files) >= self._most:
+            raise RefusedError(
+                413, f"More than {self._most:,} files. Expected at most so many in one request."
+            )
+        self._options, self._data = {}, bytearray()
+
+    def _end_header(self) -> None:
+        if self._field.lower() == b"content-disposition":
+            _, self._options = parse_options_header(bytes(self._value))
+        self._field, self._value = bytearray(), bytearray()
+
+    def _end_part(self) -> None:
+        field = self._options.get(b"name", b"").decode("utf-8", "replace")
+        if field != FIELD or b"filename" not in self._options:
+            raise RefusedError(
+                422, f"Expected files in the field `{FIELD}`; received {field[:80]!r}."
+            )
+        name = self._options[b"filename"].decode("utf-8", "replace")
+        self.files.append(UploadedFile(clean_name(name), bytes(self._data)))
+        self._data = bytearray()
+
+    def _end(self) -> None:
         self.ended = True
 
 
@@ -58,26 +101,18 @@ async def read_upload(request: Request, limits: Limits) -> list[UploadedFile]:
     Raises:
         RefusedError: too slow, not a form that can be read, or another field than `files`.
     """
-    parser = _Parser(request.headers, _receive(request, limits), limits)
+    _, options = parse_options_header(request.headers["content-type"])
     try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        status = 413 if error.message.startswith("Too many files") else 400
-        raise RefusedError(status, f"The form cannot be read: {error.message}") from error
+        form = _Form(options.get(b"boundary", b""), limits)
+        async for chunk in _receive(request, limits):
+            form.write(chunk)
+    except FormParserError as error:
+        raise RefusedError(400, f"The form cannot be read: {error}.") from error
     except ClientDisconnect as error:
         raise RefusedError(400, "The client went away before its body had come.") from error
-    try:
-        if not parser.ended:
-            raise RefusedError(400, "The form ends too early: its last boundary is missing.")
-        return [await _take(name, value) for name, value in form.multi_items()]
-    finally:
-        await form.close()
-
-
-async def _take(field: str, value: UploadFile | str) -> UploadedFile:
-    if field != FIELD or isinstance(value, str):
-        raise RefusedError(422, f"Expected files in the field `{FIELD}`; received {field[:80]!r}.")
-    return UploadedFile(clean_name(value.filename or ""), await value.read())
+    if not form.ended:
+        raise RefusedError(400, "The form ends too early: its last boundary is missing.")
+    return form.files
 
 
 async def _receive(request: Request, limits: Limits) -> AsyncGenerator[bytes, None]:

@@ -15,6 +15,7 @@ import { buildViewer } from "./viewer.js";
  */
 
 const PRINTED = 60;
+const LEAD = "Drop images of single cells here, a folder, or a zip.";
 
 /** @param {string} id */
 const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -60,6 +61,7 @@ function update() {
     /** @type {HTMLButtonElement} */ (find("save-labels")).disabled = listLabelled(cells).length === 0;
     find("simulated").hidden = !cells.some((cell) => cell.simulated);
     find("work").hidden = cells.length === 0;
+    find("lead").textContent = cells.length ? "Drop more here." : LEAD;
     document.body.classList.toggle("loaded", cells.length > 0);
   });
 }

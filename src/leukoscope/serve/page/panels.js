@@ -61,16 +61,17 @@ export function showSubjects(cells, threshold) {
     for (const title of ["Subject", "Cells", "Leukaemic", "Share", "95% interval", "Call"]) {
       const cell = build("th", "", title);
       cell.scope = "col";
+      if (title === "Leukaemic") cell.className = "wide-only"; // a telephone shows the share
       titles.append(cell);
     }
-    titles.children[4].setAttribute("colspan", "2");
+    titles.children[4].after(build("td", "wide-only"));
     head.append(titles);
     for (const { name, cells: n, leukaemic, share, interval, call } of subjects) {
-      const row = build("tr"), title = build("th", "", name), drawn = build("td", "share");
+      const row = build("tr"), title = build("th", "", name), drawn = build("td", "share wide-only");
       title.scope = "row";
       drawn.append(drawShare(share, interval));
       row.append(
-        title, build("td", "", formatCount(n)), build("td", "", formatCount(leukaemic)), build("td", "", formatShare(share)),
+        title, build("td", "", formatCount(n)), build("td", "wide-only", formatCount(leukaemic)), build("td", "", formatShare(share)),
         build("td", "", `${formatShare(interval[0])} to ${formatShare(interval[1])}`), drawn,
         build("td", call === "too few cells" ? "few" : `call ${call}`, call),
       );

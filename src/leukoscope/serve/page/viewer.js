@@ -32,7 +32,7 @@ export function buildViewer({ listShown, readThreshold, onChange, onClose }) {
     find("v-name").textContent = cell.image;
     find("v-call").className = `call ${call}`;
     find("v-call").textContent = call === "error" ? "not read" : call;
-    find("v-probability").textContent = cell.probability === null ? "" : `probability of leukaemic ${formatProbability(cell.probability)}`;
+    find("v-probability").textContent = cell.probability === null ? "" : `probability of leukaemic ${formatProbability(cell.probability)}, threshold ${readThreshold().toFixed(3)}`;
     find("v-warnings").replaceChildren(...listWarnings(cell).map((words) => build("li", "", words)));
     find("v-place").textContent = `${(at + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")}`;
     for (const choice of choices) {
