@@ -38,15 +38,22 @@ class Browser:
     def __init__(self, read_from: int, write_to: int) -> None:
         self._in, self._out, self._number, self._rest = read_from, write_to, 0, b""
         self._session: str | None = None
+        self._target: str | None = None
         self.events: list[dict[str, Any]] = []
-        target = self.send("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)[
-            "sessionId"
-        ]
+        self.open_tab()
+
+    def open_tab(self) -> None:
+        """Go on in a fresh tab; the one before is closed without being asked."""
+        if self._target:
+            self.send("Target.closeTarget", targetId=self._target)
+        self.events.clear()
+        self._target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.send("Target.attachToTarget", targetId=self._target, flatten=True)
+        self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "DOM", "Log", "Network"):
             self.send(f"{domain}.enable")
 
-    def send(self, method: str, timeout: float = 60, **params: Any) -> dict[str, Any]:
+    def send(self, method: str, timeout: float = 30, **params: Any) -> dict[str, Any]:
         """Ask the browser, and wait for its answer."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": params}
@@ -86,7 +93,7 @@ class Browser:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def wait(self, script: str, seconds: float = 60) -> None:
+    def wait(self, script: str, seconds: float = 30) -> None:
         end = time.monotonic() + seconds
         while not self.run(script):
             assert time.monotonic() < end, f"never true: {script}"
@@ -100,7 +107,15 @@ class Browser:
     def press(self, key: str) -> None:
         text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
         for kind in ("keyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, **text)
+            code = {"Escape": 27, "Enter": 13, "End": 35, "ArrowRight": 39}.get(key, 0)
+            self.send(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=code,
+                **text,
+            )
 
     def resize(self, width: int, height: int, *, dark: bool = False, media: str = "") -> None:
         self.send(

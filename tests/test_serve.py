@@ -393,7 +393,14 @@ WHOLE = {
 }
 
 
-@settings(max_examples=int(os.environ.get("LEUKOSCOPE_FUZZ", "60")), deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(
+    max_examples=int(os.environ.get("LEUKOSCOPE_FUZZ", "60")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@FUZZ
 @given(st.data())
 def test_no_bytes_break_the_decoder(data: st.DataObject) -> None:
     """Spoilt files of every format either decode or are refused in one sentence."""

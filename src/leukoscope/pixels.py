@@ -73,7 +73,7 @@ def read_image(source: Path | bytes, name: str | None = None) -> UInt8Array:
         raise DataError(f"{name}: the file is empty (0 bytes). Copy it again from its source.")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # of sizes and damaged headers: pixels come or an error
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 return _to_rgb(image, name)
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:

@@ -39,6 +39,7 @@
 /** Cells from which a subject may be called. */
 export const LEAST_CELLS = 20;
 
+const ORDER = new Intl.Collator("en", { numeric: true });
 const NAME = /^UID_([A-Za-z0-9-]+)_\d+_\d+_(?:all|hem)$/i;
 
 /**
@@ -115,9 +116,8 @@ export function summariseSubjects(cells, threshold) {
     const [n, found] = counts.get(cell.subject) ?? [0, 0];
     counts.set(cell.subject, [n + 1, found + (call === "leukaemic" ? 1 : 0)]);
   }
-  const order = new Intl.Collator("en", { numeric: true });
   return [...counts]
-    .sort(([a], [b]) => order.compare(a, b))
+    .sort(([a], [b]) => ORDER.compare(a, b))
     .map(([name, [n, found]]) => {
       const interval = computeWilson(found, n);
       return {
@@ -201,7 +201,12 @@ export function listWarnings(cell) {
  * @param {Cell} b
  */
 export function compareCells(a, b) {
-  return (b.probability ?? -1) - (a.probability ?? -1) || a.image.localeCompare(b.image, "en", { numeric: true });
+  return (b.probability ?? -1) - (a.probability ?? -1) || ORDER.compare(a.image, b.image);
+}
+
+/** @param {Iterable<Cell>} cells */
+function sortByName(cells) {
+  return [...cells].sort((a, b) => ORDER.compare(a.image, b.image));
 }
 
 /**
@@ -211,7 +216,7 @@ export function compareCells(a, b) {
  */
 export function writeAnswers(cells, threshold) {
   const columns = ["image", "subject", "probability", "call", "threshold", "reader", "warnings", "simulated"];
-  return writeCsv(columns, [...cells].map((cell) => [
+  return writeCsv(columns, sortByName(cells).map((cell) => [
     cell.image, cell.subject, cell.probability, callCell(cell, threshold), threshold, cell.reading,
     cell.warnings, cell.simulated ? "yes" : "no",
   ]));
@@ -235,7 +240,7 @@ export function writeLabels(cells, model) {
  * @param {Iterable<Cell>} cells
  */
 export function listLabelled(cells) {
-  return [...cells].filter(
+  return sortByName(cells).filter(
     ({ reading, probability }) => probability !== null && (reading === "leukaemic" || reading === "normal"),
   );
 }
