@@ -72,7 +72,7 @@ export function showSubjects(cells, threshold) {
       drawn.append(drawShare(share, interval));
       row.append(
         title, build("td", "", formatCount(n)), build("td", "wide-only", formatCount(leukaemic)), build("td", "", formatShare(share)),
-        build("td", "", `${formatShare(interval[0])} to ${formatShare(interval[1])}`), drawn,
+        build("td", "", `${Math.round(100 * interval[0])} to ${formatShare(interval[1])}`), drawn,
         build("td", call === "too few cells" ? "few" : `call ${call}`, call),
       );
       body.append(row);
