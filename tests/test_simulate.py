@@ -56,6 +56,7 @@ def test_exports_change_only_by_decision() -> None:
         "Cohort",
         "CohortSettings",
         "Faults",
+        "draw_cells",
         "simulate_cohort",
         "simulate_pairs",
     ]

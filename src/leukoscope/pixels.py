@@ -46,6 +46,7 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".
 FRAMES_PX = (FRAME_PX, 600)
 """Sides of the square frames whose scale is known: C-NMC's training and final test images."""
 
+_FORMATS = ("BMP", "DIB", "PNG", "JPEG", "TIFF", "WEBP", "GIF")  # no EPS: it would run a program
 _MAX_PIXELS = 50_000_000
 _BACKGROUND_LEVEL = 10  # C-NMC backgrounds are exactly 0; the rest is room for JPEG noise
 
@@ -72,8 +73,8 @@ def read_image(source: Path | bytes, name: str | None = None) -> UInt8Array:
         raise DataError(f"{name}: the file is empty (0 bytes). Copy it again from its source.")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
+            warnings.simplefilter("ignore")  # of sizes and damaged headers: pixels come or an error
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 return _to_rgb(image, name)
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise DataError(

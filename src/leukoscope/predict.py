@@ -8,24 +8,35 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
+import numpy.typing as npt
 
 from leukoscope.errors import DataError
-from leukoscope.inference import Classifier
 from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.machine import count_workers
 from leukoscope.pixels import FRAMES_PX, UInt8Array, compute_foreground, cut_crop, read_image
 from leukoscope.sources import Source, list_sources
 
-__all__ = ["Answer", "list_images", "predict_sources", "start_answers"]
+__all__ = ["ERROR", "Answer", "Predictor", "list_images", "predict_sources", "start_answers"]
 
 ERROR = "error"
 """Call of an image that could not be read."""
 
 _BATCH = 32
 _MIN_AREA, _MAX_SHARE = 800, 0.75  # px of the crop; share of the crop that is not black
+
+
+class Predictor(Protocol):
+    """What answers for crops: an `inference.Classifier`, or a queue in front of one."""
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a cell is called leukaemic."""
+
+    def predict(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
+        """As `inference.Classifier.predict`."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ def list_images(paths: Sequence[Path]) -> list[Source]:
 
 
 def predict_sources(
-    sources: Iterable[Source], classifier: Classifier, threshold: float | None = None
+    sources: Iterable[Source], classifier: Predictor, threshold: float | None = None
 ) -> Iterator[Answer]:
     """Answer for each image in turn; pixels are held for 32 images at a time.
 
@@ -122,7 +133,7 @@ def _find_warnings(rgb: UInt8Array, crop: UInt8Array) -> Iterator[str]:
 
 
 def _answer(
-    read: Sequence[tuple[str, UInt8Array | None, str]], classifier: Classifier, threshold: float
+    read: Sequence[tuple[str, UInt8Array | None, str]], classifier: Predictor, threshold: float
 ) -> Iterator[Answer]:
     crops = [crop for _, crop, _ in read if crop is not None]
     probabilities = iter(classifier.predict(np.stack(crops)).tolist() if crops else [])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import lzma
 import threading
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from leukoscope.errors import DataError
 from leukoscope.pixels import IMAGE_SUFFIXES
 
-__all__ = ["Source", "compute_stamp", "list_sources", "read_text"]
+__all__ = ["Source", "compute_stamp", "list_sources", "list_zip", "read_text"]
 
 _MAX_MEMBER_BYTES = 200_000_000
 _ZIP_ERRORS = (
@@ -57,7 +59,7 @@ def list_sources(root: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[
     if root.is_dir():
         sources = _list_folder(root, suffixes)
     elif zipfile.is_zipfile(root):
-        sources = _list_zip(root, suffixes)
+        sources = list_zip(root, suffixes=suffixes)
     elif root.suffix.lower() == ".zip":
         raise DataError(f"{root}: not a readable zip file. Download it again.")
     else:
@@ -87,13 +89,27 @@ def _list_folder(root: Path, suffixes: frozenset[str]) -> list[Source]:
     )
 
 
-def _list_zip(path: Path, suffixes: frozenset[str]) -> list[Source]:
+def list_zip(
+    archived: Path | bytes, name: str | None = None, suffixes: frozenset[str] = IMAGE_SUFFIXES
+) -> list[Source]:
+    """List the image files in a zip, sorted by name; zips within it are not opened.
+
+    Args:
+        archived: a path, or the bytes of a zip.
+        name: what to call it in an error; the path where left out.
+        suffixes: of the files to list, in lower case.
+
+    Raises:
+        DataError: damaged, a path that leads out of it, a name twice, or a member that would
+            unpack to far more than an image.
+    """
+    name = name or (str(archived) if isinstance(archived, Path) else "zip")
     try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{path}: damaged zip ({error}). Download it again.") from error
+        archive = zipfile.ZipFile(archived if isinstance(archived, Path) else io.BytesIO(archived))
+    except (*_ZIP_ERRORS, ValueError) as error:
+        raise DataError(f"{name}: damaged zip ({error}). Download it again.") from error
     lock = threading.Lock()
-    stamp = str(path.stat().st_mtime_ns)
+    stamp = str(archived.stat().st_mtime_ns) if isinstance(archived, Path) else ""
 
     def make_reader(info: zipfile.ZipInfo) -> Callable[[], bytes]:
         def read() -> bytes:
@@ -101,7 +117,7 @@ def _list_zip(path: Path, suffixes: frozenset[str]) -> list[Source]:
                 with lock:
                     return archive.read(info)
             except _ZIP_ERRORS as error:
-                raise DataError(f"{info.filename}: damaged in {path.name} ({error}).") from error
+                raise DataError(f"{info.filename}: damaged in {name} ({error}).") from error
 
         return read
 
@@ -110,7 +126,7 @@ def _list_zip(path: Path, suffixes: frozenset[str]) -> list[Source]:
         member = PurePosixPath(info.filename.replace("\\", "/"))
         if member.is_absolute() or ".." in member.parts:
             raise DataError(
-                f"{path}: unsafe path {info.filename!r} in the zip. Expected names below its top."
+                f"{name}: unsafe path {info.filename!r} in the zip. Expected names below its top."
             )
         hidden = member.name.startswith(".") or "__MACOSX" in member.parts
         if info.is_dir() or hidden or member.suffix.lower() not in suffixes:
@@ -118,16 +134,15 @@ def _list_zip(path: Path, suffixes: frozenset[str]) -> list[Source]:
         bomb = info.file_size > 1_000_000 and info.file_size > _MAX_RATIO * info.compress_size
         if info.file_size > _MAX_MEMBER_BYTES or bomb:
             raise DataError(
-                f"{path}: {info.filename} would unpack to {info.file_size:,} bytes from "
+                f"{name}: {info.filename} would unpack to {info.file_size:,} bytes from "
                 f"{info.compress_size:,}. Expected images of under {_MAX_MEMBER_BYTES:,} bytes."
             )
         sources.append(
             Source(member.as_posix(), info.file_size, f"{info.CRC}-{stamp}", make_reader(info))
         )
-    names = [source.name for source in sources]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path}: {twice} stands twice in the zip. Expected each name once.")
+    twice = [found for found, times in Counter(s.name for s in sources).items() if times > 1]
+    if twice:
+        raise DataError(f"{name}: {twice[0]} stands twice in the zip. Expected each name once.")
     return sorted(sources, key=lambda source: source.name)
 
 

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from leukoscope import __version__
-from leukoscope.cli import data, demo, evaluate, explain, predict, simulate, summarise, train
+from leukoscope.cli import data, demo, evaluate, explain, predict, serve, simulate, summarise, train
 from leukoscope.errors import LeukoscopeError
 
 __all__ = ["app", "main"]
@@ -29,6 +29,7 @@ for command in (
     predict.predict,
     explain.explain,
     summarise.summarise,
+    serve.serve,
 ):
     app.command()(command)
 

@@ -3,9 +3,17 @@
 No real cell may be committed or shipped, so tests, demonstration and the audit's proof draw theirs.
 """
 
-from leukoscope.simulate.cohort import Cohort, simulate_cohort
+from leukoscope.simulate.cohort import Cohort, draw_cells, simulate_cohort
 from leukoscope.simulate.draw import LATENTS
 from leukoscope.simulate.plan import CohortSettings, Faults
 from leukoscope.simulate.prepare import simulate_pairs
 
-__all__ = ["LATENTS", "Cohort", "CohortSettings", "Faults", "simulate_cohort", "simulate_pairs"]
+__all__ = [
+    "LATENTS",
+    "Cohort",
+    "CohortSettings",
+    "Faults",
+    "draw_cells",
+    "simulate_cohort",
+    "simulate_pairs",
+]

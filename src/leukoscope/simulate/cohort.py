@@ -20,9 +20,9 @@ from leukoscope.notices import SIMULATED_FILE
 from leukoscope.simulate.draw import LATENTS, photograph_cell
 from leukoscope.simulate.faults import plant_faults
 from leukoscope.simulate.plan import CellFile, CohortSettings, check_settings, plan_files
-from leukoscope.simulate.prepare import prepare_cell
+from leukoscope.simulate.prepare import UInt8Array, prepare_cell
 
-__all__ = ["Cohort", "simulate_cohort"]
+__all__ = ["Cohort", "draw_cells", "simulate_cohort"]
 
 _DEFAULT = CohortSettings()
 
@@ -136,8 +136,23 @@ def _write_files(
     return areas
 
 
+def draw_cells(settings: CohortSettings) -> Iterator[tuple[str, UInt8Array]]:
+    """Draw a cohort in memory, without faults: file name and uint8 (450, 450, 3), RGB, each.
+
+    Raises:
+        SettingsError: a number is out of its range.
+    """
+    check_settings(settings)
+    for file in plan_files(settings):
+        yield Path(file.image).name, _draw(file)
+
+
+def _draw(file: CellFile) -> UInt8Array:
+    return prepare_cell(photograph_cell(file.drawing, file.latents), file.preparation)
+
+
 def _write_file(folder: Path, file: CellFile) -> int:
-    rgb = prepare_cell(photograph_cell(file.drawing, file.latents), file.preparation)
+    rgb = _draw(file)
     data = cv2.imencode(".bmp", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].data
     (folder / file.image).write_bytes(data[: len(data) // 2] if file.truncated else data)
     return int(cv2.countNonZero(cv2.extractChannel(rgb, 2)))

@@ -1,0 +1,201 @@
+"""The application: its addresses, and what a request to each is answered with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, JSONResponse
+from starlette.staticfiles import StaticFiles
+
+from leukoscope import __version__
+from leukoscope.inference import Classifier
+from leukoscope.notices import RESEARCH_ONLY
+from leukoscope.predict import Answer, predict_sources
+from leukoscope.serve.contract import ERRORS, REQUEST_BODY, Answers, Health, Model, Row
+from leukoscope.serve.guard import Guard, refuse
+from leukoscope.serve.limits import Limits, RefusedError, UploadedFile, list_uploaded
+from leukoscope.serve.metrics import Metrics
+from leukoscope.serve.queue import Batcher, Gate
+from leukoscope.serve.samples import draw_samples
+from leukoscope.serve.upload import check_length, read_upload
+
+__all__ = ["build_app"]
+
+_DEFAULT = Limits()
+_REQUEST_THREADS = 16  # requests whose images are decoded at once; the others wait their turn
+
+
+def build_app(
+    classifier: Classifier,
+    limits: Limits = _DEFAULT,
+    *,
+    token: str | None = None,
+    loopback: bool = True,
+) -> FastAPI:
+    """Build the application around one model.
+
+    Args:
+        classifier: the network.
+        limits: what is refused.
+        token: asked for at /v1 and /metrics; nobody is asked where left out.
+        loopback: whether only names of this machine are taken as Host.
+    """
+    metrics = Metrics()
+    gate = Gate(limits)
+    metrics.watch_inside(lambda: gate.inside)
+
+    @asynccontextmanager
+    async def live(app: FastAPI) -> AsyncIterator[None]:
+        app.state.batcher = Batcher(classifier, metrics.count_batch)
+        app.state.pool = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="request")
+        yield
+        app.state.pool.shutdown(cancel_futures=True)
+        app.state.batcher.close()
+
+    app = FastAPI(
+        title="Leukoscope",
+        version=__version__,
+        description=f"Leukaemic or normal? Answers for single-cell images. {RESEARCH_ONLY}",
+        lifespan=live,
+        docs_url=None,  # its pages load their scripts from elsewhere
+        redoc_url=None,
+    )
+    app.add_middleware(Guard, metrics=metrics, token=token, loopback=loopback)
+    _handle_errors(app)
+    _add_predict(app, classifier, limits, gate, metrics)
+    _add_model(app, classifier, limits)
+    _add_watching(app, metrics)
+    _add_page(app)
+    return app
+
+
+def _handle_errors(app: FastAPI) -> None:
+    """Every error is one sentence under `detail`."""
+
+    async def answer_refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RefusedError)
+        return refuse(error)
+
+    async def answer_invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return JSONResponse({"detail": f"{place}: {first['msg']}."}, 422)
+
+    async def answer_missing(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        headers = dict(error.headers or {})
+        return JSONResponse({"detail": f"{error.detail}."}, error.status_code, headers)
+
+    app.add_exception_handler(RefusedError, answer_refused)
+    app.add_exception_handler(RequestValidationError, answer_invalid)
+    app.add_exception_handler(HTTPException, answer_missing)
+
+
+def _add_predict(
+    app: FastAPI, classifier: Classifier, limits: Limits, gate: Gate, metrics: Metrics
+) -> None:
+    def answer(batcher: Batcher, files: list[UploadedFile], threshold: float) -> list[Answer]:
+        return list(predict_sources(list_uploaded(files, limits), batcher, threshold))
+
+    @app.post(
+        "/v1/predict",
+        response_model=Answers,
+        responses=ERRORS,
+        openapi_extra=REQUEST_BODY,
+        summary="Answer for images",
+    )
+    async def predict(
+        request: Request,
+        sensitive: Annotated[
+            bool, Query(description="Call at the threshold meant to find 95% of leukaemic cells.")
+        ] = False,
+    ) -> Answers:
+        """One row an image, the numbers of `leukoscope predict`. Nothing sent is kept."""
+        length = check_length(request.headers, limits)
+        threshold = classifier.sensitive_threshold if sensitive else classifier.threshold
+        with gate.enter(length):
+            files = await read_upload(request, limits)
+            answers = await asyncio.get_running_loop().run_in_executor(
+                app.state.pool, answer, app.state.batcher, files, threshold
+            )
+        metrics.count_answers(answers)
+        return Answers(
+            rows=[Row(**found.to_dict()) for found in answers],
+            called_at=threshold,
+            threshold=classifier.threshold,
+            sensitive_threshold=classifier.sensitive_threshold,
+            expected=_find_words(classifier),
+            notice=RESEARCH_ONLY,
+        )
+
+
+def _add_model(app: FastAPI, classifier: Classifier, limits: Limits) -> None:
+    errors: dict[int | str, dict[str, Any]] = {code: ERRORS[code] for code in (401, 403, 421)}
+
+    @app.get("/v1/model", response_model=Model, responses=errors, summary="Describe the model")
+    async def describe_model() -> Model:
+        """Thresholds, what to expect on new people, and what one request may hold."""
+        return Model(
+            version=__version__,
+            threshold=classifier.threshold,
+            sensitive_threshold=classifier.sensitive_threshold,
+            expected=_find_words(classifier),
+            notice=RESEARCH_ONLY,
+            metadata=classifier.metadata,
+            limits=asdict(limits),
+        )
+
+    @app.get(
+        "/v1/samples.zip",
+        response_class=Response,
+        responses=errors | {200: {"content": {"application/zip": {}}}},
+        summary="Simulated cells to try",
+    )
+    def read_samples() -> Response:
+        """A zip of 150 cells that the program drew; no person's."""
+        return Response(draw_samples(), media_type="application/zip")
+
+
+def _add_watching(app: FastAPI, metrics: Metrics) -> None:
+    errors: dict[int | str, dict[str, Any]] = {code: ERRORS[code] for code in (401, 403, 421)}
+
+    @app.get("/healthz", response_model=Health, responses={421: ERRORS[421]}, summary="Alive?")
+    async def check_health() -> Health:
+        """Answers when the model is loaded."""
+        return Health(status="ok")
+
+    @app.get(
+        "/metrics",
+        response_class=Response,
+        responses=errors | {200: {"content": {"text/plain": {}}}},
+        summary="Counts and times for Prometheus",
+    )
+    async def read_metrics() -> Response:
+        """Prometheus text: counts and times, nothing of an image or its name."""
+        return Response(metrics.write(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_page(app: FastAPI) -> None:
+    folder = Path(str(resources.files("leukoscope.serve") / "page"))
+
+    @app.get("/", include_in_schema=False)
+    async def show_page() -> FileResponse:
+        return FileResponse(folder / "index.html")
+
+    app.mount("/page", StaticFiles(directory=folder))
+
+
+def _find_words(classifier: Classifier) -> str | None:
+    expected = classifier.metadata.get("expected")
+    return str(expected["words"]) if expected else None

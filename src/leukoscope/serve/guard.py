@@ -1,0 +1,124 @@
+"""Who may ask, and the headers that go with every answer."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from leukoscope.serve.limits import RefusedError
+from leukoscope.serve.metrics import Metrics
+
+__all__ = ["Guard", "is_loopback", "refuse"]
+
+# The page makes pictures of the files that it was given (blob:), and asks this server alone.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-store",
+}
+
+
+_BODY_UNREAD = (408, 411, 413, 415, 503)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def refuse(error: RefusedError) -> JSONResponse:
+    """One sentence, as every error of the API is."""
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+    if error.status in _BODY_UNREAD:
+        headers["Connection"] = "close"
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse({"detail": str(error)}, error.status, headers)
+
+
+@dataclass
+class Guard:
+    """Checks a request before the application sees it, and counts the answer.
+
+    Attributes:
+        app: what answers.
+        metrics: what counts.
+        token: asked for at /v1 and /metrics; None where nobody else can reach us.
+        loopback: whether only names of this machine are taken as Host: a page of another site
+            whose name was made to point here (DNS rebinding) sends its own.
+    """
+
+    app: ASGIApp
+    metrics: Metrics
+    token: str | None
+    loopback: bool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "websocket":  # nothing here speaks it
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = time.monotonic(), 500
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        try:
+            self._check(scope)
+            await self.app(scope, receive, send_guarded)
+        except RefusedError as error:
+            await refuse(error)(scope, receive, send_guarded)
+        finally:
+            self.metrics.count_request(scope["path"], status, time.monotonic() - started)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host = _read_host(headers.get("host", ""))
+        if self.loopback and not (host and is_loopback(host)):
+            raise RefusedError(
+                421, "Expected this machine's own name as Host, such as localhost or 127.0.0.1."
+            )
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+            raise RefusedError(403, "Pages of other sites may not ask this server.")
+        if self.token is not None and scope["path"].startswith(("/v1", "/metrics")):
+            kind, _, sent = headers.get("authorization", "").partition(" ")
+            fits = hmac.compare_digest(sent.strip().encode(), self.token.encode())
+            if kind.lower() != "bearer" or not fits:
+                raise RefusedError(401, "Expected the header Authorization: Bearer <token>.")
+
+
+def _read_host(header: str) -> str | None:
+    try:
+        return urlsplit(f"//{header}").hostname
+    except ValueError:
+        return None

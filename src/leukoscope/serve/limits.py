@@ -1,0 +1,160 @@
+"""How much one request, and all of them together, may ask for."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from PIL import Image
+
+from leukoscope.errors import DataError
+from leukoscope.pixels import IMAGE_SUFFIXES
+from leukoscope.sources import Source, list_zip
+
+__all__ = ["Limits", "RefusedError", "UploadedFile", "clean_name", "list_uploaded"]
+
+
+class RefusedError(Exception):
+    """A request that is not served.
+
+    Attributes:
+        status: of HTTP.
+        retry_after: seconds after which it may be tried again; None where that will not help.
+    """
+
+    def __init__(self, status: int, words: str, retry_after: int | None = None) -> None:
+        super().__init__(words)
+        self.status, self.retry_after = status, retry_after
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is refused, and when.
+
+    Attributes:
+        request_bytes: of one request's body.
+        images: in one request, those in zips counted.
+        unpacked_bytes: of all images in one request's zips.
+        image_bytes: of one image file.
+        pixels: of all images of one request, by their headers (one image: `pixels` has a limit).
+        requests: being received or answered at once; more are told to come back.
+        held_bytes: of all bodies held in memory at once.
+        idle_seconds: in which a client sends something.
+        upload_seconds: in which its whole body has come.
+    """
+
+    request_bytes: int = 256_000_000
+    images: int = 1000
+    unpacked_bytes: int = 1_000_000_000
+    image_bytes: int = 64_000_000
+    pixels: int = 500_000_000
+    requests: int = 128
+    held_bytes: int = 1_000_000_000
+    idle_seconds: float = 15.0
+    upload_seconds: float = 300.0
+
+
+@dataclass(frozen=True)
+class UploadedFile:
+    """One file of an upload: the name that it was sent under, and its bytes."""
+
+    name: str
+    data: bytes
+
+
+def clean_name(name: str) -> str:
+    """A sent name without control characters, and without parts that lead anywhere.
+
+    No name is ever used as a path here; this is for whoever takes the answer on.
+    """
+    shown = "".join(letter for letter in name if letter.isprintable())
+    parts = [part for part in PurePosixPath(shown.replace("\\", "/")).parts if part != ".."]
+    return "/".join(part for part in parts if part.strip("/")) or "image"
+
+
+def list_uploaded(files: Sequence[UploadedFile], limits: Limits) -> list[Source]:
+    """The images of an upload in its order, zips opened in memory.
+
+    Raises:
+        RefusedError: no image, too many, or a zip that is damaged or would unpack to too much.
+    """
+    sources: list[Source] = []
+    unpacked = 0
+    for file in files:
+        if not _is_zip(file):
+            sources.append(_from_upload(file))
+            continue
+        try:
+            inside = list_zip(file.data, file.name)
+        except DataError as error:
+            raise RefusedError(422, str(error)) from error
+        unpacked += sum(source.size for source in inside)
+        sources.extend(inside)
+    if not sources:
+        raise RefusedError(422, "No image received. Expected image files, or zips of them.")
+    if len(sources) > limits.images:
+        raise RefusedError(
+            413, f"{len(sources):,} images. Expected at most {limits.images:,} in one request."
+        )
+    if unpacked > limits.unpacked_bytes:
+        raise RefusedError(
+            413,
+            f"The zips would unpack to {unpacked:,} bytes. Expected at most "
+            f"{limits.unpacked_bytes:,} in one request.",
+        )
+    count = _count_pixels(limits)
+    return [replace(source, read=_limit(source, limits, count)) for source in sources]
+
+
+def _is_zip(file: UploadedFile) -> bool:
+    suffix = PurePosixPath(file.name.lower()).suffix
+    return suffix == ".zip" or (
+        file.data.startswith(b"PK\x03\x04") and suffix not in IMAGE_SUFFIXES
+    )
+
+
+def _from_upload(file: UploadedFile) -> Source:
+    return Source(file.name, len(file.data), "", lambda: file.data)
+
+
+def _limit(source: Source, limits: Limits, count: Callable[[bytes], bool]) -> Callable[[], bytes]:
+    """Read as before, but refuse what is too large before it is decoded: an error row."""
+
+    def read() -> bytes:
+        if source.size > limits.image_bytes:
+            raise DataError(
+                f"{source.name}: {source.size:,} bytes. Expected an image of at most "
+                f"{limits.image_bytes:,}."
+            )
+        data = source.read()
+        if not count(data):
+            raise DataError(
+                f"{source.name}: beyond the {limits.pixels:,} pixels of one request. "
+                "Send it in another."
+            )
+        return data
+
+    return read
+
+
+def _count_pixels(limits: Limits) -> Callable[[bytes], bool]:
+    """Adds up the pixels that headers promise; tells whether they are still within the limit."""
+    lock = threading.Lock()
+    total = 0
+
+    def count(data: bytes) -> bool:
+        nonlocal total
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                promised = image.width * image.height
+        except Exception:  # the decoder will say what is wrong with it
+            promised = 0
+        with lock:
+            fits = total + promised <= limits.pixels
+            total += promised if fits else 0
+        return fits
+
+    return count

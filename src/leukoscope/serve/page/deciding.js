@@ -1,0 +1,259 @@
+/**
+ * All that decides or computes on the page: calls, counts, subjects, agreement, tables.
+ *
+ * Nothing in here touches the document, a file or the network: cells come in, values go out. So the
+ * page gives the same words whichever engine (engine.js) the probabilities came from.
+ *
+ * @typedef {"leukaemic" | "normal"} Label
+ * @typedef {Label | "error"} Call
+ * @typedef {Label | "unsure"} Reading  what a reader says of a cell
+ *
+ * @typedef {object} Cell
+ * @property {string} image        its name, once on the page
+ * @property {string} subject      the person's name, or ""
+ * @property {number | null} probability  of leukaemic; null where the image could not be read
+ * @property {string} warnings     what speaks against trusting the answer, or the error
+ * @property {Reading | null} reading     the reader's own call, beside ours
+ * @property {boolean} simulated   whether our simulator drew it
+ *
+ * @typedef {object} Subject
+ * @property {string} name
+ * @property {number} cells        answered for
+ * @property {number} leukaemic    of them called leukaemic
+ * @property {number} share
+ * @property {[number, number]} interval  Wilson, 95%
+ * @property {Label | "uncertain" | "too few cells"} call
+ *
+ * @typedef {object} Agreement
+ * @property {number} cells        that the reader called leukaemic or normal
+ * @property {number} agreed       of them called the same by us
+ * @property {number} unsure       that the reader was unsure of
+ * @property {number | null} kappa Cohen's; null where it is not defined
+ *
+ * @typedef {object} Filter
+ * @property {"" | Call} call
+ * @property {"" | "none" | "any" | string} warning   "" all, "none" without, "any" with, else the words
+ * @property {"" | "unread" | "read" | "differ"} reading
+ */
+
+/** Cells from which a subject may be called. */
+export const LEAST_CELLS = 20;
+
+const ORDER = new Intl.Collator("en", { numeric: true });
+const NAME = /^UID_([A-Za-z0-9-]+)_\d+_\d+_(?:all|hem)$/i;
+
+/**
+ * The subject in a C-NMC file name, `UID_<subject>_<smear>_<cell>_<all|hem>`, or "".
+ * @param {string} image
+ */
+export function parseSubject(image) {
+  const name = image.replaceAll("\\", "/").split("/").at(-1) ?? "";
+  return NAME.exec(name.split(".")[0] ?? "")?.[1] ?? "";
+}
+
+/**
+ * @param {Cell} cell
+ * @param {number} threshold
+ * @returns {Call}
+ */
+export function callCell(cell, threshold) {
+  if (cell.probability === null) return "error";
+  return cell.probability >= threshold ? "leukaemic" : "normal";
+}
+
+/**
+ * How many cells get each call.
+ * @param {Iterable<Cell>} cells
+ * @param {number} threshold
+ */
+export function countCalls(cells, threshold) {
+  const counts = { leukaemic: 0, normal: 0, error: 0 };
+  for (const cell of cells) counts[callCell(cell, threshold)] += 1;
+  return counts;
+}
+
+/**
+ * How many cells fall into each of so many equal bins of probability.
+ * @param {Iterable<Cell>} cells
+ * @param {number} bins
+ */
+export function countBins(cells, bins) {
+  const counts = new Array(bins).fill(0);
+  for (const { probability } of cells) {
+    if (probability !== null) counts[Math.min(Math.floor(probability * bins), bins - 1)] += 1;
+  }
+  return /** @type {number[]} */ (counts);
+}
+
+/**
+ * Wilson's 95% interval of a share. It takes the cells as independent.
+ * @param {number} found
+ * @param {number} n at least 1
+ * @returns {[number, number]}
+ */
+export function computeWilson(found, n) {
+  const z = 1.959963984540054;
+  const share = found / n;
+  const centre = share + (z * z) / (2 * n);
+  const half = z * Math.sqrt((share * (1 - share)) / n + (z * z) / (4 * n * n));
+  const whole = 1 + (z * z) / n;
+  return [Math.max(0, (centre - half) / whole), Math.min(1, (centre + half) / whole)];
+}
+
+/**
+ * The share of leukaemic cells by subject, names in natural order; cells without one are left out.
+ * A subject is called by where the interval of its share lies: above or below one half.
+ * @param {Iterable<Cell>} cells
+ * @param {number} threshold
+ * @returns {Subject[]}
+ */
+export function summariseSubjects(cells, threshold) {
+  /** @type {Map<string, [number, number]>} */
+  const counts = new Map();
+  for (const cell of cells) {
+    const call = callCell(cell, threshold);
+    if (!cell.subject || call === "error") continue;
+    const [n, found] = counts.get(cell.subject) ?? [0, 0];
+    counts.set(cell.subject, [n + 1, found + (call === "leukaemic" ? 1 : 0)]);
+  }
+  return [...counts]
+    .sort(([a], [b]) => ORDER.compare(a, b))
+    .map(([name, [n, found]]) => {
+      const interval = computeWilson(found, n);
+      return {
+        name, cells: n, leukaemic: found, share: found / n, interval,
+        call: callSubject(n, interval),
+      };
+    });
+}
+
+/**
+ * @param {number} cells
+ * @param {[number, number]} interval
+ * @returns {Subject["call"]}
+ */
+function callSubject(cells, [low, high]) {
+  if (cells < LEAST_CELLS) return "too few cells";
+  if (low > 0.5) return "leukaemic";
+  return high < 0.5 ? "normal" : "uncertain";
+}
+
+/**
+ * How the reader's calls and ours agree, over the cells that the reader called.
+ * @param {Iterable<Cell>} cells
+ * @param {number} threshold
+ * @returns {Agreement}
+ */
+export function computeAgreement(cells, threshold) {
+  let n = 0, agreed = 0, unsure = 0, ours = 0, theirs = 0;
+  for (const cell of cells) {
+    if (cell.reading === "unsure") unsure += 1;
+    const call = callCell(cell, threshold);
+    if (cell.reading === null || cell.reading === "unsure" || call === "error") continue;
+    n += 1;
+    agreed += call === cell.reading ? 1 : 0;
+    ours += call === "leukaemic" ? 1 : 0;
+    theirs += cell.reading === "leukaemic" ? 1 : 0;
+  }
+  const chance = n ? (ours * theirs + (n - ours) * (n - theirs)) / (n * n) : 1;
+  const kappa = chance < 1 ? (agreed / n - chance) / (1 - chance) : null;
+  return { cells: n, agreed, unsure, kappa };
+}
+
+/**
+ * Whether a cell is to be shown.
+ * @param {Cell} cell
+ * @param {number} threshold
+ * @param {Filter} filter
+ */
+export function passesFilter(cell, threshold, { call, warning, reading }) {
+  const ours = callCell(cell, threshold);
+  if (call && ours !== call) return false;
+  if (warning === "none" && cell.warnings) return false;
+  if (warning === "any" && !cell.warnings) return false;
+  if (warning && warning !== "none" && warning !== "any" && !listWarnings(cell).includes(warning)) return false;
+  if (reading === "unread") return cell.reading === null;
+  if (reading === "read") return cell.reading !== null;
+  if (reading === "differ") return isOverruled(cell, threshold);
+  return true;
+}
+
+/**
+ * Whether the reader calls a cell otherwise than we do.
+ * @param {Cell} cell
+ * @param {number} threshold
+ */
+export function isOverruled(cell, threshold) {
+  return (cell.reading === "leukaemic" || cell.reading === "normal") && cell.reading !== callCell(cell, threshold);
+}
+
+/**
+ * A cell's warnings one by one.
+ * @param {Cell} cell
+ */
+export function listWarnings(cell) {
+  return cell.warnings ? cell.warnings.split("; ") : [];
+}
+
+/**
+ * Negative where `a` stands before `b`: by probability, the likeliest first, unread images last.
+ * @param {Cell} a
+ * @param {Cell} b
+ */
+export function compareCells(a, b) {
+  return (b.probability ?? -1) - (a.probability ?? -1) || ORDER.compare(a.image, b.image);
+}
+
+/** @param {Iterable<Cell>} cells */
+function sortByName(cells) {
+  return [...cells].sort((a, b) => ORDER.compare(a.image, b.image));
+}
+
+/**
+ * Every cell with our call and the reader's, as CSV.
+ * @param {Iterable<Cell>} cells
+ * @param {number} threshold
+ */
+export function writeAnswers(cells, threshold) {
+  const columns = ["image", "subject", "probability", "call", "threshold", "reader", "warnings", "simulated"];
+  return writeCsv(columns, sortByName(cells).map((cell) => [
+    cell.image, cell.subject, cell.probability, callCell(cell, threshold), threshold, cell.reading,
+    cell.warnings, cell.simulated ? "yes" : "no",
+  ]));
+}
+
+/**
+ * The cells that the reader called, as `leukoscope evaluate` takes them. The thresholds are the
+ * model's own: one set by hand after looking at these cells would flatter the scores.
+ * @param {Iterable<Cell>} cells
+ * @param {{threshold: number, sensitive_threshold: number}} model
+ */
+export function writeLabels(cells, model) {
+  const columns = ["image", "subject", "label", "probability", "threshold", "sensitive_threshold"];
+  return writeCsv(columns, listLabelled(cells).map((cell) => [
+    cell.image, cell.subject, cell.reading, cell.probability, model.threshold, model.sensitive_threshold,
+  ]));
+}
+
+/**
+ * The cells that `writeLabels` writes.
+ * @param {Iterable<Cell>} cells
+ */
+export function listLabelled(cells) {
+  return sortByName(cells).filter(
+    ({ reading, probability }) => probability !== null && (reading === "leukaemic" || reading === "normal"),
+  );
+}
+
+/**
+ * @param {string[]} columns
+ * @param {(string | number | null)[][]} rows
+ */
+function writeCsv(columns, rows) {
+  /** @param {string | number | null} value */
+  const quote = (value) => {
+    const text = String(value ?? "");
+    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return [columns, ...rows].map((row) => `${row.map(quote).join(",")}\n`).join("");
+}

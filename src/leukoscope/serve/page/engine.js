@@ -1,0 +1,115 @@
+/**
+ * What answers for pictures. The page knows this interface alone; the engine below asks our server,
+ * and one that runs the exported network within the browser fits the same three functions.
+ *
+ * @typedef {object} Picture
+ * @property {string} name
+ * @property {() => Promise<Blob>} open  its file's bytes, read when needed
+ *
+ * @typedef {object} Row
+ * @property {string} image
+ * @property {number | null} probability
+ * @property {string} call
+ * @property {string} warnings
+ *
+ * @typedef {object} Model
+ * @property {number} threshold
+ * @property {number} sensitive_threshold
+ * @property {string | null} expected   what to expect on new people, in words
+ * @property {string} notice
+ * @property {string} version
+ * @property {Record<string, any>} metadata
+ *
+ * @typedef {object} Engine
+ * @property {() => Promise<Model>} describe
+ * @property {(pictures: Picture[], onRows: (rows: Row[], first: number) => void) => Promise<void>} predict
+ *   calls `onRows` with the rows of pictures[first], pictures[first + 1], …, in any order of parts
+ * @property {() => Promise<Blob>} drawSamples   a zip of simulated cells
+ */
+
+const IMAGES = 16; // in one request: small enough for the bar to move
+const BYTES = 24_000_000;
+const REQUESTS = 2; // at once: one is answered while the next one travels
+const TRIES = 5;
+
+/** The server wants its token. */
+export class TokenError extends Error {}
+
+/**
+ * The engine that asks the server which this page came from.
+ * @param {() => string} readToken  "" where there is none
+ * @returns {Engine}
+ */
+export function connectServer(readToken) {
+  /**
+   * @param {string} path
+   * @param {RequestInit} [options]
+   * @returns {Promise<Response>}
+   */
+  async function ask(path, options = {}) {
+    const token = readToken();
+    const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
+    for (let attempt = 1; ; attempt += 1) {
+      /** @type {Response | null} */
+      const answer = await fetch(path, { ...options, headers }).catch(() => null);
+      if (answer?.ok) return answer;
+      if (answer?.status === 401) throw new TokenError("The server asks for its token.");
+      const busy = !answer || answer.status === 503; // a full server may close before it answers
+      if (!busy || attempt === TRIES) throw new Error(await explain(answer));
+      await new Promise((wake) => setTimeout(wake, 1000 * Number(answer?.headers.get("Retry-After") ?? attempt)));
+    }
+  }
+
+  return {
+    describe: async () => (await ask("v1/model")).json(),
+    drawSamples: async () => (await ask("v1/samples.zip")).blob(),
+    predict: async (pictures, onRows) => {
+      const parts = cutParts(pictures);
+      const work = async () => {
+        for (let part = await parts.next(); !part.done; part = await parts.next()) {
+          const { first, files } = part.value;
+          const body = new FormData();
+          for (const { name, blob } of files) body.append("files", blob, name);
+          const { rows } = await (await ask("v1/predict", { method: "POST", body })).json();
+          onRows(rows, first);
+        }
+      };
+      await Promise.all(Array.from({ length: REQUESTS }, work));
+    },
+  };
+}
+
+/**
+ * Pictures → requests, opened when their turn comes.
+ * @param {Picture[]} pictures
+ */
+async function* cutParts(pictures) {
+  /** @type {{name: string, blob: Blob}[]} */
+  let files = [];
+  let first = 0, bytes = 0;
+  for (const [place, { name, open }] of pictures.entries()) {
+    const blob = await open().catch(() => new Blob()); // answered for as an empty file
+    if (files.length === IMAGES || (files.length && bytes + blob.size > BYTES)) {
+      yield { first, files };
+      [files, first, bytes] = [[], place, 0];
+    }
+    files.push({ name: toImageName(name), blob });
+    bytes += blob.size;
+  }
+  if (files.length) yield { first, files };
+}
+
+/**
+ * A name under which the server takes a file for one image: one row comes back for it.
+ * @param {string} name
+ */
+function toImageName(name) {
+  return name.toLowerCase().endsWith(".zip") ? `${name}.bmp` : name;
+}
+
+/** @param {Response | null} answer */
+async function explain(answer) {
+  if (!answer) return "The server cannot be reached. Is it still running?";
+  const words = await answer.json().catch(() => ({}));
+  return words.detail ?? `The server answered with ${answer.status}.`;
+}

@@ -1,0 +1,169 @@
+/**
+ * What is dropped or chosen → pictures: files, folders, and zips opened here in the browser.
+ *
+ * @typedef {import("./engine.js").Picture} Picture
+ * @typedef {{pictures: Picture[], passedOver: number, simulated: boolean}} Found
+ */
+
+const IMAGE = /\.(bmp|png|jpe?g|tiff?|webp|gif)$/i;
+const SIMULATED = "SIMULATED.txt";
+const LARGEST_IMAGE = 64_000_000;
+
+/**
+ * The files of a drop, folders opened.
+ * @param {DataTransfer} dropped
+ * @returns {Promise<{path: string, file: File}[]>}
+ */
+export async function listDropped(dropped) {
+  const entries = [...dropped.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  return (await Promise.all(entries.map((entry) => listEntry(entry)))).flat();
+}
+
+/**
+ * @param {FileSystemEntry} entry
+ * @returns {Promise<{path: string, file: File}[]>}
+ */
+async function listEntry(entry) {
+  if (entry.isFile) {
+    const file = await new Promise((done, fail) => /** @type {FileSystemFileEntry} */ (entry).file(done, fail));
+    return [{ path: entry.fullPath.replace(/^\//, ""), file }];
+  }
+  const reader = /** @type {FileSystemDirectoryEntry} */ (entry).createReader();
+  const found = [];
+  for (;;) {
+    /** @type {FileSystemEntry[]} */
+    const some = await new Promise((done, fail) => reader.readEntries(done, fail)); // a hundred at a time
+    if (!some.length) break;
+    found.push(...(await Promise.all(some.map(listEntry))).flat());
+  }
+  return found;
+}
+
+/**
+ * The files of an input element.
+ * @param {Iterable<File>} files
+ */
+export function listChosen(files) {
+  return [...files].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
+}
+
+/**
+ * Files → pictures, in natural order of their names.
+ * @param {{path: string, file: Blob}[]} files
+ * @returns {Promise<Found>}
+ * @throws {Error} a zip that cannot be opened, in one sentence
+ */
+export async function findPictures(files) {
+  /** @type {Found} */
+  const found = { pictures: [], passedOver: 0, simulated: false };
+  for (const { path, file } of files) {
+    const name = path.split("/").at(-1) ?? "";
+    if (name.toLowerCase().endsWith(".zip")) {
+      const inside = await openZip(file, name);
+      found.pictures.push(...inside.pictures);
+      found.passedOver += inside.passedOver;
+      found.simulated ||= inside.simulated;
+    } else if (IMAGE.test(name) && !name.startsWith(".")) {
+      found.pictures.push({ name: path, open: async () => file });
+    } else if (name === SIMULATED) {
+      found.simulated = true;
+    } else {
+      found.passedOver += 1;
+    }
+  }
+  const order = new Intl.Collator("en", { numeric: true });
+  found.pictures.sort((a, b) => order.compare(a.name, b.name));
+  return found;
+}
+
+/**
+ * The images of a zip; each is unpacked when it is opened.
+ * @param {Blob} zip
+ * @param {string} called
+ * @returns {Promise<Found>}
+ */
+async function openZip(zip, called) {
+  /** @type {Found} */
+  const found = { pictures: [], passedOver: 0, simulated: false };
+  for (const entry of await listZip(zip, called)) {
+    const parts = entry.name.replaceAll("\\", "/").split("/");
+    const name = parts.at(-1) ?? "";
+    if (parts.includes("..") || parts[0] === "") throw new Error(`${called}: unsafe path ${entry.name} in the zip.`);
+    if (!name || name.startsWith(".") || parts.includes("__MACOSX")) continue;
+    if (name === SIMULATED) found.simulated = true;
+    else if (IMAGE.test(name) && entry.size <= LARGEST_IMAGE) {
+      found.pictures.push({ name: parts.join("/"), open: () => unpack(zip, entry) });
+    } else found.passedOver += 1;
+  }
+  return found;
+}
+
+/**
+ * @typedef {{name: string, method: number, packed: number, size: number, offset: number}} Entry
+ *
+ * @param {Blob} zip
+ * @param {string} called
+ * @returns {Promise<Entry[]>}
+ */
+async function listZip(zip, called) {
+  const damaged = new Error(`${called}: not a zip that can be read. Download it again.`);
+  const tailAt = Math.max(0, zip.size - 65_557);
+  const tail = await view(zip, tailAt, zip.size);
+  let end = tail.byteLength - 22;
+  while (end >= 0 && tail.getUint32(end, true) !== 0x06054b50) end -= 1;
+  if (end < 0) throw damaged;
+  const count = tail.getUint16(end + 10, true), at = tail.getUint32(end + 16, true);
+  if (count === 0xffff || at === 0xffffffff) throw new Error(`${called}: too large a zip for the page. Unpack it, and drop the folder.`);
+  const directory = await view(zip, at, at + tail.getUint32(end + 12, true));
+  /** @type {Entry[]} */
+  const entries = [];
+  try {
+    for (let i = 0, place = 0; i < count; i += 1) {
+      if (directory.getUint32(place, true) !== 0x02014b50) throw damaged;
+      const lengths = [28, 30, 32].map((field) => directory.getUint16(place + field, true));
+      const name = new Uint8Array(directory.buffer, place + 46, lengths[0]);
+      if (directory.getUint16(place + 8, true) & 1) throw new Error(`${called}: encrypted. Unpack it first.`);
+      entries.push({
+        name: new TextDecoder().decode(name),
+        method: directory.getUint16(place + 10, true),
+        packed: directory.getUint32(place + 20, true),
+        size: directory.getUint32(place + 24, true),
+        offset: directory.getUint32(place + 42, true),
+      });
+      place += 46 + lengths.reduce((sum, length) => sum + length, 0);
+    }
+  } catch (error) {
+    throw error instanceof RangeError ? damaged : error;
+  }
+  return entries;
+}
+
+/**
+ * @param {Blob} zip
+ * @param {Entry} entry
+ */
+async function unpack(zip, { name, method, packed, size, offset }) {
+  const head = await view(zip, offset, offset + 30);
+  const start = offset + 30 + head.getUint16(26, true) + head.getUint16(28, true);
+  const data = zip.slice(start, start + packed);
+  if (method === 0) return data;
+  if (method !== 8) throw new Error(`${name}: packed in a way that cannot be read here.`);
+  const reader = data.stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
+  const chunks = [];
+  let bytes = 0;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    bytes += part.value.length;
+    if (bytes > size) throw new Error(`${name}: unpacks to more than it says.`); // a bomb
+    chunks.push(part.value);
+  }
+  return new Blob(chunks);
+}
+
+/**
+ * @param {Blob} blob
+ * @param {number} start
+ * @param {number} end
+ */
+async function view(blob, start, end) {
+  return new DataView(await blob.slice(start, end).arrayBuffer());
+}

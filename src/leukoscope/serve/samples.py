@@ -1,0 +1,28 @@
+"""Simulated cells to try the page with: drawn on first request, kept in memory."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from functools import cache
+
+import cv2
+
+from leukoscope.notices import SIMULATED_BANNER, SIMULATED_FILE
+from leukoscope.simulate import CohortSettings, draw_cells
+
+__all__ = ["draw_samples"]
+
+_SETTINGS = CohortSettings(subjects=6, cells=150, seed=17)
+
+
+@cache
+def draw_samples() -> bytes:
+    """A zip of 150 PNG files, `simulated/UID_<subject>_<smear>_<cell>_<all|hem>.png`."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(SIMULATED_FILE, SIMULATED_BANNER)
+        for name, rgb in draw_cells(_SETTINGS):
+            data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].tobytes()
+            archive.writestr(f"simulated/{name.removesuffix('.bmp')}.png", data)
+    return buffer.getvalue()

@@ -1,0 +1,370 @@
+"""The web page in a headless Chromium, as a user meets it, and what it decides."""
+
+from __future__ import annotations
+
+import csv
+import os
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from browser import Browser, find_chromium, open_browser
+
+pytest.importorskip("fastapi", reason="needs the extra serve")
+
+import uvicorn
+
+from leukoscope.inference import Classifier, find_shipped_model
+from leukoscope.predictions import read_predictions
+from leukoscope.serve import build_app
+from leukoscope.simulate import Cohort
+
+CHROMIUM = find_chromium()
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    app = build_app(Classifier(find_shipped_model()))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    assert CHROMIUM is not None
+    with open_browser(CHROMIUM, tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(tab: Browser, address: str) -> Iterator[Browser]:
+    """The page, freshly opened; whatever it complained of in the end fails the test."""
+    tab.open_tab()
+    tab.resize(1280, 900)
+    tab.open(address)
+    tab.wait("document.getElementById('expected').textContent !== ''")
+    yield tab
+    assert tab.list_complaints() == []
+
+
+def upload(page: Browser, *paths: Path, cells: int, field: str = "#files") -> None:
+    page.choose_files(field, *paths)
+    page.wait(f"document.querySelectorAll('#cells li').length === {cells}")
+    page.wait("document.getElementById('progress').hidden")
+
+
+def read_text(page: Browser, name: str) -> str:
+    """Text of an element, once the page has drawn."""
+    script = (
+        "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => "
+        f"done(document.getElementById('{name}').innerText))))"
+    )
+    return str(page.run(script))
+
+
+def set_slider(page: Browser, value: float) -> None:
+    page.run(
+        f"(s => {{ s.value = {value}; s.dispatchEvent(new Event('input')); }})"
+        "(document.getElementById('threshold'))"
+    )
+
+
+def download(page: Browser, button: str, folder: Path) -> Path:
+    page.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    page.run(f"document.getElementById('{button}').click()")
+    end = time.monotonic() + 20
+    while not (found := [p for p in folder.glob("*.csv") if p.stat().st_size]):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def files(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Forty BMP files of several people; one is not whole, one is a field without a cell."""
+    folder = tmp_path_factory.mktemp("files") / "cells"
+    folder.mkdir()
+    shown = [name for name in cohort.truth["image"] if name not in set(cohort.planted["image"])]
+    for name in shown[:38]:
+        os.link(cohort.root / name, folder / Path(name).name)
+    whole = (folder / Path(shown[0]).name).read_bytes()
+    (folder / "broken.bmp").write_bytes(whole[:5000])
+    (folder / "black.bmp").write_bytes(whole[:54] + bytes(len(whole) - 54))
+    (folder / "notes.txt").write_text("no image")
+    return sorted(folder.iterdir())
+
+
+def test_upload_slider_and_downloads(page: Browser, files: list[Path], tmp_path: Path) -> None:
+    upload(page, *files, cells=40)
+    assert "1 passed over" in read_text(page, "status")
+    assert page.run("document.getElementById('simulated').hidden")
+    found = page.run("[...document.querySelectorAll('.cell .number')].map(e => e.textContent)")
+    numbers = [float(text) for text in found if text != "–"]
+    assert numbers == sorted(numbers, reverse=True) and len(numbers) == 39
+
+    for value in (0.2, 0.8):
+        set_slider(page, value)
+        counted = sum(number >= value for number in numbers)
+        assert read_text(page, "n-leukaemic") == str(counted)
+        assert read_text(page, "n-normal") == str(39 - counted)
+        assert read_text(page, "n-error") == "1"
+
+    (tmp_path / "answers").mkdir()
+    table = download(page, "save-answers", tmp_path / "answers")
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    expected = {a.image: a.probability for a in _predict(files)}
+    assert {r["image"]: float(r["probability"] or "nan") for r in rows} == pytest.approx(
+        {name: np.nan if p is None else p for name, p in expected.items()}, abs=0, nan_ok=True
+    )
+    assert {r["threshold"] for r in rows} == {"0.8"}
+    assert {r["call"] for r in rows if r["image"] == "broken.bmp"} == {"error"}
+
+
+def _predict(files: list[Path]) -> list:  # type: ignore[type-arg]
+    from leukoscope.workflow.prediction import predict_images
+
+    return list(predict_images([files[0].parent])[0])
+
+
+def test_a_readers_calls_are_kept_compared_and_fit_for_evaluate(
+    page: Browser, files: list[Path], tmp_path: Path
+) -> None:
+    upload(page, *files, cells=40)
+    set_slider(page, 0.5)
+    page.run("document.getElementById('start-reading').click()")
+    page.wait("document.getElementById('viewer').open")
+    first = read_text(page, "v-name")
+    assert read_text(page, "v-call") == "leukaemic"
+    page.press("a")
+    page.press("ArrowRight")
+    page.press("n")
+    page.press("ArrowRight")
+    page.press("u")
+    assert read_text(page, "v-place") == "3 of 40"
+    page.press("Escape")
+    page.wait("!document.getElementById('viewer').open")
+    assert "1 of 2 cells (50%)" in read_text(page, "agreement")
+    assert "kappa 0.00" in read_text(page, "agreement")
+    assert "Unsure of 1" in read_text(page, "agreement")
+    shown = "document.querySelectorAll('#cells li:not([hidden])').length"
+    for choice, count in (("differ", 1), ("read", 3), ("unread", 37), ("", 40)):
+        page.run(
+            f"(s => {{ s.value = '{choice}'; s.dispatchEvent(new Event('change')); }})"
+            "(document.getElementById('filter-reading'))"
+        )
+        read_text(page, "shown")
+        assert page.run(shown) == count
+    # an overruled call stays the reader's when the slider moves
+    set_slider(page, 0.99)
+    assert "1 of 2 cells (50%)" in read_text(page, "agreement")
+    table = read_predictions(download(page, "save-labels", tmp_path))
+    assert sorted(table["label"]) == ["leukaemic", "normal"]
+    assert list(table["image"][table["label"] == "leukaemic"]) == [first]
+    assert set(table["threshold"]) == {Classifier(find_shipped_model()).threshold}
+
+
+def test_subjects_are_read_or_typed_in(page: Browser, files: list[Path]) -> None:
+    upload(page, *files, cells=40)
+    people = {path.name.split("_")[1] for path in files if path.name.startswith("UID")}
+    names = "[...document.querySelectorAll('#subjects tbody th')].map(e => e.textContent)"
+    assert set(page.run(names)) == people
+    assert "2 cells without one" in read_text(page, "subject-label")
+    page.run(
+        "document.getElementById('subject-name').value = 'new';"
+        "document.querySelector('#subject-form button').click()"
+    )
+    read_text(page, "subjects")
+    assert set(page.run(names)) == people | {"new"}
+    assert page.run("document.getElementById('subject-form').hidden")
+
+
+def test_filters_by_call_and_warning(page: Browser, files: list[Path]) -> None:
+    upload(page, *files, cells=40)
+    set_slider(page, 0.5)
+    leukaemic = int(read_text(page, "n-leukaemic"))
+    for name, value, count in (
+        ("filter-call", "leukaemic", leukaemic),
+        ("filter-call", "error", 1),
+        ("filter-call", "", 40),
+        ("filter-warning", "any", 2),
+        ("filter-warning", "no cell to be seen", 1),
+        ("filter-warning", "none", 38),
+    ):
+        page.run(
+            f"(s => {{ s.value = '{value}'; s.dispatchEvent(new Event('change')); }})"
+            f"(document.getElementById('{name}'))"
+        )
+        read_text(page, "shown")
+        assert page.run("document.querySelectorAll('#cells li:not([hidden])').length") == count
+
+
+def test_zip_and_folder_give_the_same_cells(
+    page: Browser, files: list[Path], tmp_path: Path
+) -> None:
+    archive = tmp_path / "cells.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+        for path in files[:10]:
+            opened.write(path, f"some/{path.name}")
+        opened.writestr("SIMULATED.txt", "drawn")
+        opened.writestr("__MACOSX/x.bmp", "rubbish")
+    upload(page, archive, cells=10)
+    read_text(page, "status")
+    assert not page.run("document.getElementById('simulated').hidden")
+    page.wait("document.querySelectorAll('.frame img').length >= 8")  # pictures of BMP files
+    upload(page, archive, cells=10)
+    assert "10 here already" in read_text(page, "status")
+    upload(page, files[0].parent, cells=50, field="#folder")
+
+
+def test_samples_come_with_one_click_and_say_that_they_are_simulated(page: Browser) -> None:
+    page.run("document.getElementById('try-samples').click()")
+    page.wait("document.querySelectorAll('#cells li').length === 150")
+    page.wait("document.getElementById('progress').hidden")
+    assert "Simulated cells" in read_text(page, "simulated")
+    assert "too few cells" in read_text(page, "subjects")
+
+
+def test_a_zip_that_is_none_is_one_sentence(page: Browser, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"no zip" * 30)
+    page.choose_files("#files", tmp_path / "a.zip")
+    page.wait("!document.getElementById('problem').hidden")
+    assert read_text(page, "problem").startswith("a.zip: not a zip")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("../x.bmp", b"x")
+    page.choose_files("#files", tmp_path / "b.zip")
+    page.wait("document.getElementById('problem').textContent.includes('unsafe path')")
+
+
+def test_the_keyboard_reaches_cells(page: Browser, files: list[Path]) -> None:
+    upload(page, *files[:12], cells=12)
+    stops = "document.querySelectorAll('#cells button[tabindex=\"0\"]').length"
+    read_text(page, "shown")
+    assert page.run(stops) == 1  # one stop of the tab key, whatever the number of cells
+    page.run("document.querySelector('#cells button[tabindex=\"0\"]').focus()")
+    page.press("ArrowRight")
+    place = "[...document.querySelectorAll('#cells button')].indexOf(document.activeElement)"
+    assert page.run(place) == 1 and page.run(stops) == 1
+    page.press("End")
+    assert page.run(place) == 11
+    page.press("Enter")
+    page.wait("document.getElementById('viewer').open")
+    assert read_text(page, "v-place") == "12 of 12"
+
+
+def test_two_thousand_cells_follow_the_slider(page: Browser) -> None:
+    """Cells without an engine: what the browser itself needs for one move of the slider."""
+    page.run("""(async () => {
+      const { buildGallery } = await import('/page/gallery.js');
+      const { showCounts, showSubjects } = await import('/page/panels.js');
+      document.getElementById('work').hidden = false;
+      const gallery = buildGallery(document.getElementById('cells'), () => {});
+      const cells = Array.from({ length: 2000 }, (_, i) => ({
+        image: `UID_${i % 60}_1_${i}_all.bmp`, subject: String(i % 60),
+        probability: (i * 37 % 2000) / 2000, warnings: '', reading: null, simulated: true }));
+      const open = async () => new Blob();
+      for (let i = 0; i < 2000; i += 16)
+        gallery.add(cells.slice(i, i + 16).map(cell => ({ cell, open })), 0.5);
+      window.moveTo_ = (threshold) => {
+        const started = performance.now();
+        showCounts(cells, threshold); showSubjects(cells, threshold);
+        gallery.update(threshold, () => true);
+        document.body.offsetHeight;
+        return performance.now() - started;
+      };
+    })()""")
+    assert page.run("document.querySelectorAll('#cells li').length") == 2000
+    took = sorted(page.run(f"window.moveTo_({0.1 + 0.02 * step})") for step in range(40))
+    assert took[20] < 50, took  # about 5 ms on a free machine
+
+
+VALUES = """(async () => {
+  const d = await import('/page/deciding.js');
+  const cell = (probability, reading = null, subject = 'a') => ({
+    image: `${probability}${subject}`, subject, probability, reading,
+    warnings: '', simulated: false,
+  });
+  const some = (n, ...words) => Array(n).fill(cell(...words));
+  const readings = [
+    ...some(20, 0.9, 'leukaemic'), ...some(5, 0.9, 'normal'),
+    ...some(10, 0.1, 'leukaemic'), ...some(15, 0.1, 'normal'),
+    cell(0.9, 'unsure'), cell(0.9), cell(null, 'normal')];
+  const people = [
+    ...some(19, 0.9, null, '10'), ...some(20, 0.9, null, '9'), ...some(11, 0.1, null, 'H1'),
+    ...some(9, 0.9, null, 'H1'), ...some(30, 0.1, null, 'h3'), cell(null, null, 'h3'),
+    cell(0.2, null, '')];
+  const names = [
+    'UID_h3_12_7_all.bmp', 'a/b/UID_H10_1_1_hem.png', 'C:\\\\x\\\\uid_5_1_1_ALL.BMP', '1.bmp',
+    'UID_5_1_all.bmp'];
+  const quoted = { ...cell(0.1 + 0.2, 'normal'), image: 'a "b", c.bmp' };
+  return {
+    wilson: [d.computeWilson(8, 10), d.computeWilson(0, 10), d.computeWilson(10, 10)],
+    names: names.map(d.parseSubject),
+    agreement: d.computeAgreement(readings, 0.5),
+    none: d.computeAgreement([], 0.5),
+    same: d.computeAgreement([cell(0.9, 'leukaemic')], 0.5),
+    calls: [0.5, 0.49999, null].map(p => d.callCell(cell(p), 0.5)),
+    bins: d.countBins([cell(0), cell(0.0999), cell(1), cell(null)], 10),
+    people: d.summariseSubjects(people, 0.5).map(s => [s.name, s.cells, s.leukaemic, s.call]),
+    table: d.writeLabels([quoted], { threshold: 0.7, sensitive_threshold: 0.4 }),
+  };
+})()"""
+
+
+def test_what_the_page_decides_is_right(page: Browser) -> None:
+    found = page.run(VALUES)
+    # Wilson: 8 of 10 is [0.4902, 0.9433] (Wilson 1927; statsmodels' proportion_confint agrees)
+    np.testing.assert_allclose(found["wilson"][0], [0.490162, 0.943318], atol=1e-6)
+    np.testing.assert_allclose(found["wilson"][1:], [[0, 0.277533], [0.722467, 1]], atol=1e-6)
+    assert found["names"] == ["h3", "H10", "5", "", ""]
+    kappa = found["agreement"].pop("kappa")
+    assert kappa == pytest.approx(0.4)  # the example of Cohen's kappa with 20, 5, 10, 15
+    assert found["agreement"] == {"cells": 50, "agreed": 35, "unsure": 1}
+    assert found["none"]["kappa"] is None and found["same"]["kappa"] is None
+    assert found["calls"] == ["leukaemic", "normal", "error"]
+    assert found["bins"] == [2, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert found["people"] == [
+        ["9", 20, 20, "leukaemic"],
+        ["10", 19, 19, "too few cells"],
+        ["H1", 20, 9, "uncertain"],
+        ["h3", 30, 0, "normal"],
+    ]
+    assert (
+        found["table"]
+        .splitlines()[1]
+        .startswith('"a ""b"", c.bmp",a,normal,0.30000000000000004,0.7,0.4')
+    )
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing(page: Browser, dark: bool, width: int) -> None:
+    if not (axe := os.environ.get("LEUKOSCOPE_AXE")):
+        pytest.skip("LEUKOSCOPE_AXE does not name axe-core's axe.min.js")
+    page.resize(width, 900, dark=dark)
+    page.run(Path(axe).read_text() + ";1")
+    find = "axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html)]))"
+    assert page.run(find) == []
+    page.run("document.getElementById('try-samples').click()")
+    page.wait("document.querySelectorAll('#cells li').length === 150")
+    page.wait("document.getElementById('progress').hidden")
+    assert page.run(find, timeout=120) == []
+    page.run("document.querySelector('#cells button').click()")
+    assert page.run(find, timeout=120) == []
+
+
+def test_the_page_fits_a_telephone(page: Browser, files: list[Path]) -> None:
+    page.resize(390, 844)
+    upload(page, *files[:12], cells=12)
+    assert page.run("document.documentElement.scrollWidth") <= 390
