@@ -368,3 +368,5 @@ def test_the_page_fits_a_telephone(page: Browser, files: list[Path]) -> None:
     page.resize(390, 844)
     upload(page, *files[:12], cells=12)
     assert page.run("document.documentElement.scrollWidth") <= 390
+    table = "document.getElementById('subjects')"
+    assert page.run(f"{table}.scrollWidth <= {table}.clientWidth")

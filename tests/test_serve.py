@@ -469,7 +469,8 @@ def test_the_command_serves_and_ends_cleanly() -> None:
             b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999\r\n"
             b"Content-Type: multipart/form-data; boundary=x\r\n\r\nabc"
         )
-        assert read_reply(address, head).startswith(b"HTTP/1.1 413")
+        reply = read_reply(address, head)
+        assert reply.startswith(b"HTTP/1.1 413") and b"connection: close" in reply.lower()
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=20)
         assert process.returncode == 0 and "Ended." in said and "Traceback" not in said
