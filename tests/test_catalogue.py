@@ -187,6 +187,7 @@ def test_what_cannot_be_trained_on_is_left_out(catalogue: Catalogue) -> None:
         catalogue.duplicates,
         catalogue.same_cells,
         catalogue.crops,
+        catalogue.folder,
     )
     with pytest.raises(DataError, match="both classes"):
         select_usable(one)

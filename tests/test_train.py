@@ -312,7 +312,8 @@ def test_moments_do_not_see_the_background_or_turns() -> None:
     turned, moved = np.rot90(cell, axes=(1, 2)).copy(), np.roll(cell, 16, axis=1)
     first = np.asarray(moments.predict_on_batch(cell))
     assert np.isfinite(first).all()
-    assert np.allclose(first, moments.predict_on_batch(moved), atol=1e-3)
+    early = slice(0, 145)  # later stages see as far as the edge of the image
+    assert np.allclose(first[:, early], moments.predict_on_batch(moved)[:, early], atol=1e-3)
     assert np.allclose(first[:, 0], moments.predict_on_batch(turned)[:, 0])
     larger = np.asarray(moments.predict_on_batch(np.where(cell.any(-1, keepdims=True), cell, 4)))
     assert np.isclose(first[0, 0], larger[0, 0])  # nearly black is background
@@ -324,10 +325,10 @@ def test_a_frozen_run_learns_its_head_alone(
 ) -> None:
     pretrained = build_model(ModelSettings("texture", crop_px=160, input_px=64, hidden=8))
     trained = keras.saving.load_model(frozen_run / "model.keras", compile=False)
-    for layer in pretrained.layers:
+    for layer in (layer for layer in pretrained.layers if layer.weights):
         pairs = zip(layer.get_weights(), trained.get_layer(layer.name).get_weights(), strict=True)
         same = all(np.array_equal(a, b) for a, b in pairs)
-        assert same == layer.name.startswith("lite0_") or not layer.weights
+        assert same == layer.name.startswith("lite0_"), layer.name
     outputs = pd.read_csv(frozen_run / "parts/part_0/outputs.csv")
     rows = catalogue.table.reset_index().set_index("image").loc[outputs["image"], "index"]
     part = keras.saving.load_model(frozen_run / "parts/part_0/model.keras", compile=False)
