@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.decide import Decision, calibrate, decide_by_part, fit_decision
+from leukoscope.decide import UNCERTAIN, Decision, calibrate, decide_by_part, fit_decision
 
 
 def build_outputs(people: int = 40, cells: int = 60, seed: int = 0) -> pd.DataFrame:
@@ -95,6 +95,73 @@ def test_where_nothing_can_be_chosen_nothing_changes(case: str) -> None:
     decided = decide_by_part(table)
     assert (decided["probability"] == table["probability"]).all()
     assert (decided["threshold"] == 0.5).all() and (decided["sensitive_threshold"] == 0.5).all()
+    assert (decided["sure_call"] == UNCERTAIN).all()
+
+
+def build_people(people: int, seed: int) -> pd.DataFrame:
+    """People of one class each, who differ; every part has people of both."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for person in range(people):
+        leukaemic = person % 2 == 0
+        cells = int(random.integers(5, 120))
+        logits = (1.2 if leukaemic else -1.2) + random.normal(0, 1) + random.normal(0, 1, cells)
+        rows += [
+            {
+                "group": str(person),
+                "part": str(person // 2 % 4),
+                "label": "leukaemic" if leukaemic else "normal",
+                "probability": 1 / (1 + np.exp(-logit)),
+                "novelty": abs(random.normal(10, 2)),
+            }
+            for logit in logits
+        ]
+    return pd.DataFrame(rows)
+
+
+def compute_coverage(table: pd.DataFrame, sure: pd.Series) -> dict[str, float]:
+    """Share of cells whose truth is not ruled out, persons alike, by class."""
+    held = (sure == table["label"]) | (sure == UNCERTAIN)
+    by_person = held.groupby([table["label"], table["group"]]).mean()
+    return dict(by_person.groupby(level=0).mean())
+
+
+def test_the_sets_keep_their_promise_for_new_people_of_either_class() -> None:
+    found = []
+    for seed in range(30):
+        decision = fit_decision(build_people(40, seed))
+        new = build_people(40, seed + 100)
+        sure = calibrate(new["probability"], decision)
+        found.append(
+            compute_coverage(new, pd.Series([decision.find_sure_call(value) for value in sure]))
+        )
+    covered = pd.DataFrame(found).mean()
+    assert (covered > 0.9).all() and (covered < 0.96).all()
+
+
+def test_fewer_people_promise_less() -> None:
+    wide, narrow = fit_decision(build_people(16, 0)), fit_decision(build_people(400, 0))
+    assert wide.leukaemic_from < narrow.leukaemic_from
+    assert wide.normal_to > narrow.normal_to
+    few = fit_decision(build_people(8, 0))
+    assert (few.leukaemic_from, few.normal_to) == (0, 1)  # of 4 people, none is 1 in 10
+
+
+def test_a_call_is_sure_where_the_set_holds_one_class() -> None:
+    usual, torn = Decision(leukaemic_from=0.3, normal_to=0.6), Decision(0, 0, 0, 0, 0.6, 0.3)
+    assert [usual.find_sure_call(p) for p in (0.29, 0.3, 0.6, 0.61)] == [
+        *("normal", UNCERTAIN, UNCERTAIN, "leukaemic")
+    ]
+    assert [torn.find_sure_call(p) for p in (0.3, 0.4, 0.6)] == ["normal", UNCERTAIN, "leukaemic"]
+
+
+def test_novelty_is_held_to_what_other_parts_show() -> None:
+    table = build_people(60, 0)
+    found = decide_by_part(table)["novelty"]
+    assert (found > 1).mean() == pytest.approx(0.05, abs=0.01)
+    strange = table["part"] == "1"
+    changed = table.assign(novelty=table["novelty"].where(~strange, 100.0))
+    assert (decide_by_part(changed)["novelty"][strange] > 4).all()
 
 
 def test_certain_outputs_stay_finite_and_in_order() -> None:

@@ -55,6 +55,40 @@ def build_table(
     return pd.DataFrame(rows)
 
 
+def test_silence_is_counted_by_person() -> None:
+    table = build_table().assign(novelty=0.5)
+    table.loc[table["subject"] == "3", "novelty"] = 1.5
+    sure = np.where(table["probability"] < 0.3, "normal", "uncertain")
+    table["sure_call"] = np.where(table["probability"] > 0.7, "leukaemic", sure)
+    found = compute_evaluation(table, resamples=200).abstention
+    is_sure = table["sure_call"] != "uncertain"
+    share, accuracy = found.sure
+    assert share.value == pytest.approx(is_sure.mean())
+    assert accuracy.value == pytest.approx((table["sure_call"] == table["label"])[is_sure].mean())
+    assert accuracy.low < accuracy.value < accuracy.high
+    kept = (table["sure_call"] == table["label"]) | ~is_sure
+    leukaemic = table["label"] == "leukaemic"
+    assert get(found.coverage, "coverage_leukaemic").value == pytest.approx(kept[leukaemic].mean())
+    assert get(found.coverage, "coverage_normal").value == pytest.approx(kept[~leukaemic].mean())
+    assert get(found.unusual, "unusual").value == pytest.approx(1 / 24)
+    own = table[table["subject"] == "3"]
+    right = (own["probability"] >= 0.5) == (own["label"] == "leukaemic")
+    assert get(found.unusual, "unusual_accuracy").value == pytest.approx(right.mean())
+
+
+def test_the_most_doubtful_cells_go_first() -> None:
+    table = build_table().assign(threshold=0.4)
+    found = compute_evaluation(table, resamples=50).abstention
+    assert found.sure == found.coverage == found.unusual == ()
+    assert [row.share for row in found.left_out] == [0, 0.1, 0.2, 0.3]
+    logit = np.log(table["probability"] / (1 - table["probability"]))
+    doubt = (logit - np.log(0.4 / 0.6)).abs()
+    kept = doubt.sort_values(kind="stable").index[round(0.3 * len(table)) :]
+    right = (table["probability"] >= 0.4) == (table["label"] == "leukaemic")
+    assert found.left_out[3].accuracy.value == pytest.approx(right[kept].mean())
+    assert found.left_out[3].accuracy.value > found.left_out[0].accuracy.value
+
+
 def get(scores: tuple[Score, ...], name: str) -> Score:
     return next(score for score in scores if score.name == name)
 

@@ -20,7 +20,7 @@ from leukoscope.explain import (
     compute_verdict,
     flatten_cell,
 )
-from leukoscope.inference import FORMAT, Classifier
+from leukoscope.inference import FORMAT, OUTPUTS, Classifier
 from leukoscope.measure import MEASURES
 from leukoscope.pixels import UInt8Array, compute_foreground
 from leukoscope.simulate import Cohort
@@ -141,19 +141,22 @@ def write_cue_model(path: Path) -> None:
         "weight": weight,
         "offset": np.float32(-14.5).reshape(1),
         "axes": np.array([1, 2, 3]),
+        "one": np.array([1]),
     }
     nodes = [
         helper.make_node("Cast", ["crops"], ["pixels"], to=kinds.FLOAT),
         helper.make_node("Mul", ["pixels", "weight"], ["seen"]),
         helper.make_node("ReduceSum", ["seen", "axes"], ["sum"], keepdims=0),
         helper.make_node("Add", ["sum", "offset"], ["logit"]),
-        helper.make_node("Sigmoid", ["logit"], ["probability"]),
+        helper.make_node("Sigmoid", ["logit"], ["flat"]),
+        helper.make_node("Unsqueeze", ["flat", "one"], ["probability"]),
+        helper.make_node("Sub", ["probability", "probability"], ["novelty"]),
     ]
     graph = helper.make_graph(
         nodes,
         "cue",
         [helper.make_tensor_value_info("crops", kinds.UINT8, ["n", 225, 225, 3])],
-        [helper.make_tensor_value_info("probability", kinds.FLOAT, ["n"])],
+        [helper.make_tensor_value_info(name, kinds.FLOAT, ["n", 1]) for name in OUTPUTS],
         [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
@@ -163,6 +166,8 @@ def write_cue_model(path: Path) -> None:
         "crop_px": 225,
         "threshold": 0.5,
         "sensitive_threshold": 0.2,
+        "leukaemic_from": 0.3,
+        "normal_to": 0.7,
     }
     helper.set_model_props(model, {"leukoscope": json.dumps(metadata)})
     onnx.save(model, path)

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "runs": LOWEST,
     "sources": LOWEST | {"pixels"},
     "cells": LOWEST | {"pixels", "sources"},
+    "checks": LOWEST | {"pixels"},
     "notices": set(),
     "simulate": LOWEST | {"pixels", "notices"},
     "catalogue": LOWEST | {"pixels", "sources", "cells", "notices"},
@@ -32,8 +33,9 @@ MAY_IMPORT = {
     "batches": LOWEST | {"pixels", "settings", "augment"},
     "model": LOWEST | {"pixels", "settings"},
     "train": LOWEST | {"pixels", "settings", "batches", "model"},
-    "inference": LOWEST | {"pixels"},
-    "export": LOWEST | {"pixels", "inference"},
+    "inference": LOWEST | {"pixels", "decide"},
+    "novelty": set(),
+    "export": LOWEST | {"pixels", "inference", "novelty", "model"},
     "predictions": LOWEST,
     "decide": LOWEST | {"predictions"},
     "evaluate": LOWEST | {"predictions"},
@@ -42,7 +44,7 @@ MAY_IMPORT = {
     "summarise": LOWEST | {"predictions", "evaluate"},
     "report": LOWEST
     | {"notices", "pixels", "predictions", "evaluate", "catalogue", "measure", "explain"},
-    "predict": LOWEST | {"pixels", "sources", "inference"},
+    "predict": LOWEST | {"pixels", "sources", "checks", "decide", "inference"},
     "serve": LOWEST | {"notices", "pixels", "sources", "inference", "predict", "simulate"},
 }
 FREE = {"workflow", "cli"}

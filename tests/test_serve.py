@@ -245,12 +245,12 @@ def test_a_full_queue_says_when_to_come_back(classifier: Classifier, cells: list
 
     class Slow:
         metadata, threshold = classifier.metadata, classifier.threshold
-        sensitive_threshold = classifier.sensitive_threshold
+        sensitive_threshold, decision = classifier.sensitive_threshold, classifier.decision
 
-        def predict(self, crops: Any) -> Any:
+        def answer(self, crops: Any) -> Any:
             held.set()
             assert go_on.wait(30)
-            return classifier.predict(crops)
+            return classifier.answer(crops)
 
     with ask(Slow(), replace(SMALL, requests=1)) as client:
         first = threading.Thread(target=post, args=(client, ("a.png", cells[0])))
@@ -277,10 +277,10 @@ def test_the_batcher_gathers_and_hands_errors_back(classifier: Classifier) -> No
     crops = np.zeros((3, 225, 225, 3), np.uint8)
     sizes: list[int] = []
     batcher = Batcher(classifier, sizes.append)
-    assert batcher.predict(crops).tolist() == classifier.predict(crops).tolist()
+    assert batcher.answer(crops).tolist() == classifier.answer(crops).tolist()
     with pytest.raises(Exception, match="dimension"):
-        batcher.predict(crops[:, :9])
-    assert batcher.predict(crops[:1]).shape == (1,)  # the worker is still there
+        batcher.answer(crops[:, :9])
+    assert batcher.answer(crops[:1]).shape == (1, 2)  # the worker is still there
     batcher.close()
     assert sizes == [3, 3, 1]
 

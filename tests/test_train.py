@@ -24,6 +24,7 @@ from leukoscope.errors import LeukoscopeError, ModelError, RunError, SettingsErr
 from leukoscope.export import export_onnx
 from leukoscope.inference import FORMAT, Classifier
 from leukoscope.model import build_model, calibrate_model, cut_features, cut_head, keras
+from leukoscope.novelty import fit_novelty
 from leukoscope.runs import open_run
 from leukoscope.settings import ModelSettings, Recipe, TrainingSettings
 from leukoscope.simulate import Cohort
@@ -32,6 +33,7 @@ from leukoscope.train import (
     compute_learning_rate,
     predict_exactly,
     predict_with_keras,
+    run_keras,
     train_model,
 )
 from leukoscope.workflow.evaluation import evaluate_predictions
@@ -171,10 +173,16 @@ def test_every_architecture_exports_as_keras_answers(name: str, tmp_path: Path) 
     recipe = Recipe(model=ModelSettings(name, crop_px=160, input_px=64))
     expected = predict_exactly(recipe, model, CROPS, np.arange(8))
     assert np.ptp(expected) > 0.1
-    difference = export_onnx(model, tmp_path / "m.onnx", build_metadata(), CROPS, expected)
+    features = run_keras(cut_features(model), CROPS, np.arange(8))
+    novelty = fit_novelty(features[:5])
+    answers = np.column_stack([expected, novelty.compute(features)])
+    difference = export_onnx(model, novelty, tmp_path / "m.onnx", build_metadata(), CROPS, answers)
     assert difference < 1e-4
-    alone = [Classifier(tmp_path / "m.onnx").predict(CROPS[n : n + 1])[0] for n in range(8)]
-    assert np.allclose(alone, expected, atol=1e-5)
+    classifier = Classifier(tmp_path / "m.onnx")
+    alone = np.vstack([classifier.answer(CROPS[n : n + 1]) for n in range(8)])
+    assert np.allclose(alone[:, 0], expected, atol=1e-5)
+    assert np.allclose(alone[:, 1], answers[:, 1], rtol=1e-2)
+    assert classifier.predict(CROPS[:2]).tolist() == classifier.answer(CROPS[:2])[:, 0].tolist()
 
 
 def build_metadata() -> dict[str, object]:
@@ -184,6 +192,8 @@ def build_metadata() -> dict[str, object]:
         "crop_px": 225,
         "threshold": 0.5,
         "sensitive_threshold": 0.3,
+        "leukaemic_from": 0.2,
+        "normal_to": 0.8,
         "expected": None,
     }
 
@@ -212,9 +222,15 @@ def test_a_calibrated_network_answers_as_the_line_on_its_logit_says(name: str) -
 def test_an_export_that_differs_is_refused(tmp_path: Path) -> None:
     model = build_model(ModelSettings(input_px=32, crop_px=160))
     crops = np.zeros((2, 225, 225, 3), np.uint8)
-    expected = predict_with_keras(model, crops, np.arange(2)) + 2e-4
-    with pytest.raises(ModelError, match="differs from Keras"):
-        export_onnx(model, tmp_path / "m.onnx", build_metadata(), crops, expected)
+    features = run_keras(cut_features(model), np.stack([crops[0], crops[1] + 99]), np.arange(2))
+    novelty = fit_novelty(features)
+    right = np.column_stack([predict_with_keras(model, crops, np.arange(2)), [1.0, 1.0]])
+    right[:, 1] = novelty.compute(run_keras(cut_features(model), crops, np.arange(2)))
+    export_onnx(model, novelty, tmp_path / "m.onnx", build_metadata(), crops, right)
+    (tmp_path / "m.onnx").unlink()
+    for wrong in ([2e-4, 0], [0, 0.5]):
+        with pytest.raises(ModelError, match="differs from Keras"):
+            export_onnx(model, novelty, tmp_path / "m.onnx", build_metadata(), crops, right + wrong)
     assert list(tmp_path.iterdir()) == []
 
 

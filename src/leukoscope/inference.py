@@ -1,12 +1,17 @@
 """Crops → probabilities, by ONNX Runtime: the only forward pass outside training.
 
-A model file is an ONNX network with one JSON text in its metadata, under the key "leukoscope":
+The network takes uint8 crops and has two outputs, float32 (n, 1): `probability`, of leukaemic, and
+`novelty`, the distance from the training cells in units of the one that 5% of the cells of unseen
+people exceed. A model file is an ONNX network with one JSON text in its metadata, under the key
+"leukoscope":
 
-    format       3
+    format       4
     classes      ["normal", "leukaemic"], the order of the codes 0 and 1
     crop_px      225, side of the uint8 RGB crops that it takes
     threshold    the probability from which a cell is called leukaemic
     sensitive_threshold  the same, chosen so that 95% of the leukaemic cells are found
+    leukaemic_from  the probability from which leukaemic is in the prediction set
+    normal_to    the probability up to which normal is in it
     calibration  slope and intercept that the last layer's logit was given, for the record
     recipe       name of the recipe
     fingerprint  of the training data
@@ -24,17 +29,20 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from leukoscope.decide import Decision
 from leukoscope.errors import ModelError
 from leukoscope.labels import LABELS
 from leukoscope.machine import count_workers
 from leukoscope.pixels import CROP_PX, UInt8Array
 
-__all__ = ["FORMAT", "METADATA_KEY", "Classifier", "find_shipped_model"]
+__all__ = ["FORMAT", "METADATA_KEY", "OUTPUTS", "Classifier", "find_shipped_model"]
 
-FORMAT = 3
+FORMAT = 4
 METADATA_KEY = "leukoscope"
+OUTPUTS = ("probability", "novelty")
 
 _BATCH = 32
+_DECIDED = ("threshold", "sensitive_threshold", "leukaemic_from", "normal_to")
 
 
 class Classifier:
@@ -42,8 +50,7 @@ class Classifier:
 
     Attributes:
         metadata: the JSON object above.
-        threshold: the probability from which a cell is called leukaemic.
-        sensitive_threshold: the same, chosen so that 95% of the leukaemic cells are found.
+        decision: thresholds, and when a call is sure.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,9 +76,18 @@ class Classifier:
                 "`leukoscope train` wrote."
             ) from error
         self.metadata: dict[str, Any] = _read_metadata(self._session, path)
-        self.threshold = float(self.metadata["threshold"])
-        self.sensitive_threshold = float(self.metadata["sensitive_threshold"])
+        self.decision = Decision(**{name: float(self.metadata[name]) for name in _DECIDED})
         self._input = self._session.get_inputs()[0].name
+
+    @property
+    def threshold(self) -> float:
+        """The probability from which a cell is called leukaemic."""
+        return self.decision.threshold
+
+    @property
+    def sensitive_threshold(self) -> float:
+        """The same, chosen so that 95% of the leukaemic cells are found."""
+        return self.decision.sensitive_threshold
 
     def predict(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
         """Probability of leukaemic of each crop.
@@ -82,11 +98,15 @@ class Classifier:
         Returns:
             float64 (n,), 0 to 1. A crop's answer does not depend on the others.
         """
-        found = [
-            self._session.run(None, {self._input: np.asarray(crops[start : start + _BATCH])})[0]
-            for start in range(0, len(crops), _BATCH)
-        ]
-        return np.concatenate(found).astype(np.float64).ravel() if found else np.zeros(0)
+        return self.answer(crops)[:, 0]
+
+    def answer(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
+        """As `predict`, with the novelty: float64 (n, 2)."""
+        found = [np.zeros((0, 2))]
+        for start in range(0, len(crops), _BATCH):
+            batch = {self._input: np.asarray(crops[start : start + _BATCH])}
+            found.append(np.hstack(self._session.run(list(OUTPUTS), batch)))
+        return np.concatenate(found)
 
 
 def _read_metadata(session: Any, path: Path) -> dict[str, Any]:
@@ -94,14 +114,15 @@ def _read_metadata(session: Any, path: Path) -> dict[str, Any]:
     try:
         metadata = json.loads(text or "")
         fits = metadata["classes"] == list(LABELS) and metadata["crop_px"] == CROP_PX
+        fits &= {output.name for output in session.get_outputs()} >= set(OUTPUTS)
         same_format = metadata["format"] == FORMAT
-        float(metadata["threshold"]), float(metadata["sensitive_threshold"])
+        complete = not same_format or all(float(metadata[name]) >= 0 for name in _DECIDED)
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path}: an ONNX file, but not a Leukoscope model. Expected a model.onnx that "
             "`leukoscope train` wrote."
         ) from error
-    if not (fits and same_format):
+    if not (fits and same_format and complete):
         raise ModelError(
             f"{path}: a model of format {metadata['format']} with {metadata['crop_px']} px crops. "
             f"Expected format {FORMAT} with {CROP_PX} px; train it again, or use the version of "

@@ -13,10 +13,12 @@ from typing import Any, Protocol, TextIO
 import numpy as np
 import numpy.typing as npt
 
+from leukoscope.checks import find_warnings
+from leukoscope.decide import UNCERTAIN, Decision
 from leukoscope.errors import DataError
 from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.machine import count_workers
-from leukoscope.pixels import FRAMES_PX, UInt8Array, compute_foreground, cut_crop, read_image
+from leukoscope.pixels import UInt8Array, cut_crop, read_image
 from leukoscope.sources import Source, list_sources
 
 __all__ = ["ERROR", "Answer", "Predictor", "list_images", "predict_sources", "start_answers"]
@@ -25,18 +27,18 @@ ERROR = "error"
 """Call of an image that could not be read."""
 
 _BATCH = 32
-_MIN_AREA, _MAX_SHARE = 800, 0.75  # px of the crop; share of the crop that is not black
+_FAR = 10  # times the limit: said without a number
 
 
 class Predictor(Protocol):
     """What answers for crops: an `inference.Classifier`, or a queue in front of one."""
 
     @property
-    def threshold(self) -> float:
-        """Probability from which a cell is called leukaemic."""
+    def decision(self) -> Decision:
+        """Thresholds, and when a call is sure."""
 
-    def predict(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
-        """As `inference.Classifier.predict`."""
+    def answer(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
+        """As `inference.Classifier.answer`."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,15 @@ class Answer:
         image: its name.
         probability: of leukaemic, 0 to 1; None where the image could not be read.
         call: leukaemic, normal or error.
+        sure_call: leukaemic or normal where the other is ruled out 9 times in 10, else uncertain;
+            uncertain too where there is a warning, error where the image could not be read.
         warnings: what speaks against trusting the answer, or the error; "" where nothing does.
     """
 
     image: str
     probability: float | None
     call: str
+    sure_call: str
     warnings: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,7 +95,7 @@ def predict_sources(
         classifier: the network.
         threshold: probability from which a cell is called leukaemic; the network's own if left out.
     """
-    threshold = classifier.threshold if threshold is None else threshold
+    threshold = classifier.decision.threshold if threshold is None else threshold
     remaining = iter(sources)
     with ThreadPoolExecutor(count_workers()) as pool:
         while chunk := list(islice(remaining, _BATCH)):
@@ -104,7 +109,7 @@ def start_answers(stream: TextIO) -> Callable[[Answer], None]:
 
     def write(answer: Answer) -> None:
         shown = "" if answer.probability is None else f"{answer.probability:.6f}"
-        rows.writerow([answer.image, shown, answer.call, answer.warnings])
+        rows.writerow([answer.image, shown, answer.call, answer.sure_call, answer.warnings])
 
     return write
 
@@ -118,29 +123,27 @@ def _read(source: Source) -> tuple[str, UInt8Array | None, str]:
     except OSError as error:
         return source.name, None, f"cannot be read ({error.strerror})"
     crop = cut_crop(rgb)
-    return source.name, crop, "; ".join(_find_warnings(rgb, crop))
-
-
-def _find_warnings(rgb: UInt8Array, crop: UInt8Array) -> Iterator[str]:
-    height, width = rgb.shape[:2]
-    if width != height or width not in FRAMES_PX:
-        yield f"{width}×{height} pixels, not 450×450 or 600×600: the cell's scale is unknown"
-    foreground = compute_foreground(crop)
-    if foreground.mean() > _MAX_SHARE:
-        yield "the background is not black: cut the cell out first"
-    elif np.count_nonzero(foreground) < _MIN_AREA:
-        yield "no cell to be seen"
+    return source.name, crop, "; ".join(find_warnings(rgb, crop))
 
 
 def _answer(
     read: Sequence[tuple[str, UInt8Array | None, str]], classifier: Predictor, threshold: float
 ) -> Iterator[Answer]:
     crops = [crop for _, crop, _ in read if crop is not None]
-    probabilities = iter(classifier.predict(np.stack(crops)).tolist() if crops else [])
+    answers = iter(classifier.answer(np.stack(crops)).tolist() if crops else [])
     for name, crop, words in read:
         if crop is None:
-            yield Answer(name, None, ERROR, words)
-        else:
-            probability = next(probabilities)
-            call = LEUKAEMIC if probability >= threshold else NORMAL
-            yield Answer(name, probability, call, words)
+            yield Answer(name, None, ERROR, ERROR, words)
+            continue
+        probability, novelty = next(answers)
+        warnings = "; ".join(filter(None, (words, _describe_novelty(novelty))))
+        call = LEUKAEMIC if probability >= threshold else NORMAL
+        sure = classifier.decision.find_sure_call(probability)
+        yield Answer(name, probability, call, UNCERTAIN if warnings else sure, warnings)
+
+
+def _describe_novelty(novelty: float) -> str:
+    if novelty <= 1:
+        return ""
+    times = f"{novelty:.2f}" if novelty < _FAR else f"over {_FAR}"
+    return f"unlike most cells learned from ({times} times the limit)"

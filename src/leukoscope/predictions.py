@@ -16,6 +16,8 @@ and, where known:
     threshold         the probability from which the cell is called leukaemic, chosen on others; 0.5
                       where left out
     sensitive_threshold  the same, chosen so that 95% of the leukaemic cells are found
+    sure_call         leukaemic or normal where the other class is ruled out, else uncertain
+    novelty           how far the cell lies from the training cells; beyond 1 it is unusual
     leaky             whether the network that scored the cell was trained on its person
     area              pixels of the crop that the cell covers
     area_probability  of leukaemic from the area alone, fitted on the training subjects
@@ -48,7 +50,10 @@ __all__ = [
 
 _REQUIRED = ("image", "subject", "label", "probability")
 _THRESHOLDS = ("threshold", "sensitive_threshold", "area_threshold")
-_TEXT = ("image", "subject", "label", "group", "part", "fold", "split", "leaky", "pixel_hash")
+_TEXT = (
+    *("image", "subject", "label", "group", "part", "fold", "split", "leaky", "pixel_hash"),
+    "sure_call",
+)
 _SHARES = ("probability", "area_probability", *_THRESHOLDS)
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -68,7 +73,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     text = dict.fromkeys(_TEXT, str)
-    numbers = {column: [""] for column in (*_SHARES, "area")}
+    numbers = {column: [""] for column in (*_SHARES, "area", "novelty")}
     try:
         return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
     except OSError as error:
@@ -154,7 +159,7 @@ def normalise_predictions(table: pd.DataFrame) -> pd.DataFrame:
     for column in ("image", "subject", "group", "part", "split"):
         if column in table:
             table[column] = table[column].astype(str).where(table[column].notna(), "")
-    for column in (*_SHARES, "area"):
+    for column in (*_SHARES, "area", "novelty"):
         if column in table:
             table[column] = _to_numbers(table, column)
     if "leaky" in table:

@@ -39,6 +39,7 @@ __all__ = [
     "compute_learning_rate",
     "predict_exactly",
     "predict_with_keras",
+    "run_keras",
     "save_keras",
     "train_model",
 ]
@@ -204,11 +205,18 @@ def predict_with_keras(
     model: keras.Model, inputs: npt.NDArray[Any], rows: npt.NDArray[np.int64], batch: int = 64
 ) -> npt.NDArray[np.float64]:
     """Probabilities of some rows of crops or features, float64 (n,), by Keras itself."""
+    return run_keras(model, inputs, rows, batch).ravel()
+
+
+def run_keras(
+    model: keras.Model, inputs: npt.NDArray[Any], rows: npt.NDArray[np.int64], batch: int = 64
+) -> npt.NDArray[np.float64]:
+    """What a network, or a part of one, makes of some rows, float64 (n, outputs)."""
     found = [
         np.asarray(model.predict_on_batch(np.asarray(inputs[rows[start : start + batch]])))
         for start in range(0, len(rows), batch)
     ]
-    return np.concatenate(found).astype(np.float64).ravel()
+    return np.concatenate(found).astype(np.float64)
 
 
 def predict_exactly(

@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from leukoscope.cli.progress import console
+from leukoscope.decide import UNCERTAIN
 from leukoscope.errors import DataError
 from leukoscope.files import move_into_place
 from leukoscope.notices import RESEARCH_ONLY
-from leukoscope.predict import Answer, start_answers
+from leukoscope.predict import ERROR, Answer, start_answers
 
 __all__ = ["AnswerPrinter"]
 
@@ -28,6 +29,7 @@ class AnswerPrinter:
         self._stack = ExitStack()
         self._write: Callable[[Answer], None] | None = None
         self._calls: Counter[str] = Counter()
+        self._unsure = self._warned = 0
 
     def __enter__(self) -> Self:
         """Open what is written to."""
@@ -54,6 +56,8 @@ class AnswerPrinter:
     def show(self, answer: Answer) -> None:
         """Write one answer."""
         self._calls[answer.call] += 1
+        self._unsure += answer.sure_call == UNCERTAIN
+        self._warned += bool(answer.warnings) and answer.call != ERROR
         if self._as_json:
             print(json.dumps(answer.to_dict(), ensure_ascii=False))
         if self._write:
@@ -63,6 +67,10 @@ class AnswerPrinter:
         """Counts, what to expect of the model, and what it is not, on standard error."""
         counts = ", ".join(f"{count:,} {call}" for call, count in sorted(self._calls.items()))
         console.print(f"{self._calls.total():,} images: {counts}.")
+        console.print(
+            f"Sure of {self._calls.total() - self._unsure - self._calls[ERROR]:,}; uncertain of "
+            f"{self._unsure:,}, {self._warned:,} of them with a warning."
+        )
         if self._out:
             console.print(f"Written: {self._out}", markup=False)
         if metadata.get("expected"):

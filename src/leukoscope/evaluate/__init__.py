@@ -3,6 +3,7 @@
 Choosing anything (a threshold, a model) is not done here, drawing neither.
 """
 
+from leukoscope.evaluate.abstention import Abstention, LeftOut
 from leukoscope.evaluate.baselines import Baseline, compute_size_probability
 from leukoscope.evaluate.curves import (
     Curve,
@@ -25,11 +26,13 @@ from leukoscope.evaluate.leaks import LeakStatus
 __all__ = [
     "FEW_PEOPLE",
     "NOT_DEFINED",
+    "Abstention",
     "Baseline",
     "Counts",
     "Curve",
     "Evaluation",
     "LeakStatus",
+    "LeftOut",
     "PartScores",
     "ReliabilityBin",
     "Score",

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from leukoscope.errors import SettingsError
+from leukoscope.evaluate.abstention import Abstention, compute_abstention
 from leukoscope.evaluate.baselines import Baseline, compute_baselines, compute_views
 from leukoscope.evaluate.cohort import Cohort, FloatArray, build_cohort, draw_group_counts
 from leukoscope.evaluate.intervals import Score, compute_view
@@ -86,6 +87,7 @@ class Evaluation:
         by_subject: the same, every subject weighing alike.
         sensitive: sensitivity and specificity by cell at the sensitive threshold; empty where the
             table has none.
+        abstention: what it is worth when the network says that it does not know.
         subject_auc: ROC-AUC of subjects by their mean probability.
         baselines: all-leukaemic, then size-only.
         subjects: one row a subject, highest mean probability first.
@@ -102,6 +104,7 @@ class Evaluation:
     by_cell: tuple[Score, ...]
     by_subject: tuple[Score, ...]
     sensitive: tuple[Score, ...]
+    abstention: Abstention
     subject_auc: Score
     baselines: tuple[Baseline, ...]
     subjects: tuple[SubjectRow, ...]
@@ -153,6 +156,7 @@ def compute_evaluation(
         by_cell=model.by_cell.scores,
         by_subject=model.by_subject.scores,
         sensitive=_compute_sensitive(table, cohort, counts),
+        abstention=compute_abstention(table, cohort, counts),
         subject_auc=_compute_subject_auc(table, resamples, seed),
         baselines=compute_baselines(table, cohort, model, counts),
         subjects=_compute_subjects(table, called),

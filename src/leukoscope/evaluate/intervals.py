@@ -15,7 +15,15 @@ from leukoscope.evaluate.scores import (
     compute_resampled_scores,
 )
 
-__all__ = ["FEW_PEOPLE", "NOT_DEFINED", "Score", "View", "compute_differences", "compute_view"]
+__all__ = [
+    "FEW_PEOPLE",
+    "NOT_DEFINED",
+    "Score",
+    "View",
+    "compute_differences",
+    "compute_limits",
+    "compute_view",
+]
 
 NOT_DEFINED = "not defined (n = 0)"
 FEW_PEOPLE = "interval not defined (fewer than 2 people in a class)"
@@ -85,7 +93,7 @@ def compute_differences(model: View, baseline: View) -> tuple[Score, ...]:
         value = _subtract(ours.value, theirs.value)
         known = None not in (ours.low, theirs.low)
         low, high = (
-            _compute_limits(model.samples[name] - baseline.samples[name]) if known else (None, None)
+            compute_limits(model.samples[name] - baseline.samples[name]) if known else (None, None)
         )
         differences.append(
             Score(
@@ -115,7 +123,7 @@ def _build_score(kind: ScoreKind, point: float, samples: FloatArray, cohort: Coh
     elif _has_few_people(kind, cohort):
         reason = FEW_PEOPLE
     else:
-        low, high = _compute_limits(samples)
+        low, high = compute_limits(samples)
     return Score(
         name=kind.name,
         title=kind.title,
@@ -141,7 +149,7 @@ def _has_few_people(kind: ScoreKind, cohort: Cohort) -> bool:
     return any(cohort.count_groups(bool(leukaemic)) < 2 for leukaemic in classes)
 
 
-def _compute_limits(samples: FloatArray) -> tuple[float | None, float | None]:
+def compute_limits(samples: FloatArray) -> tuple[float | None, float | None]:
     """95% percentile interval over the resamples in which the score is defined."""
     defined = samples[np.isfinite(samples)]
     if not len(defined):

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from leukoscope.errors import MissingExtraError, ModelError
 from leukoscope.files import move_into_place
-from leukoscope.inference import METADATA_KEY, Classifier
+from leukoscope.inference import METADATA_KEY, OUTPUTS, Classifier
+from leukoscope.novelty import Novelty
 from leukoscope.pixels import CROP_PX, UInt8Array
 
 __all__ = ["MAX_DIFFERENCE", "export_onnx"]
@@ -24,11 +25,13 @@ __all__ = ["MAX_DIFFERENCE", "export_onnx"]
 MAX_DIFFERENCE = 1e-4
 """Largest difference of any probability between Keras and the export."""
 
+_MAX_SHARE = 0.01  # by which a novelty may differ: it is held to a limit, not read as a number
 _OPSET = 17
 
 
 def export_onnx(
     model: Any,
+    novelty: Novelty,
     path: Path,
     metadata: dict[str, Any],
     crops: UInt8Array,
@@ -38,40 +41,51 @@ def export_onnx(
 
     Args:
         model: keras.Model with the TensorFlow backend: uint8 crops in, probability out.
+        novelty: of its features, 1 at the limit; becomes the second output.
         path: of the .onnx file.
         metadata: kept in the file, as `inference` documents.
         crops: uint8 (n, 225, 225, 3), at least 200 of them where the data has so many.
-        expected: float64 (n,), what Keras says of them, computed in float64.
+        expected: float64 (n, 2), what Keras says of them: probability and novelty.
 
     Returns:
         The largest difference of any probability.
 
     Raises:
-        ModelError: the export differs by more than 1e-4; no file is written.
+        ModelError: a probability differs by more than 1e-4, or a novelty by more than 1%; no file
+            is written.
         MissingExtraError: tf2onnx is not installed.
     """
     with move_into_place(path) as part:
-        part.write_bytes(_convert(model, metadata))
-        found = Classifier(part).predict(crops)
-        difference = float(np.abs(found - expected).max(initial=0))
-        if not difference < MAX_DIFFERENCE:
+        part.write_bytes(_convert(model, novelty, metadata))
+        gap = np.abs(Classifier(part).answer(crops) - expected)
+        difference = float(gap[:, 0].max(initial=0))
+        share = float((gap[:, 1] / np.maximum(expected[:, 1], 1)).max(initial=0))
+        if not (difference < MAX_DIFFERENCE and share < _MAX_SHARE):
             raise ModelError(
                 f"{path.name}: the exported network differs from Keras by {difference:.2g} in a "
-                f"probability (at most {MAX_DIFFERENCE} is allowed), so it was not written. "
+                f"probability (at most {MAX_DIFFERENCE} is allowed) and by {share:.2%} in a "
+                f"novelty (at most {_MAX_SHARE:.0%}), so it was not written. "
                 "Install the versions of keras, tensorflow and tf2onnx that the run names."
             )
     return difference
 
 
-def _convert(model: Any, metadata: dict[str, Any]) -> bytes:
+def _convert(model: Any, novelty: Novelty, metadata: dict[str, Any]) -> bytes:
     try:
         import onnx
         import tensorflow as tf
         import tf2onnx
+
+        from leukoscope.model import add_novelty
     except ImportError as error:
         raise MissingExtraError("tf2onnx with TensorFlow", "train") from error
     signature = [tf.TensorSpec((None, CROP_PX, CROP_PX, 3), tf.uint8, name="crops")]
-    traced = tf.function(lambda crops: model(crops, training=False), input_signature=signature)
+    whole = add_novelty(model, novelty.kernel, novelty.bias)
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def traced(crops: Any) -> dict[str, Any]:
+        return dict(zip(OUTPUTS, whole(crops, training=False), strict=True))
+
     proto, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=_OPSET)
     onnx.helper.set_model_props(proto, {METADATA_KEY: json.dumps(metadata)})
     return bytes(proto.SerializeToString())

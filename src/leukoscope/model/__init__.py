@@ -19,6 +19,7 @@ except ImportError as error:
 
 from leukoscope.model.build import (
     ARCHITECTURES,
+    add_novelty,
     build_model,
     calibrate_model,
     cut_features,
@@ -27,6 +28,7 @@ from leukoscope.model.build import (
 
 __all__ = [
     "ARCHITECTURES",
+    "add_novelty",
     "build_model",
     "calibrate_model",
     "cut_features",

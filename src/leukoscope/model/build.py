@@ -6,6 +6,8 @@ from collections.abc import Callable
 from types import FunctionType
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from leukoscope.errors import SettingsError
 from leukoscope.model.compact import apply_compact
@@ -14,7 +16,14 @@ from leukoscope.model.texture import apply_texture
 from leukoscope.pixels import CROP_PX
 from leukoscope.settings import ModelSettings
 
-__all__ = ["ARCHITECTURES", "build_model", "calibrate_model", "cut_features", "cut_head"]
+__all__ = [
+    "ARCHITECTURES",
+    "add_novelty",
+    "build_model",
+    "calibrate_model",
+    "cut_features",
+    "cut_head",
+]
 
 _FEATURES, _ANSWER = "features", "probability_leukaemic"
 
@@ -96,6 +105,27 @@ def calibrate_model(model: keras.Model, slope: float, intercept: float) -> None:
     answer = model.get_layer(_ANSWER)
     kernel, bias = answer.get_weights()
     answer.set_weights([slope * kernel, slope * bias + intercept])
+
+
+def add_novelty(
+    model: keras.Model, kernel: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]
+) -> keras.Model:
+    """The same network with a second answer: how far a crop lies from the training cells.
+
+    Args:
+        model: from `build_model`; shared, not changed.
+        kernel: (features, components), as `novelty.Novelty` documents.
+        bias: (components,).
+
+    Returns:
+        uint8 crops → float32 (batch, 1), probability of leukaemic; float32 (batch, 1), novelty.
+    """
+    features = model.get_layer(_FEATURES).output
+    project = keras.layers.Dense(kernel.shape[1], name="novelty_components", dtype="float32")
+    components = project(features)
+    project.set_weights([kernel, bias])
+    distance = keras.ops.norm(components, axis=1, keepdims=True)
+    return keras.Model(model.input, [model.output, distance], name=model.name)
 
 
 def _prepare(crops: keras.KerasTensor, settings: ModelSettings) -> keras.KerasTensor:

@@ -10,6 +10,7 @@ from leukoscope.evaluate import Evaluation, Score
 from leukoscope.files import write_text
 from leukoscope.report.page import build_environment
 from leukoscope.report.words import (
+    describe_abstention,
     describe_evaluation,
     format_interval,
     format_thresholds,
@@ -72,6 +73,7 @@ def write_model_card(
         leak=_LEAKS[evaluation.leak.status],
         rows=[_build_row(evaluation, score) for score in _SCORES],
         paragraphs=describe_evaluation(evaluation),
+        silence=describe_abstention(evaluation),
         ece=_find(evaluation.by_cell, "ece"),
         thresholds=format_thresholds(evaluation),
         worst=sorted(served, key=lambda row: row.accuracy)[:_SHOWN],

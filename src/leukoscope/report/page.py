@@ -25,6 +25,7 @@ from leukoscope.pixels import UInt8Array
 from leukoscope.predictions import normalise_predictions
 from leukoscope.report import figures
 from leukoscope.report.words import (
+    describe_abstention,
     describe_evaluation,
     format_interval,
     format_thresholds,
@@ -110,6 +111,7 @@ def write_report(
         evaluation=evaluation,
         thresholds=format_thresholds(evaluation),
         paragraphs=describe_evaluation(evaluation),
+        silence=describe_abstention(evaluation),
         glance=_draw_glance(evaluation),
         headline=[*_build_rows(evaluation, _HEADLINE), _build_subject_row(evaluation)],
         all_scores=_build_rows(evaluation, [score.name for score in evaluation.by_cell]),

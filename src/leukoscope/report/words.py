@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 from leukoscope.evaluate import Baseline, Evaluation, Score
 
-__all__ = ["describe_evaluation", "format_interval", "format_thresholds", "format_value"]
+__all__ = [
+    "describe_abstention",
+    "describe_evaluation",
+    "format_interval",
+    "format_thresholds",
+    "format_value",
+]
 
 _WIDE = 0.10  # an interval wider than this covers the differences between published systems
 _UNEVEN = 0.05  # cells and subjects tell different stories beyond this
@@ -190,6 +196,39 @@ def _describe_calibration(evaluation: Evaluation) -> str:
     if ece.value > _POOR_CALIBRATION:
         return f"{text}: don't read the probabilities as chances."
     return f"{text}."
+
+
+def describe_abstention(evaluation: Evaluation) -> str:
+    """When it is sure, and whether it may be; empty where the table says nothing of it."""
+    found = evaluation.abstention
+    sentences = []
+    if found.sure and found.sure[0].value is not None:
+        share, accuracy = found.sure
+        sentences.append(
+            f"Of 100 cells it is sure of {_percent(found.sure[0].value)}{_range(share)}"
+            + (
+                "."
+                if accuracy.value is None
+                else f", and of 100 sure calls {_percent(accuracy.value)} are right"
+                f"{_range(accuracy)}."
+            )
+        )
+        kept = [
+            (s, label) for s, label in zip(found.coverage, ("leukaemic", "normal"), strict=False)
+        ]
+        told = [
+            f"{_percent(s.value)} of 100 {label} cells" for s, label in kept if s.value is not None
+        ]
+        sentences.append(
+            f"The truth is not ruled out in {' and '.join(told)}; 90 are promised for cells of new "
+            "people like these."
+        )
+    if found.unusual and found.unusual[0].value is not None:
+        sentences.append(
+            f"{_percent(found.unusual[0].value)} of 100 cells lie unusually far from those it "
+            "learned from."
+        )
+    return " ".join(sentences)
 
 
 def _percent(share: float) -> str:

@@ -19,6 +19,9 @@ class Row(BaseModel):
         ge=0, le=1, description="Of leukaemic; null where the image could not be read."
     )
     call: Literal["leukaemic", "normal", "error"]
+    sure_call: Literal["leukaemic", "normal", "uncertain", "error"] = Field(
+        description="Leukaemic or normal where the other is ruled out and nothing warns."
+    )
     warnings: str = Field(
         description="What speaks against trusting the answer, or the error; parted by '; '."
     )

@@ -31,20 +31,20 @@ class Batcher:
     A crop's answer does not depend on the others in its batch, so neither does a request's.
 
     Attributes:
-        threshold: the classifier's.
+        decision: the classifier's.
     """
 
     def __init__(
         self, classifier: Predictor, on_batch: Callable[[int], None] = lambda _: None
     ) -> None:
-        self.threshold = classifier.threshold
+        self.decision = classifier.decision
         self._classifier, self._on_batch = classifier, on_batch
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
         self._thread.start()
 
-    def predict(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
-        """As `inference.Classifier.predict`; returns when the worker has answered."""
+    def answer(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
+        """As `inference.Classifier.answer`; returns when the worker has answered."""
         answer: Future[npt.NDArray[np.float64]] = Future()
         self._jobs.put((crops, answer))
         return answer.result()
@@ -79,7 +79,7 @@ class Batcher:
         try:
             crops = np.concatenate([crops for crops, _ in jobs]) if jobs[1:] else jobs[0][0]
             self._on_batch(len(crops))
-            found = self._classifier.predict(crops)
+            found = self._classifier.answer(crops)
         except BaseException as error:
             for _, answer in jobs:
                 answer.set_exception(error)

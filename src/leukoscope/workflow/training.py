@@ -22,6 +22,7 @@ from leukoscope.errors import ModelError
 from leukoscope.files import move_into_place
 from leukoscope.labels import LABELS
 from leukoscope.notices import find_banner
+from leukoscope.novelty import Novelty, fit_novelty
 from leukoscope.pixels import CROP_PX, UInt8Array
 from leukoscope.predictions import read_predictions, write_predictions
 from leukoscope.runs import FINAL, Part, Run, create_run, write_json, write_table
@@ -38,6 +39,7 @@ _EXPECTED = ("weighted_f1", "roc_auc", "sensitivity", "specificity", "balanced_a
 _FEATURES_FORMAT = 1
 _CHUNK = 512  # crops in memory at a time
 _COMPARED = 256  # cells on which an export must answer as Keras does
+_LEARNED = 2000  # training cells from which novelty is learnt, where features are not at hand
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,8 +158,14 @@ def _train_part(
     """
     from leukoscope.export import export_onnx
     from leukoscope.inference import FORMAT
-    from leukoscope.model import calibrate_model, cut_head
-    from leukoscope.train import predict_exactly, predict_with_keras, save_keras, train_model
+    from leukoscope.model import calibrate_model, cut_features, cut_head
+    from leukoscope.train import (
+        predict_exactly,
+        predict_with_keras,
+        run_keras,
+        save_keras,
+        train_model,
+    )
 
     part = work.run.find_part(name)
     if part.onnx.exists():
@@ -183,6 +191,8 @@ def _train_part(
         "crop_px": CROP_PX,
         "threshold": decision.threshold,
         "sensitive_threshold": decision.sensitive_threshold,
+        "leukaemic_from": decision.leukaemic_from,
+        "normal_to": decision.normal_to,
         "calibration": {"slope": decision.slope, "intercept": decision.intercept},
         "recipe": work.recipe.name,
         "fingerprint": compute_fingerprint(cells),
@@ -192,14 +202,30 @@ def _train_part(
     save_keras(model, part.keras, metadata)
     rows = _spread(cells.index.to_numpy(), _COMPARED)
     crops = np.asarray(work.crops[rows])
-    asked = cut_head(model) if work.recipe.training.frozen else model
+    frozen = work.recipe.training.frozen
+    novelty = _fit_novelty(work, model, cells).divide(decision.novelty_limit)
+    features = work.inputs[rows] if frozen else run_keras(cut_features(model), work.crops, rows)
+    distances = novelty.compute(features)
     try:
-        answers = predict_with_keras(asked, work.inputs, rows)
-        export_onnx(model, part.onnx, metadata, crops, answers)
+        answers = predict_with_keras(cut_head(model) if frozen else model, work.inputs, rows)
+        answers = np.column_stack([answers, distances])
+        export_onnx(model, novelty, part.onnx, metadata, crops, answers)
     except ModelError:  # float32 may round further apart than is allowed; the truth decides
-        answers = predict_exactly(work.recipe, model, work.crops, rows)
-        export_onnx(model, part.onnx, metadata, crops, answers)
+        exact = predict_exactly(work.recipe, model, work.crops, rows)
+        answers = np.column_stack([exact, distances])
+        export_onnx(model, novelty, part.onnx, metadata, crops, answers)
     part.checkpoint.unlink()
+
+
+def _fit_novelty(work: _Work, model: Any, cells: pd.DataFrame) -> Novelty:
+    """What is usual among a network's training cells; some of them, where the network is slow."""
+    from leukoscope.model import cut_features
+    from leukoscope.train import run_keras
+
+    if work.recipe.training.frozen:
+        return fit_novelty(work.inputs[cells.index])
+    rows = _spread(cells.index.to_numpy(), _LEARNED)
+    return fit_novelty(run_keras(cut_features(model), work.crops, rows))
 
 
 def read_features(
@@ -235,8 +261,10 @@ def _predict_part(work: _Work, catalogue: Catalogue, cells: pd.DataFrame, fold: 
     if part.outputs.exists():
         return
     evaluated = catalogue.table.loc[fold.evaluated]
+    answers = _answer(work, part, cells, evaluated.index.to_numpy())
     found = evaluated[["image", "subject", "label"]].assign(
-        probability=_answer(work, part, evaluated.index.to_numpy()),
+        probability=answers[:, 0],
+        novelty=answers[:, 1],
         part=fold.name,
         group=evaluated["group"],
         area=evaluated["area"],
@@ -247,8 +275,10 @@ def _predict_part(work: _Work, catalogue: Catalogue, cells: pd.DataFrame, fold: 
     write_table(part.outputs, found)
 
 
-def _answer(work: _Work, part: Part, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """The network's outputs of some rows: by ONNX Runtime, or by its head on ready features.
+def _answer(
+    work: _Work, part: Part, cells: pd.DataFrame, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Probability and novelty of some rows: by ONNX Runtime, or from ready features.
 
     The two were found equal when the network was exported.
     """
@@ -257,11 +287,13 @@ def _answer(work: _Work, part: Part, rows: npt.NDArray[np.int64]) -> npt.NDArray
         from leukoscope.train import predict_with_keras
 
         model = keras.saving.load_model(part.keras, compile=False)
-        return predict_with_keras(cut_head(model), work.inputs, rows)
+        probability = predict_with_keras(cut_head(model), work.inputs, rows)
+        novelty = _fit_novelty(work, model, cells).compute(work.inputs[rows])
+        return np.column_stack([probability, novelty])
     from leukoscope.inference import Classifier
 
     classifier, chunks = Classifier(part.onnx), range(0, len(rows), _CHUNK)
-    answers = [classifier.predict(work.crops[rows[at : at + _CHUNK]]) for at in chunks]
+    answers = [classifier.answer(work.crops[rows[at : at + _CHUNK]]) for at in chunks]
     return np.concatenate(answers)
 
 
@@ -280,9 +312,7 @@ def _gather_predictions(run: Run, split: Split) -> pd.DataFrame:
     write_predictions(
         outputs.assign(
             output=outputs["probability"],
-            probability=decided["probability"],
-            threshold=decided["threshold"],
-            sensitive_threshold=decided["sensitive_threshold"],
+            **decided,
             area_probability=size["probability"],
             area_threshold=size["threshold"],
         ),

@@ -1,0 +1,38 @@
+"""Distances from what was learned from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from leukoscope.novelty import fit_novelty
+
+RANDOM = np.random.default_rng(0)
+
+
+def test_distances_are_mahalanobis() -> None:
+    mixing = RANDOM.normal(size=(5, 5))
+    learned = RANDOM.normal(size=(4000, 5)) @ mixing + 100
+    asked = RANDOM.normal(size=(50, 5)) @ mixing * 2 + 100
+    offset = asked - learned.mean(axis=0)
+    inverse = np.linalg.inv(np.cov(learned.T, bias=True))
+    expected = np.sqrt(np.einsum("ni,ij,nj->n", offset, inverse, offset))
+    found = fit_novelty(learned)
+    assert found.compute(asked) == pytest.approx(expected)
+    assert found.divide(4).compute(asked) == pytest.approx(expected / 4)
+
+
+def test_the_first_components_are_kept_and_dead_features_say_nothing() -> None:
+    learned = RANDOM.normal(size=(500, 100))
+    learned[:, 7] = 3.0
+    found = fit_novelty(learned)
+    assert found.kernel.shape == (100, 64)
+    changed = learned[:1].copy()
+    changed[0, 7] = 3.5
+    assert found.compute(changed) == pytest.approx(found.compute(learned[:1]))
+
+
+def test_few_cells_span_few_directions() -> None:
+    found = fit_novelty(RANDOM.normal(size=(3, 20)))
+    assert found.kernel.shape == (20, 2)
+    assert np.isfinite(found.compute(RANDOM.normal(size=(2, 20)))).all()
