@@ -125,6 +125,8 @@ def test_upload_slider_and_downloads(page: Browser, files: list[Path], tmp_path:
     table = download(page, "save-answers", tmp_path / "answers")
     rows = list(csv.DictReader(table.read_text().splitlines()))
     expected = {a.image: a.probability for a in _predict(files)}
+    sure = {a.image: a.sure_call for a in _predict(files)}
+    assert {r["image"]: r["sure_call"] for r in rows} == sure
     assert {r["image"]: float(r["probability"] or "nan") for r in rows} == pytest.approx(
         {name: np.nan if p is None else p for name, p in expected.items()}, abs=0, nan_ok=True
     )
@@ -194,13 +196,23 @@ def test_filters_by_call_and_warning(page: Browser, files: list[Path]) -> None:
     upload(page, *files, cells=40)
     set_slider(page, 0.5)
     leukaemic = int(read_text(page, "n-leukaemic"))
+    answers = _predict(files)
+    uncertain = sum(answer.sure_call == "uncertain" for answer in answers)
+    warned = sum(bool(answer.warnings) for answer in answers)
+    unlike = sum("unlike most cells" in answer.warnings for answer in answers)
+    assert 2 < unlike < warned < 40 > uncertain
+    assert f"Uncertain of {uncertain}," in read_text(page, "sureness")
     for name, value, count in (
         ("filter-call", "leukaemic", leukaemic),
         ("filter-call", "error", 1),
         ("filter-call", "", 40),
-        ("filter-warning", "any", 2),
+        ("filter-certainty", "sure", 39 - uncertain),
+        ("filter-certainty", "uncertain", uncertain),
+        ("filter-certainty", "", 40),
+        ("filter-warning", "any", warned),
         ("filter-warning", "no cell to be seen", 1),
-        ("filter-warning", "none", 38),
+        ("filter-warning", "unlike most cells learned from", unlike),
+        ("filter-warning", "none", 40 - warned),
     ):
         page.run(
             f"(s => {{ s.value = '{value}'; s.dispatchEvent(new Event('change')); }})"
@@ -272,7 +284,8 @@ def test_two_thousand_cells_follow_the_slider(page: Browser) -> None:
       const gallery = buildGallery(document.getElementById('cells'), () => {});
       const cells = Array.from({ length: 2000 }, (_, i) => ({
         image: `UID_${i % 60}_1_${i}_all.bmp`, subject: String(i % 60),
-        probability: (i * 37 % 2000) / 2000, warnings: '', reading: null, simulated: true }));
+        probability: (i * 37 % 2000) / 2000, sureCall: 'uncertain', warnings: '', reading: null,
+        simulated: true }));
       const open = async () => new Blob();
       for (let i = 0; i < 2000; i += 16)
         gallery.add(cells.slice(i, i + 16).map(cell => ({ cell, open })), 0.5);
@@ -292,7 +305,7 @@ def test_two_thousand_cells_follow_the_slider(page: Browser) -> None:
 VALUES = """(async () => {
   const d = await import('/page/deciding.js');
   const cell = (probability, reading = null, subject = 'a') => ({
-    image: `${probability}${subject}`, subject, probability, reading,
+    image: `${probability}${subject}`, subject, probability, reading, sureCall: 'uncertain',
     warnings: '', simulated: false,
   });
   const some = (n, ...words) => Array(n).fill(cell(...words));

@@ -1,7 +1,7 @@
 /** The page: holds the cells and the threshold, and lets everything follow when one changes. */
 
 import {
-  listLabelled, listWarnings, parseSubject, passesFilter, writeAnswers, writeLabels,
+  listLabelled, listWarnings, nameWarning, parseSubject, passesFilter, writeAnswers, writeLabels,
 } from "./deciding.js";
 import { TokenError, connectServer } from "./engine.js";
 import { build, buildGallery } from "./gallery.js";
@@ -51,6 +51,7 @@ function update() {
     showWarningChoices();
     const filter = {
       call: /** @type {any} */ (field("filter-call").value),
+      certainty: /** @type {any} */ (field("filter-certainty").value),
       warning: field("filter-warning").value,
       reading: /** @type {any} */ (field("filter-reading").value),
     };
@@ -68,7 +69,7 @@ function update() {
 
 /** The warnings that stand on the page, to filter by. */
 function showWarningChoices() {
-  const kinds = [...new Set(cells.flatMap(listWarnings))].sort();
+  const kinds = [...new Set(cells.flatMap(listWarnings).map(nameWarning))].sort();
   const select = field("filter-warning");
   if (select.dataset.kinds === kinds.join("\n") && select.children.length) return;
   const chosen = select.value;
@@ -177,8 +178,8 @@ async function take(listing, simulated = false) {
  * @param {boolean} simulated
  * @returns {Cell}
  */
-function toCell({ probability, warnings }, image, simulated) {
-  return { image, subject: parseSubject(image), probability, warnings, reading: null, simulated };
+function toCell({ probability, sure_call: sureCall, warnings }, image, simulated) {
+  return { image, subject: parseSubject(image), probability, sureCall, warnings, reading: null, simulated };
 }
 
 /** @param {boolean} busy */
@@ -239,7 +240,7 @@ function wire() {
     if (event.dataTransfer) take(listDropped(event.dataTransfer));
   });
   field("threshold").addEventListener("input", () => setThreshold(Number(field("threshold").value)));
-  for (const id of ["filter-call", "filter-warning", "filter-reading"]) find(id).addEventListener("change", update);
+  for (const id of ["filter-call", "filter-certainty", "filter-warning", "filter-reading"]) find(id).addEventListener("change", update);
   find("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     sessionStorage.setItem("token", field("token").value.trim());

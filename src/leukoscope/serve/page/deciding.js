@@ -12,6 +12,7 @@
  * @property {string} image        its name, once on the page
  * @property {string} subject      the person's name, or ""
  * @property {number | null} probability  of leukaemic; null where the image could not be read
+ * @property {Call | "uncertain"} sureCall  the class left when the other is ruled out, whatever the threshold
  * @property {string} warnings     what speaks against trusting the answer, or the error
  * @property {Reading | null} reading     the reader's own call, beside ours
  * @property {boolean} simulated   whether our simulator drew it
@@ -32,7 +33,8 @@
  *
  * @typedef {object} Filter
  * @property {"" | Call} call
- * @property {"" | "none" | "any" | string} warning   "" all, "none" without, "any" with, else the words
+ * @property {"" | "sure" | "uncertain"} certainty
+ * @property {"" | "none" | "any" | string} warning   "" all, "none" without, "any" with, else its name
  * @property {"" | "unread" | "read" | "differ"} reading
  */
 
@@ -166,12 +168,14 @@ export function computeAgreement(cells, threshold) {
  * @param {number} threshold
  * @param {Filter} filter
  */
-export function passesFilter(cell, threshold, { call, warning, reading }) {
+export function passesFilter(cell, threshold, { call, certainty, warning, reading }) {
   const ours = callCell(cell, threshold);
   if (call && ours !== call) return false;
+  if (certainty === "sure" && (cell.sureCall === "uncertain" || ours === "error")) return false;
+  if (certainty === "uncertain" && cell.sureCall !== "uncertain") return false;
   if (warning === "none" && cell.warnings) return false;
   if (warning === "any" && !cell.warnings) return false;
-  if (warning && warning !== "none" && warning !== "any" && !listWarnings(cell).includes(warning)) return false;
+  if (warning && warning !== "none" && warning !== "any" && !listWarnings(cell).map(nameWarning).includes(warning)) return false;
   if (reading === "unread") return cell.reading === null;
   if (reading === "read") return cell.reading !== null;
   if (reading === "differ") return isOverruled(cell, threshold);
@@ -196,6 +200,14 @@ export function listWarnings(cell) {
 }
 
 /**
+ * A warning without its number.
+ * @param {string} words
+ */
+export function nameWarning(words) {
+  return words.replace(/ \(.*\)$/, "");
+}
+
+/**
  * Negative where `a` stands before `b`: by probability, the likeliest first, unread images last.
  * @param {Cell} a
  * @param {Cell} b
@@ -215,9 +227,9 @@ function sortByName(cells) {
  * @param {number} threshold
  */
 export function writeAnswers(cells, threshold) {
-  const columns = ["image", "subject", "probability", "call", "threshold", "reader", "warnings", "simulated"];
+  const columns = ["image", "subject", "probability", "call", "sure_call", "threshold", "reader", "warnings", "simulated"];
   return writeCsv(columns, sortByName(cells).map((cell) => [
-    cell.image, cell.subject, cell.probability, callCell(cell, threshold), threshold, cell.reading,
+    cell.image, cell.subject, cell.probability, callCell(cell, threshold), cell.sureCall, threshold, cell.reading,
     cell.warnings, cell.simulated ? "yes" : "no",
   ]));
 }

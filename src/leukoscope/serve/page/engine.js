@@ -10,6 +10,7 @@
  * @property {string} image
  * @property {number | null} probability
  * @property {string} call
+ * @property {"leukaemic" | "normal" | "uncertain" | "error"} sure_call
  * @property {string} warnings
  *
  * @typedef {object} Model

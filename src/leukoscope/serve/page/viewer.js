@@ -11,6 +11,13 @@ import { build, formatProbability, showPicture } from "./gallery.js";
 /** @param {string} id */
 const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
+const SURE = {
+  leukaemic: "Sure: normal is ruled out, with 1 in 10 normal cells of new people wrongly so.",
+  normal: "Sure: leukaemic is ruled out, with 1 in 10 leukaemic cells of new people wrongly so.",
+  uncertain: "Uncertain: neither class is ruled out, or something warns.",
+  error: "",
+};
+
 /**
  * @param {object} page
  * @param {() => Card[]} page.listShown
@@ -33,6 +40,7 @@ export function buildViewer({ listShown, readThreshold, onChange, onClose }) {
     find("v-call").className = `call ${call}`;
     find("v-call").textContent = call === "error" ? "not read" : call;
     find("v-probability").textContent = cell.probability === null ? "" : `probability of leukaemic ${formatProbability(cell.probability)}, threshold ${readThreshold().toFixed(3)}`;
+    find("v-sure").textContent = SURE[cell.sureCall];
     find("v-warnings").replaceChildren(...listWarnings(cell).map((words) => build("li", "", words)));
     find("v-place").textContent = `${(at + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")}`;
     for (const choice of choices) {
