@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.decide import UNCERTAIN, Decision, calibrate, decide_by_part, fit_decision
+from leukoscope.decide import (
+    UNCERTAIN,
+    Decision,
+    average_by_subject,
+    calibrate,
+    decide_by_part,
+    fit_decision,
+)
 
 
 def build_outputs(people: int = 40, cells: int = 60, seed: int = 0) -> pd.DataFrame:
@@ -169,3 +176,12 @@ def test_certain_outputs_stay_finite_and_in_order() -> None:
     found = calibrate(raw, Decision(slope=0.5, intercept=1.0))
     assert np.isfinite(found).all() and (np.diff(found) >= 0).all()
     assert found[2] == pytest.approx(1 / (1 + np.exp(-(0.5 * np.log(0.25) + 1))))
+
+
+def test_in_context_a_cell_takes_the_mean_of_its_subjects_cells() -> None:
+    table = build_people(10, 0).rename(columns={"group": "subject"})
+    found = pd.Series(average_by_subject(table))
+    logit = np.log(table["probability"] / (1 - table["probability"]))
+    own = table["subject"] == "4"
+    assert found[own].nunique() == 1
+    assert found[own].iloc[0] == pytest.approx(1 / (1 + np.exp(-logit[own].mean())))

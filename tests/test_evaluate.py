@@ -76,6 +76,19 @@ def test_silence_is_counted_by_person() -> None:
     assert get(found.unusual, "unusual_accuracy").value == pytest.approx(right.mean())
 
 
+def test_answers_in_context_are_scored_apart() -> None:
+    table = build_table()
+    without = compute_evaluation(table, resamples=50)
+    truth = (table["label"] == "leukaemic").astype(float)
+    told = table.assign(context_probability=truth * 0.4 + 0.2, context_threshold=0.6)
+    found = compute_evaluation(told, resamples=50)
+    assert without.context_by_cell == () and found.by_cell == without.by_cell
+    assert get(found.context_by_cell, "roc_auc").value == 1
+    assert get(found.context_by_subject, "sensitivity").value == 1
+    half = compute_evaluation(told.assign(context_threshold=0.61), resamples=50)
+    assert get(half.context_by_cell, "sensitivity").value == 0
+
+
 def test_the_most_doubtful_cells_go_first() -> None:
     table = build_table().assign(threshold=0.4)
     found = compute_evaluation(table, resamples=50).abstention

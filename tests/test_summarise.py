@@ -10,7 +10,14 @@ import pytest
 
 from leukoscope.errors import DataError
 from leukoscope.predictions import read_answers
-from leukoscope.summarise import MIN_CELLS, NO_CALL, TOO_FEW, compute_wilson, summarise_subjects
+from leukoscope.summarise import (
+    MIN_CELLS,
+    NO_CALL,
+    TOO_FEW,
+    compute_wilson,
+    fit_subject_line,
+    summarise_subjects,
+)
 from test_cli import fail, run
 
 
@@ -231,3 +238,23 @@ def test_what_the_command_refuses(tmp_path: Path) -> None:
     assert "no column label" in fail("summarise", good, "--calibrate", good)
     assert "a folder" in fail("summarise", good, "--out", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv"]
+
+
+def test_a_table_without_labels_takes_the_models_line() -> None:
+    known, new = build_table(people=40), build_table(people=12, separation=2.0)
+    line = fit_subject_line(known)
+    assert line is not None and (line.names, line.leukaemic) == (40, 20)
+    blind = summarise_subjects(new.drop(columns=["label", "part"]), line=line, resamples=10)
+    truth = new.groupby("subject")["label"].first()
+    rows = blind.table.set_index("subject")
+    assert (rows["call"] == truth[rows.index]).mean() > 0.8
+    logit = np.log(rows["probability"] / (1 - rows["probability"]))
+    assert logit.to_numpy() == pytest.approx(line.slope * rows["mean_logit"] + line.intercept)
+    assert "40 subject names that the model was tested on" in blind.calibration
+    # a table's own people are nearer than the model's
+    own = summarise_subjects(new, line=line, resamples=10)
+    assert "other held-out parts" in own.calibration
+
+
+def test_one_class_makes_no_line() -> None:
+    assert fit_subject_line(build_table().assign(label="normal")) is None

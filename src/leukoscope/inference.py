@@ -16,6 +16,8 @@ people exceed. A model file is an ONNX network with one JSON text in its metadat
     recipe       name of the recipe
     fingerprint  of the training data
     expected     what to expect on new people: scores with intervals, in words and numbers
+    subjects     the line on the mean logit of a person's cells, as `summarise.SubjectLine`, and how
+                 calls of subjects did on new people; null where it is not known
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ and, where known:
     sensitive_threshold  the same, chosen so that 95% of the leukaemic cells are found
     sure_call         leukaemic or normal where the other class is ruled out, else uncertain
     novelty           how far the cell lies from the training cells; beyond 1 it is unusual
+    context_probability  of leukaemic, from all cells of the subject together
+    context_threshold  the probability from which the cell is called leukaemic so
     leaky             whether the network that scored the cell was trained on its person
     area              pixels of the crop that the cell covers
     area_probability  of leukaemic from the area alone, fitted on the training subjects
@@ -49,12 +51,12 @@ __all__ = [
 ]
 
 _REQUIRED = ("image", "subject", "label", "probability")
-_THRESHOLDS = ("threshold", "sensitive_threshold", "area_threshold")
+_THRESHOLDS = ("threshold", "sensitive_threshold", "area_threshold", "context_threshold")
 _TEXT = (
     *("image", "subject", "label", "group", "part", "fold", "split", "leaky", "pixel_hash"),
     "sure_call",
 )
-_SHARES = ("probability", "area_probability", *_THRESHOLDS)
+_SHARES = ("probability", "area_probability", "context_probability", *_THRESHOLDS)
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -218,7 +220,7 @@ def check_predictions(table: pd.DataFrame) -> None:
         if column in table:
             fine = _to_numbers(table, column).between(0, 1)
             _check_rows(table, column, fine, "a number from 0 to 1")
-    for column in ("area_probability", "area_threshold"):
+    for column in ("area_probability", "area_threshold", "context_probability"):
         if column in table:
             shares = _to_numbers(table, column)
             fine = shares.isna() | shares.between(0, 1)

@@ -3,9 +3,9 @@
 A subject's share has a Wilson interval (1927): how far it would move with other cells of the same
 smears, drawn at random. Its probability comes from the mean logit of its cells, by a logistic
 regression on subjects whose label is known and who are not the subject: those of the other held-out
-parts where the table has parts, else all other persons. Without labels there is nothing to learn
-it from, and the share and the mean are all there is. Every person weighs alike, whatever their
-number of cells and names.
+parts where the table has parts, else all other persons. A table without labels takes the line that
+the model brings along, learnt from the people it was tested on. Every person weighs alike, whatever
+their number of cells and names.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ __all__ = [
     "MIN_CELLS",
     "NO_CALL",
     "TOO_FEW",
+    "SubjectLine",
     "SubjectSummary",
     "compute_wilson",
+    "fit_subject_line",
     "summarise_subjects",
 ]
 
@@ -40,6 +42,23 @@ FloatArray = npt.NDArray[np.float64]
 _Z = 1.959964  # of a 95% interval
 _FLOOR = 1e-6  # of a probability, so that its logit is finite
 _SCORES = ("sensitivity", "specificity", "roc_auc")
+
+
+@dataclass(frozen=True)
+class SubjectLine:
+    """Mean logit of a subject's cells → logit of the subject.
+
+    Attributes:
+        slope: of the line.
+        intercept: of the line.
+        names: subject names that it was learnt from.
+        leukaemic: of them leukaemic.
+    """
+
+    slope: float
+    intercept: float
+    names: int
+    leukaemic: int
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,7 @@ def summarise_subjects(
     table: pd.DataFrame,
     reference: pd.DataFrame | None = None,
     *,
+    line: SubjectLine | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> SubjectSummary:
@@ -78,11 +98,16 @@ def summarise_subjects(
             known label, group, part.
         reference: the same with labels, of a network that never saw its cells, to calibrate on;
             the table itself where left out. Persons of the table have no part in it.
+        line: where neither has labels of both classes.
         resamples: of the bootstrap over persons.
         seed: of the bootstrap.
     """
     rows = _gather(table)
-    probability, calibration = _calibrate(rows, None if reference is None else _gather(reference))
+    known = rows if reference is None else _gather(reference)
+    if line is not None and set(known["label"]) - {""} != set(LABELS):
+        probability, calibration = _apply_line(rows, line), _describe_line(line)
+    else:
+        probability, calibration = _calibrate(rows, known, itself=reference is None)
     rows["probability"] = probability
     rows["call"] = _decide(rows)
     scored = rows[(rows["call"].isin(LABELS)) & (rows["label"] != "")]
@@ -134,23 +159,53 @@ def _gather(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _calibrate(rows: pd.DataFrame, reference: pd.DataFrame | None) -> tuple[FloatArray, str]:
+def fit_subject_line(table: pd.DataFrame) -> SubjectLine | None:
+    """Learn the line from all subjects of a predictions table; None where it lacks a class."""
+    return _fit_line(_gather(table.assign(called=False)))
+
+
+def _fit_line(known: pd.DataFrame) -> SubjectLine | None:
+    from sklearn.linear_model import LogisticRegression
+
+    leukaemic = (known["label"] == LEUKAEMIC).to_numpy()
+    if set(known["label"]) - {""} != set(LABELS):
+        return None
+    model = LogisticRegression(C=1.0)  # kept from infinite slopes where subjects part perfectly
+    weight = 1 / known.groupby("group")["group"].transform("size").to_numpy()
+    model.fit(known[["mean_logit"]].to_numpy(), leukaemic, sample_weight=weight)
+    slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
+    return SubjectLine(slope, intercept, len(known), int(leukaemic.sum()))
+
+
+def _apply_line(rows: pd.DataFrame, line: SubjectLine) -> FloatArray:
+    logit = line.slope * rows["mean_logit"].to_numpy(np.float64) + line.intercept
+    return np.asarray(1 / (1 + np.exp(-logit)))
+
+
+def _describe_line(line: SubjectLine) -> str:
+    return (
+        "Probability: from the mean logit of the subject's cells, calibrated on the "
+        f"{line.names} subject names that the model was tested on before it learned from them. It "
+        f"carries the share of leukaemic ones there ({line.leukaemic} of {line.names})."
+    )
+
+
+def _calibrate(rows: pd.DataFrame, known: pd.DataFrame, *, itself: bool) -> tuple[FloatArray, str]:
     """Probability of each subject, float64 (n,), NaN where it cannot be told; and whence."""
-    known = rows if reference is None else reference
     if set(known["label"]) - {""} != set(LABELS):
         return np.full(len(rows), np.nan), (
             "The table has no labels of both classes to calibrate on, so there is no probability "
             "of a subject and no call: the share and the mean are all there is."
-            if reference is None
+            if itself
             else "The table to calibrate on lacks a class, so there is no probability and no call."
         )
     parts = set().union(*known["part"])
-    by_part = reference is None and len(parts) > 1
+    by_part = itself and len(parts) > 1
     found = [_predict_subject(row, known, by_part) for _, row in rows.iterrows()]
-    source = "of the other table" if reference is not None else "of the other held-out parts"
+    source = "of the other held-out parts" if itself else "of the other table"
     return np.array(found), (
         "Probability: from the mean logit of the subject's cells, calibrated on the subjects "
-        f"{source if by_part or reference is not None else 'other than itself'}; nobody judges "
+        f"{source if by_part or not itself else 'other than itself'}; nobody judges "
         "themselves. It carries the share of leukaemic subjects there "
         f"({(known['label'] == LEUKAEMIC).sum()} of {(known['label'] != '').sum()} names)."
     )
@@ -158,22 +213,12 @@ def _calibrate(rows: pd.DataFrame, reference: pd.DataFrame | None) -> tuple[Floa
 
 def _predict_subject(row: pd.Series, known: pd.DataFrame, by_part: bool) -> float:
     """Probability of one subject, learnt from the others; NaN where these lack a class."""
-    from sklearn.linear_model import LogisticRegression
-
     same = {row["group"], *known.loc[known["subject"] == row["subject"], "group"]}
     others = ~known["group"].isin(same)
     if by_part:
         others &= ~known["part"].map(lambda part: bool(part & row["part"]))
-    learnt = known[others & (known["label"] != "")]
-    if learnt["label"].nunique() < 2:
-        return float("nan")
-    model = LogisticRegression(C=1.0)  # kept from infinite slopes where subjects part perfectly
-    model.fit(
-        learnt[["mean_logit"]].to_numpy(),
-        (learnt["label"] == LEUKAEMIC).to_numpy(),
-        sample_weight=1 / learnt.groupby("group")["group"].transform("size").to_numpy(),
-    )
-    return float(model.predict_proba([[row["mean_logit"]]])[0, 1])
+    line = _fit_line(known[others & (known["label"] != "")])
+    return float("nan") if line is None else float(_apply_line(row.to_frame().T, line)[0])
 
 
 def _decide(rows: pd.DataFrame) -> npt.NDArray[np.str_]:

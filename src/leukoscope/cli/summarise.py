@@ -25,6 +25,10 @@ def summarise(
             "else the table's own other people.",
         ),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="What answered: a run or model.onnx; else the model shipped with us."),
+    ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -39,6 +43,12 @@ def summarise(
     from leukoscope.workflow.summary import summarise_predictions
 
     summary = summarise_predictions(
-        predictions, out, calibrate=calibrate, threshold=threshold, resamples=resamples, seed=seed
+        predictions,
+        out,
+        calibrate=calibrate,
+        model=model,
+        threshold=threshold,
+        resamples=resamples,
+        seed=seed,
     )
     print_summary(summary, out)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from leukoscope.errors import SettingsError
 from leukoscope.evaluate.abstention import Abstention, compute_abstention
-from leukoscope.evaluate.baselines import Baseline, compute_baselines, compute_views
+from leukoscope.evaluate.baselines import Baseline, Views, compute_baselines, compute_views
 from leukoscope.evaluate.cohort import Cohort, FloatArray, build_cohort, draw_group_counts
 from leukoscope.evaluate.intervals import Score, compute_view
 from leukoscope.evaluate.leaks import LeakStatus, compute_leak_status
@@ -87,6 +87,9 @@ class Evaluation:
         by_subject: the same, every subject weighing alike.
         sensitive: sensitivity and specificity by cell at the sensitive threshold; empty where the
             table has none.
+        context_by_cell: the scores where each cell is answered with all its subject's cells, cells
+            weighing alike; empty where the table has no such answers.
+        context_by_subject: the same, subjects weighing alike.
         abstention: what it is worth when the network says that it does not know.
         subject_auc: ROC-AUC of subjects by their mean probability.
         baselines: all-leukaemic, then size-only.
@@ -104,6 +107,8 @@ class Evaluation:
     by_cell: tuple[Score, ...]
     by_subject: tuple[Score, ...]
     sensitive: tuple[Score, ...]
+    context_by_cell: tuple[Score, ...]
+    context_by_subject: tuple[Score, ...]
     abstention: Abstention
     subject_auc: Score
     baselines: tuple[Baseline, ...]
@@ -146,6 +151,7 @@ def compute_evaluation(
     cohort = build_cohort(table)
     counts = draw_group_counts(cohort, resamples, seed)
     model = compute_views(cohort, counts)
+    context = _compute_context(table, cohort, counts)
     called = table["probability"] >= table["threshold"]
     return Evaluation(
         thresholds=_find_range(table["threshold"]),
@@ -156,6 +162,8 @@ def compute_evaluation(
         by_cell=model.by_cell.scores,
         by_subject=model.by_subject.scores,
         sensitive=_compute_sensitive(table, cohort, counts),
+        context_by_cell=context.by_cell.scores if context else (),
+        context_by_subject=context.by_subject.scores if context else (),
         abstention=compute_abstention(table, cohort, counts),
         subject_auc=_compute_subject_auc(table, resamples, seed),
         baselines=compute_baselines(table, cohort, model, counts),
@@ -248,6 +256,14 @@ def _compute_sensitive(
     thresholds = table["sensitive_threshold"].to_numpy(dtype=np.float64)
     view = compute_view(cohort.replace_probability(cohort.probability, thresholds), counts)
     return (view.get("sensitivity"), view.get("specificity"))
+
+
+def _compute_context(table: pd.DataFrame, cohort: Cohort, counts: FloatArray) -> Views | None:
+    columns = ["context_probability", "context_threshold"]
+    if not set(columns) <= set(table) or table[columns].isna().any(axis=None):
+        return None
+    probability, threshold = (table[column].to_numpy(dtype=np.float64) for column in columns)
+    return compute_views(cohort.replace_probability(probability, threshold), counts)
 
 
 def _compute_parts(table: pd.DataFrame, resamples: int, seed: int) -> tuple[PartScores, ...]:

@@ -15,6 +15,7 @@ from leukoscope.report.words import (
     format_interval,
     format_thresholds,
     format_value,
+    list_context,
 )
 
 __all__ = ["write_model_card"]
@@ -74,6 +75,7 @@ def write_model_card(
         rows=[_build_row(evaluation, score) for score in _SCORES],
         paragraphs=describe_evaluation(evaluation),
         silence=describe_abstention(evaluation),
+        context=list_context(evaluation),
         ece=_find(evaluation.by_cell, "ece"),
         thresholds=format_thresholds(evaluation),
         worst=sorted(served, key=lambda row: row.accuracy)[:_SHOWN],

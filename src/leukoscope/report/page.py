@@ -30,6 +30,7 @@ from leukoscope.report.words import (
     format_interval,
     format_thresholds,
     format_value,
+    list_context,
 )
 
 __all__ = ["build_environment", "embed_svg", "write_report"]
@@ -112,6 +113,7 @@ def write_report(
         thresholds=format_thresholds(evaluation),
         paragraphs=describe_evaluation(evaluation),
         silence=describe_abstention(evaluation),
+        context=list_context(evaluation),
         glance=_draw_glance(evaluation),
         headline=[*_build_rows(evaluation, _HEADLINE), _build_subject_row(evaluation)],
         all_scores=_build_rows(evaluation, [score.name for score in evaluation.by_cell]),

@@ -12,12 +12,14 @@ __all__ = [
     "format_interval",
     "format_thresholds",
     "format_value",
+    "list_context",
 ]
 
 _WIDE = 0.10  # an interval wider than this covers the differences between published systems
 _UNEVEN = 0.05  # cells and subjects tell different stories beyond this
 _LARGE_SHARE = 0.15  # one subject with so many of the cells rules the scores by cell
 _POOR_CALIBRATION = 0.10
+_CONTEXT = ("weighted_f1", "roc_auc", "sensitivity", "specificity")
 
 
 def format_value(score: Score) -> str:
@@ -196,6 +198,14 @@ def _describe_calibration(evaluation: Evaluation) -> str:
     if ece.value > _POOR_CALIBRATION:
         return f"{text}: don't read the probabilities as chances."
     return f"{text}."
+
+
+def list_context(evaluation: Evaluation) -> list[tuple[Score, Score]]:
+    """Scores of cells in the context of their subject, by cell and by subject; may be empty."""
+    if not evaluation.context_by_cell:
+        return []
+    views = (evaluation.context_by_cell, evaluation.context_by_subject)
+    return [(_get(views[0], name), _get(views[1], name)) for name in _CONTEXT]
 
 
 def describe_abstention(evaluation: Evaluation) -> str:

@@ -9,7 +9,8 @@ import pandas as pd
 from leukoscope.errors import DataError, RunError
 from leukoscope.predictions import read_answers
 from leukoscope.runs import open_run, write_table
-from leukoscope.summarise import SubjectSummary, summarise_subjects
+from leukoscope.summarise import SubjectLine, SubjectSummary, summarise_subjects
+from leukoscope.workflow.prediction import open_classifier
 
 __all__ = ["summarise_predictions"]
 
@@ -19,6 +20,7 @@ def summarise_predictions(
     out: Path | None = None,
     *,
     calibrate: Path | None = None,
+    model: Path | None = None,
     threshold: float | None = None,
     resamples: int = 2000,
     seed: int = 0,
@@ -29,6 +31,8 @@ def summarise_predictions(
         predictions: a CSV as `read_answers` takes, or a run folder.
         out: the CSV to write, one row a subject.
         calibrate: a run or a labelled CSV of people whom its network never saw, to calibrate on.
+        model: what answered, a run or an ONNX file; the shipped model where left out. Its subjects
+            calibrate those of a table without labels.
         threshold: probability from which a cell counts as called leukaemic.
         resamples: of the bootstrap.
         seed: of the bootstrap.
@@ -41,10 +45,20 @@ def summarise_predictions(
         raise DataError(f"{out}: a folder. Expected the name of a CSV file.")
     table = read_answers(_find_table(predictions), threshold)
     reference = None if calibrate is None else _read_reference(calibrate)
-    summary = summarise_subjects(table, reference, resamples=resamples, seed=seed)
+    line = _read_line(model) if reference is None and "label" not in table else None
+    summary = summarise_subjects(table, reference, line=line, resamples=resamples, seed=seed)
     if out is not None:
         write_table(out, summary.table)
     return summary
+
+
+def _read_line(model: Path | None) -> SubjectLine | None:
+    """The line that a model brings along."""
+    known = open_classifier(model).metadata.get("subjects")
+    if not known:
+        return None
+    fields = ("slope", "intercept", "names", "leukaemic")
+    return SubjectLine(**{field: known[field] for field in fields})
 
 
 def _read_reference(path: Path) -> pd.DataFrame:

@@ -17,14 +17,20 @@ import pandas as pd
 
 from leukoscope import __version__
 from leukoscope.catalogue import Catalogue, compute_fingerprint, read_catalogue, select_usable
-from leukoscope.decide import Decision, decide_by_part, fit_decision
+from leukoscope.decide import (
+    Decision,
+    average_by_subject,
+    calibrate,
+    decide_by_part,
+    fit_decision,
+)
 from leukoscope.errors import ModelError
 from leukoscope.files import move_into_place
 from leukoscope.labels import LABELS
 from leukoscope.notices import find_banner
 from leukoscope.novelty import Novelty, fit_novelty
 from leukoscope.pixels import CROP_PX, UInt8Array
-from leukoscope.predictions import read_predictions, write_predictions
+from leukoscope.predictions import read_answers, read_predictions, write_predictions
 from leukoscope.runs import FINAL, Part, Run, create_run, write_json, write_table
 from leukoscope.settings import Recipe, read_recipe
 from leukoscope.split import Fold, Split, choose_stopping, make_split
@@ -125,8 +131,13 @@ def train_run(
     if request.final:
         if on_part:
             on_part(FINAL, count, count)
-        decision, expected = fit_decision(outputs), _compute_expected(run, split)
-        _train_part(work, FINAL, table, decision, expected)
+        decision = fit_decision(outputs)
+        calibrated = outputs.assign(probability=calibrate(outputs["probability"], decision))
+        known = {
+            "expected": _compute_expected(run, split),
+            "subjects": _describe_subjects(run, calibrated),
+        }
+        _train_part(work, FINAL, table, decision, known)
         names.append(FINAL)
     _gather_histories(run, names)
     write_json(run.settings, run.read_settings() | {"finished": _now()})
@@ -150,7 +161,7 @@ def _train_part(
     name: str,
     cells: pd.DataFrame,
     decision: Decision = Decision(),  # noqa: B008 (frozen)
-    expected: dict[str, Any] | None = None,
+    known: dict[str, Any] | None = None,
 ) -> None:
     """Train and export one network, unless that is done already.
 
@@ -197,7 +208,7 @@ def _train_part(
         "recipe": work.recipe.name,
         "fingerprint": compute_fingerprint(cells),
         "version": __version__,
-        "expected": expected,
+        **(known or {"expected": None, "subjects": None}),
     }
     save_keras(model, part.keras, metadata)
     rows = _spread(cells.index.to_numpy(), _COMPARED)
@@ -309,12 +320,15 @@ def _gather_predictions(run: Run, split: Split) -> pd.DataFrame:
     ]
     outputs = pd.concat(found, ignore_index=True).assign(split=split.name)
     decided, size = decide_by_part(outputs), decide_by_part(outputs, "area_probability")
+    context = decide_by_part(outputs.assign(probability=average_by_subject(outputs)))
     write_predictions(
         outputs.assign(
             output=outputs["probability"],
             **decided,
             area_probability=size["probability"],
             area_threshold=size["threshold"],
+            context_probability=context["probability"],
+            context_threshold=context["threshold"],
         ),
         run.predictions,
     )
@@ -351,6 +365,18 @@ def _compute_expected(run: Run, split: Split) -> dict[str, Any]:
         for name, score in scores.items()
     }
     return {"split": split.name, "leaky": split.leaky, "scores": numbers, "words": words}
+
+
+def _describe_subjects(run: Run, calibrated: pd.DataFrame) -> dict[str, Any] | None:
+    """How a person's cells together become a probability, and what it was worth on new people."""
+    from leukoscope.summarise import fit_subject_line, summarise_subjects
+
+    line = fit_subject_line(calibrated)
+    if line is None:
+        return None
+    tested = summarise_subjects(read_answers(run.predictions), resamples=1000)
+    scores = {s.name: {"value": s.value, "low": s.low, "high": s.high} for s in tested.scores}
+    return dataclasses.asdict(line) | {"tested": tested.scored, "scores": scores}
 
 
 def _spread(rows: Any, count: int) -> Any:
