@@ -10,6 +10,7 @@ from leukoscope.evaluate import Evaluation, Score
 from leukoscope.files import write_text
 from leukoscope.report.page import build_environment
 from leukoscope.report.words import (
+    LEAST_CELLS,
     describe_abstention,
     describe_evaluation,
     format_interval,
@@ -21,7 +22,7 @@ from leukoscope.report.words import (
 __all__ = ["write_model_card"]
 
 _SCORES = ("weighted_f1", "roc_auc", "pr_auc", "sensitivity", "specificity", "balanced_accuracy")
-_LEAST_CELLS, _SHOWN = 20, 8
+_SHOWN = 8
 _LEAKS = {
     "clean": "No person stands on both sides.",
     "leaky": "**Leaky: people stand on both sides, so these numbers do not hold on new people.**",
@@ -63,7 +64,7 @@ def write_model_card(
     environment.filters.update(
         value=format_value, interval=format_interval, thousands=lambda n: f"{n:,}"
     )
-    served = [row for row in evaluation.subjects if row.cells >= _LEAST_CELLS]
+    served = [row for row in evaluation.subjects if row.cells >= LEAST_CELLS]
     text = environment.get_template("card.md.j2").render(
         name=name,
         split=split,
@@ -79,7 +80,7 @@ def write_model_card(
         ece=_find(evaluation.by_cell, "ece"),
         thresholds=format_thresholds(evaluation),
         worst=sorted(served, key=lambda row: row.accuracy)[:_SHOWN],
-        least_cells=_LEAST_CELLS,
+        least_cells=LEAST_CELLS,
     )
     write_text(path, text)
 

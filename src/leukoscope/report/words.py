@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from leukoscope.evaluate import Baseline, Evaluation, Score
 
 __all__ = [
+    "LEAST_CELLS",
     "describe_abstention",
     "describe_evaluation",
     "format_interval",
@@ -14,6 +15,9 @@ __all__ = [
     "format_value",
     "list_context",
 ]
+
+LEAST_CELLS = 20
+"""Of a subject that may be called the worst served: fewer say nothing of it."""
 
 _WIDE = 0.10  # an interval wider than this covers the differences between published systems
 _UNEVEN = 0.05  # cells and subjects tell different stories beyond this
@@ -163,7 +167,10 @@ def _describe_spread(evaluation: Evaluation) -> str:
             f"With every subject weighing alike the ROC-AUC is {format_value(alike)}"
             + (": a few people with many cells make the difference." if far else ".")
         )
-    worst = min(evaluation.subjects, key=lambda row: (row.accuracy, -row.cells), default=None)
+    many = [row for row in evaluation.subjects if row.cells >= LEAST_CELLS]
+    worst = min(
+        many or evaluation.subjects, key=lambda row: (row.accuracy, -row.cells), default=None
+    )
     if worst is not None:
         sentences.append(
             f"Worst served is subject {worst.subject} ({worst.label}): "
