@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from conftest import SHARED
 from leukoscope.catalogue import Catalogue, read_catalogue
 from leukoscope.catalogue.audit import compute_audit
+from leukoscope.checks import find_warnings
+from leukoscope.inference import Classifier, find_shipped_model
 from leukoscope.split import make_split
 
 pytestmark = pytest.mark.real
@@ -62,3 +66,19 @@ def test_originals_of_two_parts_share_a_cell_whatever_their_headers() -> None:
     row = found.table[images == "59.bmp"].iloc[0]
     assert (row["fold"], row["subject"], row["problem"]) == ("preliminary", "55", "")
     assert {"51", "55"} <= set(row["group"].split("+"))
+
+
+def test_hardly_any_real_cell_is_warned_of(real: Catalogue) -> None:
+    frame = np.zeros((450, 450, 3), np.uint8)
+    rows = range(0, len(real.table), 4)
+    warned = [any(True for _ in find_warnings(frame, np.asarray(real.crops[row]))) for row in rows]
+    assert np.mean(warned) < 0.01
+
+
+def test_the_shipped_model_knows_the_cells_that_it_learned_from(real: Catalogue) -> None:
+    """No proof of anything but that file, decoder and labels fit together."""
+    rows = np.linspace(0, len(real.table) - 1, 96).astype(int)
+    answers = Classifier(find_shipped_model()).answer(np.asarray(real.crops[rows]))
+    leukaemic = real.table["label"].iloc[rows] == "leukaemic"
+    assert roc_auc_score(leukaemic, answers[:, 0]) > 0.9
+    assert (answers[:, 1] > 1).mean() < 0.15
