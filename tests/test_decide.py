@@ -185,3 +185,17 @@ def test_in_context_a_cell_takes_the_mean_of_its_subjects_cells() -> None:
     own = table["subject"] == "4"
     assert found[own].nunique() == 1
     assert found[own].iloc[0] == pytest.approx(1 / (1 + np.exp(-logit[own].mean())))
+
+
+def test_in_the_sets_too_a_person_with_most_of_the_cells_counts_once() -> None:
+    table = build_people(60, 0)
+    before = fit_decision(table)
+    own = table[table["group"] == "1"]
+    loud = own.sample(3000, replace=True, random_state=0).assign(probability=0.97, group="loud")
+    after = fit_decision(pd.concat([table, loud], ignore_index=True))
+    kept = [calibrate(table["probability"], decision) for decision in (before, after)]
+    sure = [
+        np.mean(kept[0] > before.normal_to),
+        np.mean(kept[1] > after.normal_to),
+    ]
+    assert sure[1] > 0.3 * sure[0] > 0.05  # by cells, nothing could be sure of being leukaemic

@@ -36,3 +36,11 @@ def test_few_cells_span_few_directions() -> None:
     found = fit_novelty(RANDOM.normal(size=(3, 20)))
     assert found.kernel.shape == (20, 2)
     assert np.isfinite(found.compute(RANDOM.normal(size=(2, 20)))).all()
+
+
+def test_the_directions_kept_are_those_in_which_cells_differ_together() -> None:
+    shared = RANDOM.normal(size=(2000, 1))
+    learned = shared + 0.3 * RANDOM.normal(size=(2000, 200))
+    found = fit_novelty(learned)
+    together = np.full((1, 200), 5.0)
+    assert found.compute(together)[0] > 4.5
