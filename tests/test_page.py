@@ -355,6 +355,9 @@ VALUES = """(async () => {
     bins: d.countBins([cell(0), cell(0.0999), cell(1), cell(null)], 10),
     people: d.summariseSubjects(people, 0.5, { slope: 2, intercept: -0.5 })
       .map(s => [s.name, s.cells, s.leukaemic, s.call, s.probability]),
+    strange: d.summariseSubjects(
+      people.map((c, i) => ({ ...c, warnings: i % 3 ? 'odd' : '' })), 0.5,
+      { slope: 2, intercept: -0.5 }).map(s => s.call),
     lineless: d.summariseSubjects(people, 0.5, null).map(s => [s.call, s.probability]),
     table: d.writeLabels([quoted], { threshold: 0.7, sensitive_threshold: 0.4 }),
   };
@@ -382,6 +385,7 @@ def test_what_the_page_decides_is_right(page: Browser) -> None:
         ["H1", 20, 9, "normal"],
         ["h3", 30, 0, "normal"],
     ]
+    assert found["strange"] == ["too many warnings", "too few cells", *["too many warnings"] * 2]
     assert found["lineless"][0] == ["no call", None]
     assert (
         found["table"]

@@ -24,6 +24,7 @@ __all__ = [
     "MIN_CELLS",
     "NO_CALL",
     "TOO_FEW",
+    "TOO_STRANGE",
     "SubjectLine",
     "SubjectSummary",
     "compute_wilson",
@@ -35,6 +36,7 @@ MIN_CELLS = 20
 """Fewest cells of a subject for a call."""
 
 TOO_FEW = "too few cells"
+TOO_STRANGE = "too many warnings"
 NO_CALL = "no call"
 
 FloatArray = npt.NDArray[np.float64]
@@ -67,8 +69,9 @@ class SubjectSummary:
 
     Attributes:
         table: one row a subject, highest mean logit first: subject, group and label ("" where not
-            known), cells, called_leukaemic, share, share_low, share_high, mean_probability,
-            mean_logit, probability (NaN where it cannot be calibrated), call.
+            known), cells, warned (with a warning, of `predict`), called_leukaemic, share,
+            share_low, share_high, mean_probability, mean_logit, probability (NaN where it cannot
+            be calibrated), call.
         scores: sensitivity, specificity and ROC-AUC of the subjects with enough cells and a label,
             with intervals over persons; empty where no label is known.
         scored: how many subjects these are.
@@ -136,7 +139,7 @@ def _gather(table: pd.DataFrame) -> pd.DataFrame:
     """One row a subject, in the order of the table."""
     inside = table["probability"].clip(_FLOOR, 1 - _FLOOR)
     cells = table.assign(logit=np.log(inside / (1 - inside)))
-    rows = []
+    rows, warns = [], "warnings" in table
     for subject, own in cells.groupby("subject", sort=False):
         labels = set(own["label"]) if "label" in own else set()
         called = int(own["called"].sum())
@@ -148,6 +151,7 @@ def _gather(table: pd.DataFrame) -> pd.DataFrame:
                 "label": labels.pop() if len(labels) == 1 else "",
                 "part": frozenset(own["part"]) if "part" in own else frozenset(),
                 "cells": len(own),
+                "warned": int((own["warnings"].astype(str) != "").sum()) if warns else 0,
                 "called_leukaemic": called,
                 "share": called / len(own),
                 "share_low": low,
@@ -185,8 +189,9 @@ def _apply_line(rows: pd.DataFrame, line: SubjectLine) -> FloatArray:
 def _describe_line(line: SubjectLine) -> str:
     return (
         "Probability: from the mean logit of the subject's cells, calibrated on the "
-        f"{line.names} subject names that the model was tested on before it learned from them. It "
-        f"carries the share of leukaemic ones there ({line.leukaemic} of {line.names})."
+        f"{line.names} subject names that the model was tested on before it learned from them; if "
+        "another model than the shipped one answered, name it. It carries the share of leukaemic "
+        f"ones there ({line.leukaemic} of {line.names})."
     )
 
 
@@ -224,6 +229,7 @@ def _predict_subject(row: pd.Series, known: pd.DataFrame, by_part: bool) -> floa
 def _decide(rows: pd.DataFrame) -> npt.NDArray[np.str_]:
     calls = np.where(rows["probability"] >= 0.5, LEUKAEMIC, NORMAL)
     calls = np.where(rows["probability"].isna(), NO_CALL, calls)
+    calls = np.where(rows["warned"] > rows["cells"] / 2, TOO_STRANGE, calls)
     return np.where(rows["cells"] < MIN_CELLS, TOO_FEW, calls)
 
 
@@ -240,6 +246,12 @@ def _list_notes(
     few = int((rows["cells"] < MIN_CELLS).sum())
     if few:
         notes.append(f"{few} of {len(rows)} subjects have under {MIN_CELLS} cells: no call.")
+    strange = int((rows["call"] == TOO_STRANGE).sum())
+    if strange:
+        notes.append(
+            f"Of {strange} of {len(rows)} subjects more than half of the cells carry a warning: "
+            "no call."
+        )
     if "label" in table:
         mixed = int((table.groupby("subject")["label"].nunique() > 1).sum())
         if mixed:

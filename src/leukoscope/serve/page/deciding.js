@@ -24,7 +24,7 @@
  * @property {number} share
  * @property {[number, number]} interval  Wilson, 95%
  * @property {number | null} probability  from the mean logit of its cells; null without a line
- * @property {Label | "no call" | "too few cells"} call
+ * @property {Label | "no call" | "too few cells" | "too many warnings"} call
  *
  * @typedef {object} Line
  * @property {number} slope       of the mean logit
@@ -118,33 +118,37 @@ export function computeWilson(found, n) {
  * @returns {Subject[]}
  */
 export function summariseSubjects(cells, threshold, line) {
-  /** @type {Map<string, [number, number, number]>} */
+  /** @type {Map<string, [number, number, number, number]>} */
   const counts = new Map();
   for (const cell of cells) {
     const call = callCell(cell, threshold);
     if (!cell.subject || call === "error") continue;
-    const [n, found, sum] = counts.get(cell.subject) ?? [0, 0, 0];
+    const [n, found, sum, warned] = counts.get(cell.subject) ?? [0, 0, 0, 0];
     const inside = Math.min(Math.max(cell.probability ?? 0, FLOOR), 1 - FLOOR);
-    counts.set(cell.subject, [n + 1, found + (call === "leukaemic" ? 1 : 0), sum + Math.log(inside / (1 - inside))]);
+    counts.set(cell.subject, [
+      n + 1, found + (call === "leukaemic" ? 1 : 0), sum + Math.log(inside / (1 - inside)), warned + (cell.warnings ? 1 : 0),
+    ]);
   }
   return [...counts]
     .sort(([a], [b]) => ORDER.compare(a, b))
-    .map(([name, [n, found, sum]]) => {
+    .map(([name, [n, found, sum, warned]]) => {
       const probability = line && 1 / (1 + Math.exp(-(line.slope * (sum / n) + line.intercept)));
       return {
         name, cells: n, leukaemic: found, share: found / n, interval: computeWilson(found, n),
-        probability, call: callSubject(n, probability),
+        probability, call: callSubject(n, warned, probability),
       };
     });
 }
 
 /**
  * @param {number} cells
+ * @param {number} warned
  * @param {number | null} probability
  * @returns {Subject["call"]}
  */
-function callSubject(cells, probability) {
+function callSubject(cells, warned, probability) {
   if (cells < LEAST_CELLS) return "too few cells";
+  if (warned > cells / 2) return "too many warnings";
   if (probability === null) return "no call";
   return probability >= 0.5 ? "leukaemic" : "normal";
 }

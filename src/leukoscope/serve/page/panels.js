@@ -77,7 +77,7 @@ export function showSubjects(cells, threshold, line) {
         title, build("td", "", formatCount(n)), build("td", "wide-only", formatCount(leukaemic)), build("td", "", formatShare(share)),
         build("td", "wide-only", `${Math.round(100 * interval[0])} to ${formatShare(interval[1])}`), drawn,
         build("td", "", formatProbability(probability)),
-        build("td", call === "too few cells" || call === "no call" ? "few" : `call ${call}`, call),
+        build("td", call === "leukaemic" || call === "normal" ? `call ${call}` : "few", call),
       );
       body.append(row);
     }
