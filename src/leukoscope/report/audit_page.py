@@ -68,9 +68,11 @@ def describe_audit(audit: Audit) -> list[str]:
     labelled = audit.counts[audit.counts["label"].isin(LABELS)]
     names = audit.subjects["subject"].nunique()
     groups = audit.subjects["group"].nunique()
+    judge = f"as {audit.groups_csv} says" if audit.groups_csv else "as far as the pixels can tell"
     sentences = [
         f"{labelled['cells'].sum():,} labelled cells under {names} subject names, "
-        f"of which {groups} are different persons as far as the pixels can tell."
+        f"of which {groups} are different persons {judge}.",
+        *(f"{audit.groups_csv}: {sentence}" for sentence in audit.overruled),
     ]
     for kind, pairs in (
         ("pairs of images are equal, pixel for pixel", audit.duplicates),
