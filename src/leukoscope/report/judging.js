@@ -106,9 +106,9 @@ const tell = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${
   function describeHold(place) {
     const link = links[place];
     const groups = join();
-    if (groups[link.a] !== groups[link.b]) return `${nameBoth(link)} are two persons now.`;
+    if (groups[link.a] !== groups[link.b]) return `Rejected: ${nameBoth(link)} are two persons now.`;
     const without = join(place);
-    if (!link.accepted) return `${nameBoth(link)} stay joined ${describeBond(link)}.`;
+    if (!link.accepted) return `Rejected; ${nameBoth(link)} are joined ${describeBond(link)}.`;
     return without[link.a] === without[link.b]
       ? `${nameBoth(link)} are joined ${describeBond(link)} too: this one alone decides nothing.`
       : `${nameBoth(link)} are joined by this link alone: rejected, they part.`;
@@ -159,36 +159,55 @@ const tell = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${
     const rejected = links.filter((link) => !link.accepted).length;
     find("persons").textContent = count(groups).toLocaleString("en");
     find("tally").textContent = `${tell(links.length, "link")} across names, ${rejected || "none"} rejected.`;
-    find("change").textContent = find("view-change").textContent = change;
+    find("change").textContent = change;
     const equal = links.filter((link) => link.equal && groups[link.a] !== groups[link.b]).length;
     find("equal").hidden = !equal;
     find("equal").textContent = `${tell(equal, "pair")} of names put apart ${equal === 1 ? "is" : "are"} equal pixel for `
       + "pixel: the same image may then be trained on and evaluated. Such cells will count as leaky.";
     find("reset").hidden = links.every((link, place) => link.accepted === began[place]);
     drawGroups(groups);
-    if (view.open) drawView();
+    if (view.open) drawView(change);
   }
 
   /** @param {number[]} groups */
   function drawGroups(groups) {
     const joined = [...new Set(groups)].filter((group) => groups.indexOf(group) !== groups.lastIndexOf(group));
     find("groups").replaceChildren(...joined.map((group) => {
-      /** @type {Map<string, number>} */
-      const between = new Map();
-      for (const link of links) {
-        if (!link.accepted || groups[link.a] !== group) continue;
-        const both = `${names[Math.min(link.a, link.b)]}–${names[Math.max(link.a, link.b)]}`;
-        between.set(both, (between.get(both) ?? 0) + 1);
-      }
-      for (const [a, b] of fixed) if (groups[a] === group) between.set(`${names[a]}–${names[b]} by ${file}`, 0);
-      const item = document.createElement("li");
-      const name = document.createElement("b");
-      name.textContent = nameGroup(groups, group);
-      const told = [...between].map(([both, many]) => many ? `${both}: ${tell(many, "link")}` : both);
-      item.append(name, document.createElement("br"), told.join("; "));
-      return item;
+      const byFile = fixed.filter(([a]) => groups[a] === group).map(([a, b]) => `${names[a]}–${names[b]}: by ${file}`);
+      const within = links.flatMap((link, place) => link.accepted && groups[link.a] === group ? [place] : []);
+      return drawItem(nameGroup(groups, group), within, byFile);
     }));
     find("no-groups").hidden = joined.length > 0;
+    const apart = links.flatMap((link, place) => groups[link.a] !== groups[link.b] ? [place] : []);
+    find("apart").replaceChildren(...(apart.length ? [drawItem("Put apart", apart, [])] : []));
+  }
+
+  /**
+   * A line for each two names that links join; pressed, it goes to the first of these links.
+   * @param {string} title
+   * @param {number[]} places
+   * @param {string[]} more
+   */
+  function drawItem(title, places, more) {
+    const item = document.createElement("li");
+    const name = document.createElement("b");
+    name.textContent = title;
+    item.append(name, ...more.map((words) => Object.assign(document.createElement("span"), { textContent: words })));
+    /** @type {Map<string, number[]>} */
+    const between = new Map();
+    for (const place of places) {
+      const { a, b } = links[place];
+      const both = `${names[Math.min(a, b)]}–${names[Math.max(a, b)]}`;
+      between.set(both, [...between.get(both) ?? [], place]);
+    }
+    for (const [both, those] of between) {
+      const jump = document.createElement("button");
+      jump.type = "button";
+      jump.textContent = `${both}: ${tell(those.length, "link")}`;
+      jump.addEventListener("click", () => go(those[0]));
+      item.append(jump);
+    }
+    return item;
   }
 
   /**
@@ -208,7 +227,8 @@ const tell = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${
     cards[current].scrollIntoView({ block: "nearest" });
   }
 
-  function drawView() {
+  /** @param {string} [change] */
+  function drawView(change) {
     const link = links[current];
     const between = listBetween(link);
     find("view-title").textContent = `Pair ${current + 1} of ${links.length}`;
@@ -217,12 +237,13 @@ const tell = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${
       picture.src = /** @type {HTMLImageElement} */ (cards[current].querySelector("img")).src;
       picture.alt = `Picture of ${image}`;
       find(`view-${side}-name`).textContent = names[subject];
-      find(`view-${side}-image`).textContent = image;
+      find(`view-${side}-image`).textContent = image.split("/").at(-1) ?? "";
+      find(`view-${side}-image`).title = image;
     }
     find("view-facts").textContent = link.equal
       ? "Equal pixels."
       : `Correlation ${link.correlation?.toFixed(2)}, evidence ${link.evidence?.toFixed(0)}.`;
-    find("view-hold").textContent = describeHold(current);
+    find("view-change").textContent = change || describeHold(current);
     view.classList.toggle("rejected", !link.accepted);
     find("view-accept").setAttribute("aria-pressed", String(link.accepted));
     find("view-reject").setAttribute("aria-pressed", String(!link.accepted));
@@ -235,7 +256,6 @@ const tell = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${
   function openView() {
     if (view.open) return;
     view.showModal();
-    find("view-change").textContent = "";
     drawView();
     find("view-next").focus();
   }
@@ -250,10 +270,8 @@ const tell = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${
       Home: 0, End: links.length - 1,
     };
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (key in places) {
-      find("view-change").textContent = "";
-      go(places[/** @type {keyof typeof places} */ (key)]);
-    } else if (key === "a" || key === "r") judge([current], key === "a");
+    if (key in places) go(places[/** @type {keyof typeof places} */ (key)]);
+    else if (key === "a" || key === "r") judge([current], key === "a");
     else if (key === "v") openView();
     else return;
     event.preventDefault();
