@@ -52,7 +52,7 @@ def compute_leak_status(table: pd.DataFrame) -> LeakStatus:
         status = "leaky"
     words = {
         "clean": "No person evaluated was trained on: people are told apart by the cells they "
-        "share, not by their names alone.",
+        "share, or as a file of groups says, not by their names alone.",
         "unknown": "The table does not say whether people evaluated were trained on.",
         "leaky": f"{count:,} of {len(table):,} cells are of people, or are images, that the "
         "network that scored them was trained on. These scores do not hold on new people.",

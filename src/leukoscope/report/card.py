@@ -24,7 +24,8 @@ _SCORES = ("weighted_f1", "roc_auc", "pr_auc", "sensitivity", "specificity", "ba
 _LEAST_CELLS, _SHOWN = 20, 8
 _LEAKS = {
     "clean": "No person stands on both sides.",
-    "leaky": "**Leaky: people stand on both sides, so these numbers do not hold on new people.**",
+    "leaky": "**Leaky: people, or images, stand on both sides, so these numbers do not hold on new "
+    "people.**",
     "unknown": "Whether people stand on both sides is not recorded.",
 }
 

@@ -54,6 +54,7 @@ const tell = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${
   const buttons = cards.map((card) => /** @type {HTMLButtonElement} */ (card.querySelector("button")));
   const view = /** @type {HTMLDialogElement} */ (find("view"));
   let current = 0;
+  let shown = 0; // the pair that is or was large
   let unsaved = false;
 
   /** @param {number} [without] a link to leave out */
@@ -162,7 +163,7 @@ const tell = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${
     find("change").textContent = change;
     const equal = links.filter((link) => link.equal && groups[link.a] !== groups[link.b]).length;
     find("equal").hidden = !equal;
-    find("equal").textContent = `${tell(equal, "pair")} of names put apart ${equal === 1 ? "is" : "are"} equal pixel for `
+    find("equal").textContent = `${tell(equal, "pair")} under names put apart ${equal === 1 ? "is" : "are"} equal pixel for `
       + "pixel: the same image may then be trained on and evaluated. Such cells will count as leaky.";
     find("reset").hidden = links.every((link, place) => link.accepted === began[place]);
     drawGroups(groups);
@@ -229,6 +230,7 @@ const tell = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${
 
   /** @param {string} [change] */
   function drawView(change) {
+    shown = current;
     const link = links[current];
     const between = listBetween(link);
     find("view-title").textContent = `Pair ${current + 1} of ${links.length}`;
@@ -314,7 +316,7 @@ const tell = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${
     });
   });
   view.addEventListener("keydown", press);
-  view.addEventListener("close", () => go(current));
+  view.addEventListener("close", () => go(shown)); // not where the browser puts the focus back
   find("view-close").addEventListener("click", () => view.close());
   find("view-previous").addEventListener("click", () => go(current - 1));
   find("view-next").addEventListener("click", () => go(current + 1));
