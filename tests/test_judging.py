@@ -218,6 +218,24 @@ def test_a_page_of_a_groups_file_begins_with_it_and_loses_none_of_it(
     assert tab.list_complaints() == []
 
 
+def test_without_links_the_page_still_saves_a_row_for_each_name(
+    tab: Browser, tmp_path: Path
+) -> None:
+    root = simulate_cohort(tmp_path / "a+b", CohortSettings(subjects=6, cells=30, seed=2)).root
+    check_data(root, html=tmp_path / "check.html")
+    page = open_page(tab, tmp_path / "check.html")
+    assert not page.run("document.getElementById('no-groups').hidden")
+    assert (
+        page.run(
+            "[...document.querySelectorAll('.side button')].filter(b => b.offsetParent).length"
+        )
+        == 1
+    )
+    rows = download(page, "save-groups", tmp_path / "saved")
+    assert len(rows) == 6 and all(row["subject"] == row["group"] for row in rows)
+    assert tab.list_complaints() == []
+
+
 def test_check_reject_save_split(tab: Browser, tmp_path: Path) -> None:
     """The whole circle: one planted link is all that joins two names, until it is rejected."""
     settings = CohortSettings(subjects=8, cells=80, seed=1, faults=Faults(reprocessed_cells=1))
