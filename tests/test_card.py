@@ -58,5 +58,5 @@ def test_the_card_shows_scores_worst_subjects_and_limits(tmp_path: Path) -> None
 
 def test_a_leaky_or_simulated_run_says_so(tmp_path: Path) -> None:
     text = write(tmp_path / "card.md", build_table(leaky=True), banner="Simulated cells.")
-    assert "**Leaky: people stand on both sides" in text
+    assert "**Leaky: people, or images, stand on both sides" in text
     assert "**Simulated cells.**" in text

@@ -67,6 +67,18 @@ def test_check_prints_and_writes_what_it_found(cohort: Cohort, tmp_path: Path) -
     assert "Simulated cells" in text and "http" not in text.split("</style>")[1].split("<h2>")[0]
 
 
+def test_check_takes_groups_and_says_what_they_overrule(cohort: Cohort, tmp_path: Path) -> None:
+    groups = tmp_path / "mine.csv"
+    names = sorted(set(cohort.truth["subject"]))
+    groups.write_text("subject,group\n" + "".join(f"{name},{name}\n" for name in names))
+    words = " ".join(run("data", "check", cohort.root, "--groups", groups).stdout.split())
+    assert "of which 14 are different persons as mine.csv says" in words
+    assert "6 cells stand, with equal pixels, under names that it puts apart" in words
+    groups.write_text("subject,group\n" + "".join(f"{name},{name}\n" for name in names[1:]))
+    message = fail("data", "check", cohort.root, "--groups", groups)
+    assert f"{names[0]} has none" in message and "mine.csv" in message
+
+
 def test_augmentations_are_drawn(cohort: Cohort, tmp_path: Path) -> None:
     out = tmp_path / "sheet.png"
     run("data", "augmentations", cohort.root, "--out", out)
@@ -206,6 +218,10 @@ def test_training_data_of_one_class_or_too_few_people(tmp_path: Path) -> None:
         write_bmp(tmp_path / "one/hem" / f"UID_H{number}_1_1_hem.bmp", 60 + number)
     assert "Use at most 4 folds" in fail("train", tmp_path / "one", "--out", out)
     assert "Unknown recipe" in fail("train", tmp_path / "one", "--out", out, "--recipe", "big")
+    gone = tmp_path / "groups.csv"
+    assert f"{gone}: cannot be read" in fail(
+        "train", tmp_path / "one", "--out", out, "--groups", gone
+    )
     assert not out.exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -428,6 +429,35 @@ def test_a_random_split_is_branded_leaky_everywhere(
     assert "Leaky split" in page.read_text()
     with pytest.raises(RunError, match="no final model"):
         open_run(tmp_path / "run").find_model()
+
+
+def test_groups_that_put_equal_images_apart_show_in_all_that_follows(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    groups, out, recipe = tmp_path / "groups.csv", tmp_path / "run", tmp_path / "tiny.toml"
+    recipe.write_text(TINY.replace("epochs = 3", "epochs = 1"))
+    names = sorted(set(cohort.truth["subject"]))
+    groups.write_text("subject,group\n" + "".join(f"{name},{name}\n" for name in names))
+    told: list[str] = []
+    request = TrainingRequest(
+        cohort.root, out, recipe, split="fold-cv", final=False, groups_csv=groups
+    )
+    train_run(request, on_groups=told.append)
+    assert "6 cells stand, with equal pixels," in told[0]
+    settings = open_run(out).read_settings()
+    assert (settings["groups"]["equal_cells_apart"], settings["data"]["groups"]) == (6, 14)
+    predictions = pd.read_csv(out / "predictions.csv")
+    shared = cohort.planted[cohort.planted["kind"] == "shared_image"]
+    leaky = set(predictions.loc[predictions["leaky"], "image"])
+    assert leaky == {*shared["image"], *shared["other"]}
+    evaluation, page = evaluate_predictions(out, resamples=200)
+    assert (evaluation.leak.status, evaluation.leak.leaking_cells) == ("leaky", 6)
+    assert "put names apart that share equal images" in page.read_text()
+    assert "from groups.csv." in (page.parent / "model-card.md").read_text()
+
+    groups.write_text(groups.read_text().replace("1,1\n", "1,one\n", 1))
+    with pytest.raises(RunError, match="another data"):
+        train_run(dataclasses.replace(request, resume=True))
 
 
 def test_a_run_is_never_overwritten_or_mixed(

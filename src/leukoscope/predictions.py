@@ -20,7 +20,8 @@ and, where known:
     novelty           how far the cell lies from the training cells; beyond 1 it is unusual
     context_probability  of leukaemic, from all cells of the subject together
     context_threshold  the probability from which the cell is called leukaemic so
-    leaky             whether the network that scored the cell was trained on its person
+    leaky             whether the network that scored the cell was trained on its person, or on
+                      the same pixels under another name
     area              pixels of the crop that the cell covers
     area_probability  of leukaemic from the area alone, fitted on the training subjects
     area_threshold    the probability from which the area alone calls a cell leukaemic

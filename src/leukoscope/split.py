@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from leukoscope.errors import SplitError
 
-__all__ = ["SPLITS", "Fold", "Split", "check_split", "choose_stopping", "make_split"]
+__all__ = ["SPLITS", "Fold", "Split", "check_split", "choose_stopping", "find_seen", "make_split"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,24 @@ def check_split(table: pd.DataFrame, split: Split) -> None:
                 f"Split {split.name}, fold {fold.name}: group {min(both)} would be trained on and "
                 "evaluated. Expected each person on one side; use subject-cv or fold-cv."
             )
+
+
+def find_seen(training: pd.DataFrame, evaluated: pd.DataFrame) -> pd.Series:
+    """Which evaluated cells a network has seen: of a person, or an image, that it was trained on.
+
+    In a split by groups no person is; the image, pixel for pixel, may be, where a file of groups
+    takes the names under which it stands for two persons.
+
+    Args:
+        training: columns group and pixel_hash of the cells trained on.
+        evaluated: the same of those evaluated.
+
+    Returns:
+        bool, one for each evaluated cell.
+    """
+    return evaluated["group"].isin(set(training["group"])) | evaluated["pixel_hash"].isin(
+        set(training["pixel_hash"]) - {""}
+    )
 
 
 def _check_subjects(table: pd.DataFrame) -> None:

@@ -9,7 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from leukoscope.catalogue.fetch import find_data
-from leukoscope.catalogue.groups import assign_groups, find_duplicates
+from leukoscope.catalogue.groups import (
+    Overruling,
+    assign_groups,
+    compare_with_links,
+    find_duplicates,
+    read_groups,
+)
 from leukoscope.catalogue.same_cell import link_same_cells
 from leukoscope.catalogue.table import COLUMNS, read_table
 from leukoscope.cells import CellStore, Progress
@@ -35,11 +41,12 @@ class Catalogue:
     Attributes:
         root: the folder or zip.
         table: one row per image, columns `COLUMNS` and `group` (subjects that share an image or a
-            cell, joined; "" where the subject is unknown).
+            cell, joined, or as a file of groups says; "" where the subject is unknown).
         duplicates: first, second (row numbers) of images with equal decoded pixels.
         same_cells: first, second, correlation, evidence, angle of cells processed twice.
         crops: uint8 (n, 225, 225, 3), memory-mapped, in the order of the table.
         folder: of the store, where what was computed of all the crops is kept.
+        groups_csv: the file that the groups come from; None where they come from the links.
     """
 
     root: Path
@@ -48,12 +55,20 @@ class Catalogue:
     same_cells: pd.DataFrame
     crops: UInt8Array
     folder: Path
+    groups_csv: Path | None = None
+
+    def find_overruling(self) -> Overruling | None:
+        """Where the file of groups overrules the links; None where there is no such file."""
+        if self.groups_csv is None:
+            return None
+        return compare_with_links(self.table, self.duplicates, self.same_cells)
 
 
 def read_catalogue(
     data: str | Path,
     labels_csv: Path | None = None,
     *,
+    groups_csv: Path | None = None,
     turns: int = 1,
     on_decode: Progress | None = None,
     on_link: Progress | None = None,
@@ -63,20 +78,26 @@ def read_catalogue(
     Args:
         data: a folder, a zip, or the word "kaggle".
         labels_csv: labels and subjects of the images, as `read_table` documents.
+        groups_csv: which subjects are one person, as `read_groups` documents; overrules the links.
         turns: rotations at which cells are compared, as in `link_same_cells`.
         on_decode: called while new images are decoded.
         on_link: called while cells are compared.
 
     Raises:
-        DataError: there is no such data, or it cannot be read.
+        DataError: there is no such data, it cannot be read, or the groups do not fit it.
     """
     root = find_data(data)
     table, store = read_table(root, labels_csv, progress=on_decode)
+    subjects = table["subject"].tolist()
+    decided = read_groups(groups_csv, subjects) if groups_csv else None
     duplicates = find_duplicates(table)
     same_cells = _read_links(store, turns, on_link)
-    links = [*_list_pairs(duplicates), *_list_pairs(same_cells)]
-    table["group"] = assign_groups(table["subject"].tolist(), links)
-    return Catalogue(root, table, duplicates, same_cells, store.crops, store.folder)
+    if decided is None:
+        links = [*_list_pairs(duplicates), *_list_pairs(same_cells)]
+        table["group"] = assign_groups(subjects, links)
+    else:
+        table["group"] = [decided.get(subject, "") for subject in subjects]
+    return Catalogue(root, table, duplicates, same_cells, store.crops, store.folder, groups_csv)
 
 
 def _list_pairs(links: pd.DataFrame) -> list[tuple[int, int]]:

@@ -22,6 +22,8 @@ PUBLISHED = {
 }
 """C-NMC 2019 as published: leukaemic cells, subjects, normal cells, subjects of each part."""
 
+_APART = ("subject", "other_subject", "links")
+_JOINED = ("group", "subject", "other_subject")
 _FINAL_CELLS = 2586  # of the final test, whose labels were never published
 
 
@@ -43,6 +45,10 @@ class Audit:
         class_crossings: linked pairs that join the two classes, of the `labelled_pairs` whose
             cells both have a label; by chance `chance_crossings` would.
         size_cue: fold ("" for all), auc_by_cell, auc_by_subject of the cell's area alone.
+        groups_csv: the file that the groups come from; "" where they come from the links.
+        overruled: where that file overrules the links, in words.
+        put_apart: subject, other_subject, links: names that a link joins and that file does not.
+        joined: group, subject, other_subject: names that it joins and no link does.
     """
 
     counts: pd.DataFrame
@@ -57,6 +63,10 @@ class Audit:
     labelled_pairs: int
     chance_crossings: float
     size_cue: pd.DataFrame
+    groups_csv: str
+    overruled: list[str]
+    put_apart: pd.DataFrame
+    joined: pd.DataFrame
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values; undefined numbers are null."""
@@ -84,6 +94,7 @@ def compute_audit(catalogue: Catalogue) -> Audit:
     labelled_pairs = (ends[0] != "") & (ends[1] != "")
     crossings = labelled_pairs & (ends[0] != ends[1])
     share = labelled["label"].eq(LEUKAEMIC).mean() if len(labelled) else 0.0
+    overruling = catalogue.find_overruling()
     return Audit(
         counts=_count(table),
         subjects=_list_subjects(labelled),
@@ -97,6 +108,10 @@ def compute_audit(catalogue: Catalogue) -> Audit:
         labelled_pairs=int(labelled_pairs.sum()),
         chance_crossings=float(2 * share * (1 - share) * labelled_pairs.sum()),
         size_cue=_compute_size_cue(labelled[labelled["problem"] == ""]),
+        groups_csv=catalogue.groups_csv.name if catalogue.groups_csv else "",
+        overruled=overruling.describe() if overruling else [],
+        put_apart=overruling.apart if overruling else pd.DataFrame(columns=list(_APART)),
+        joined=overruling.joined if overruling else pd.DataFrame(columns=list(_JOINED)),
     )
 
 
@@ -128,8 +143,10 @@ def _name_pairs(table: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
 
 
 def _list_groups(table: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    joined = table[table["group"].str.contains("+", regex=False)]
-    links = pairs["first"].map(table["group"]).where(pairs["across"])
+    names = table[table["group"] != ""].groupby("group")["subject"].transform("nunique")
+    joined = table.loc[names.index[names > 1]]
+    ends = [pairs[end].map(table["group"]) for end in ("first", "second")]
+    links = ends[0].where(pairs["across"] & (ends[0] == ends[1]))
     found = joined.groupby("group").agg(
         subjects=("subject", "nunique"),
         cells=("image", "size"),

@@ -1,14 +1,69 @@
-"""Links between cells → groups: subjects that share an image or a cell, joined transitively."""
+"""Links between cells, or a person's file → groups: the subjects that are one person."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["assign_groups", "find_duplicates", "join_names"]
+from leukoscope.errors import DataError
+
+__all__ = [
+    "Overruling",
+    "assign_groups",
+    "compare_with_links",
+    "find_duplicates",
+    "join_names",
+    "read_groups",
+    "sort_names",
+]
+
+_FEW = 6  # names told in a sentence
+
+
+@dataclass(frozen=True)
+class Overruling:
+    """Where a file of groups says otherwise than the links between cells.
+
+    Attributes:
+        equal_cells: cells whose very pixels stand in another group too.
+        similar_pairs: pairs of one cell, processed twice, whose ends stand in two groups.
+        apart: subject, other_subject, links: names that a link joins and the file puts apart.
+        joined: group, subject, other_subject: joins that the file makes and no chain of accepted
+            links does; added to the links within groups, they give the file's groups.
+    """
+
+    equal_cells: int
+    similar_pairs: int
+    apart: pd.DataFrame
+    joined: pd.DataFrame
+
+    def describe(self) -> list[str]:
+        """In words, what weighs most first."""
+        names = [f"{row.subject} and {row.other_subject}" for row in self.apart.itertuples()]
+        sentences = []
+        if self.equal_cells:
+            sentences.append(
+                f"{self.equal_cells:,} cells stand, with equal pixels, under names that it puts "
+                "apart: training may see the very image that is evaluated, and such cells count "
+                "as leaky."
+            )
+        if self.similar_pairs:
+            sentences.append(
+                f"{self.similar_pairs:,} pairs that look like one cell, processed twice, are taken "
+                "for cells of two persons."
+            )
+        if names:
+            sentences.append(f"Put apart though linked: {_list_few(names)}.")
+        if len(self.joined):
+            groups = self.joined["group"].unique().tolist()
+            sentences.append(f"Joined though no link joins them: {_list_few(groups)}.")
+        return sentences or ["It says what the links say."]
 
 
 def find_duplicates(table: pd.DataFrame) -> pd.DataFrame:
@@ -63,6 +118,125 @@ def join_names(names: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict[s
         for together in members.values()
         for name in together
     }
+
+
+def sort_names(names: Iterable[str]) -> list[str]:
+    """Natural order, each name once: 2 before 10, H2 before H10."""
+    return sorted(set(names), key=_natural_key)
+
+
+def read_groups(path: Path, subjects: Iterable[str]) -> dict[str, str]:
+    """Read which subject names are one person, as a person decided.
+
+    Args:
+        path: a CSV with the columns subject and group; subjects that the data lacks do no harm.
+        subjects: the subject names of the data, all of which the file must name.
+
+    Returns:
+        The group of each subject that the file names.
+
+    Raises:
+        DataError: no such file, not such a CSV, an empty name, a subject in two groups, or a
+            subject of the data that is not named.
+    """
+    try:
+        given = pd.read_csv(
+            path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
+        )
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path}: expected a CSV with the columns subject and group; received a file that "
+            f"cannot be parsed ({str(error).strip()})."
+        ) from error
+    given.columns = [str(column).strip().lower() for column in given.columns]
+    if [list(given.columns).count(column) for column in ("subject", "group")] != [1, 1]:
+        raise DataError(
+            f"{path}: expected the columns subject and group, parted by commas; received "
+            f"{', '.join(given.columns)}."
+        )
+    groups: dict[str, str] = {}
+    rows = zip(given["subject"].str.strip(), given["group"].str.strip(), strict=True)
+    for line, (subject, group) in enumerate(rows, start=2):
+        if not subject or not group:
+            raise DataError(
+                f"{path}, line {line}: expected a subject and a group; received {subject!r} and "
+                f"{group!r}. A person of one name is a group of one: write the name twice."
+            )
+        if groups.setdefault(subject, group) != group:
+            raise DataError(
+                f"{path}, line {line}: subject {subject} stands in group {group!r} and in "
+                f"{groups[subject]!r}. Expected one group; give both the same to join them."
+            )
+    missing = sort_names(set(subjects) - {""} - groups.keys())
+    if missing:
+        raise DataError(
+            f"{path}: expected a group for every subject of the data; {_list_few(missing)} "
+            f"{'has' if len(missing) == 1 else 'have'} none. Add a row for each (a person of one "
+            "name is a group of one)."
+        )
+    return groups
+
+
+def compare_with_links(
+    table: pd.DataFrame, duplicates: pd.DataFrame, same_cells: pd.DataFrame
+) -> Overruling:
+    """Find where the groups of a table are not those of the links.
+
+    Args:
+        table: columns subject, group, pixel_hash; rows as the links number them.
+        duplicates: first, second (row numbers) of equal images.
+        same_cells: first, second of cells processed twice.
+    """
+    hashes = table["pixel_hash"]
+    grouped = table[(hashes != "") & (table["group"] != "")]
+    equal = grouped.groupby("pixel_hash")["group"].transform("nunique") > 1
+    first, second = (hashes.loc[same_cells[end]].to_numpy() for end in ("first", "second"))
+    links = pd.concat([duplicates.assign(equal=True), same_cells.assign(equal=first == second)])
+    links = links.drop_duplicates(["first", "second"])
+    names = pd.DataFrame(
+        {
+            "subject": table["subject"].loc[links["first"]].to_numpy(),
+            "other_subject": table["subject"].loc[links["second"]].to_numpy(),
+            "equal": links["equal"].to_numpy(dtype=bool),
+            "apart": table["group"].loc[links["first"]].to_numpy()
+            != table["group"].loc[links["second"]].to_numpy(),
+        }
+    )
+    names = names[(names["subject"] != "") & (names["other_subject"] != "")]
+    put_apart, kept = names[names["apart"]], names[~names["apart"]]
+    return Overruling(
+        equal_cells=int(equal.sum()),
+        similar_pairs=int((~put_apart["equal"]).sum()),
+        apart=_count_by_names(put_apart),
+        joined=_list_joined(table, kept),
+    )
+
+
+def _count_by_names(pairs: pd.DataFrame) -> pd.DataFrame:
+    ends = zip(pairs["subject"], pairs["other_subject"], strict=True)
+    ordered = [tuple(sort_names(names)) for names in ends]
+    counted = pd.DataFrame(ordered, columns=["subject", "other_subject"]).value_counts()
+    return counted.rename("links").reset_index()
+
+
+def _list_joined(table: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
+    """Chains of names through each group whose names the links within it leave in pieces."""
+    named = table.loc[table["subject"] != "", ["subject", "group"]].drop_duplicates()
+    pairs = zip(kept["subject"], kept["other_subject"], strict=True)
+    pieces = named["subject"].map(join_names(named["subject"], pairs))
+    rows = []
+    for group, members in named.groupby(named["group"]):
+        ends = [min(piece, key=_natural_key) for _, piece in members["subject"].groupby(pieces)]
+        ends.sort(key=_natural_key)
+        rows += [(group, a, b) for a, b in itertools.pairwise(ends)]
+    return pd.DataFrame(rows, columns=["group", "subject", "other_subject"])
+
+
+def _list_few(words: list[str]) -> str:
+    more = f" and {len(words) - _FEW} more" if len(words) > _FEW else ""
+    return ", ".join(words[:_FEW]) + more
 
 
 def _natural_key(name: str) -> tuple[list[tuple[int, int | str]], str]:

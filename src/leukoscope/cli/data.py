@@ -20,12 +20,20 @@ Labels = Annotated[
     Path | None,
     typer.Option("--labels", help="CSV with the columns image, label and, where known, subject."),
 ]
+Groups = Annotated[
+    Path | None,
+    typer.Option(
+        "--groups",
+        help="CSV with the columns subject and group: who is one person, in place of the links.",
+    ),
+]
 
 
 @app.command()
 def check(
     data: Data,
     labels: Labels = None,
+    groups: Groups = None,
     json: Annotated[Path | None, typer.Option(help="Write all findings here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
     turns: Annotated[
@@ -39,7 +47,14 @@ def check(
 
     with show_progress("Reading images", "Comparing cells") as (on_decode, on_link):
         audit = check_data(
-            data, labels, turns=turns, json=json, html=html, on_decode=on_decode, on_link=on_link
+            data,
+            labels,
+            groups_csv=groups,
+            turns=turns,
+            json=json,
+            html=html,
+            on_decode=on_decode,
+            on_link=on_link,
         )
     print_audit(audit, [path for path in (json, html) if path])
 

@@ -78,6 +78,10 @@ class TrainingDisplay:
         words = "Reading images" if done < total else "Comparing cells, then training"
         self._progress.update(self._task, description=words, completed=done, total=total)
 
+    def print(self, sentence: str) -> None:
+        """A line that stays."""
+        self._progress.console.print(sentence, markup=False, highlight=False)
+
     def show_features(self, done: int, total: int) -> None:
         """Called while the features of a frozen recipe are computed."""
         words = "Computing features"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from leukoscope.cli.data import Data, Labels
+from leukoscope.cli.data import Data, Groups, Labels
 
 
 def train(
@@ -23,6 +23,7 @@ def train(
         ),
     ] = "subject-cv",
     labels: Labels = None,
+    groups: Groups = None,
     folds: Annotated[int, typer.Option(min=2, help="For subject-cv, name-cv and random.")] = 5,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     final: Annotated[
@@ -37,11 +38,14 @@ def train(
     from leukoscope.cli.progress import TrainingDisplay
     from leukoscope.workflow.training import TrainingRequest, train_run
 
-    request = TrainingRequest(data, out, recipe, split, labels, folds, seed, final, resume, turns)
+    request = TrainingRequest(
+        data, out, recipe, split, labels, folds, seed, final, resume, turns, groups
+    )
     with TrainingDisplay.open() as display:
         run = train_run(
             request,
             on_decode=display.show_preparation,
+            on_groups=display.print,
             on_features=display.show_features,
             on_part=display.start_part,
             on_step=display.show_step,

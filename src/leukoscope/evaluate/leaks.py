@@ -19,7 +19,8 @@ class LeakStatus:
             are evaluated, as declared or found; "unknown": nobody said.
         split: name of the split, empty where not known.
         repeated_cells: rows whose image or pixels stand in the table before.
-        leaking_cells: rows of people that the network which scored them was trained on.
+        leaking_cells: rows of people, or of images, that the network which scored them was
+            trained on.
         statement: the same in words.
     """
 
@@ -33,7 +34,8 @@ class LeakStatus:
 def compute_leak_status(table: pd.DataFrame) -> LeakStatus:
     """Read the column `leaky`; where it is missing, look for people in two held-out parts.
 
-    `leaky` says of each row whether its person was trained on by the network that scored it. Parts
+    `leaky` says of each row whether its person, or its very image under another name, was trained
+    on by the network that scored it. Parts
     without such a column are taken as held out in turn, so that whoever stands in two of them was
     seen in training.
     """
@@ -50,10 +52,10 @@ def compute_leak_status(table: pd.DataFrame) -> LeakStatus:
         status = "leaky"
     words = {
         "clean": "No person evaluated was trained on: people are told apart by the cells they "
-        "share, not by their names alone.",
+        "share, or as a file of groups says, not by their names alone.",
         "unknown": "The table does not say whether people evaluated were trained on.",
-        "leaky": f"{count:,} of {len(table):,} cells are of people whom the network that scored "
-        "them was trained on. These scores do not hold on new people.",
+        "leaky": f"{count:,} of {len(table):,} cells are of people, or are images, that the "
+        "network that scored them was trained on. These scores do not hold on new people.",
     }[status]
     sentences = [f"Split: {split}." if split else "", words]
     if repeated:

@@ -11,8 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from leukoscope.catalogue.audit import Audit
+from leukoscope.catalogue.groups import sort_names
 from leukoscope.catalogue.same_cell import MIN_EVIDENCE
 from leukoscope.files import write_text
 from leukoscope.labels import LABELS
@@ -23,6 +25,7 @@ from leukoscope.report.page import build_environment, embed_svg
 __all__ = ["describe_audit", "write_audit_page"]
 
 _PICTURE_PX = 120
+_JUDGED_PX = 160  # of a pair that is judged, and shown large
 _SHOWN_PX = 160  # side of the crop's part that a picture shows
 _BRIGHTEN = 1.7
 
@@ -48,15 +51,18 @@ def write_audit_page(
     """
     environment = build_environment()
     environment.filters["cell"] = _format_cell
+    galleries = _build_galleries(audit, crops)
     page = environment.get_template("audit.html.j2").render(
         audit=audit,
         banner=banner,
         checks=_describe_checks(audit),
         exposure=audit.exposure.assign(share=audit.exposure["share"].map("{:.0%}".format)),
         figures=_draw_figures(table),
-        galleries=_build_galleries(audit, crops),
+        galleries=galleries,
+        judging=_build_judging(audit, table, [row for _, rows, _ in galleries for row in rows]),
         min_evidence=f"{MIN_EVIDENCE:.0f}",
         name=name,
+        script=Markup(Path(__file__).with_name("judging.js").read_text("utf-8")),
         sentences=describe_audit(audit),
         size_cue=audit.size_cue.assign(fold=audit.size_cue["fold"].replace("", "all")),
     )
@@ -68,9 +74,11 @@ def describe_audit(audit: Audit) -> list[str]:
     labelled = audit.counts[audit.counts["label"].isin(LABELS)]
     names = audit.subjects["subject"].nunique()
     groups = audit.subjects["group"].nunique()
+    judge = f"as {audit.groups_csv} says" if audit.groups_csv else "as far as the pixels can tell"
     sentences = [
         f"{labelled['cells'].sum():,} labelled cells under {names} subject names, "
-        f"of which {groups} are different persons as far as the pixels can tell."
+        f"of which {groups} are different persons {judge}.",
+        *(f"{audit.groups_csv}: {sentence}" for sentence in audit.overruled),
     ]
     for kind, pairs in (
         ("pairs of images are equal, pixel for pixel", audit.duplicates),
@@ -143,6 +151,33 @@ def _build_galleries(
     return galleries
 
 
+def _build_judging(
+    audit: Audit, table: pd.DataFrame, shown: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What judging.js starts from: names, and links across them in the order of the galleries."""
+    named = table[table["subject"] != ""]
+    groups = dict(zip(named["subject"], named["group"], strict=True))
+    names = sort_names(groups)
+    places = {name: place for place, name in enumerate(names)}
+    links = [
+        {
+            "a": places[row["subject"]],
+            "b": places[row["other_subject"]],
+            "image": row["image"],
+            "other": row["other"],
+            "evidence": round(row["evidence"], 2) if "evidence" in row else None,
+            "correlation": round(row["correlation"], 4) if "correlation" in row else None,
+            "equal": "evidence" not in row,
+            "accepted": groups[row["subject"]] == groups[row["other_subject"]],
+        }
+        for row in shown
+        if row["across"]
+    ]
+    pairs = zip(audit.joined["subject"], audit.joined["other_subject"], strict=True)
+    fixed = [[places[a], places[b]] for a, b in pairs]
+    return {"names": names, "fixed": fixed, "links": links, "file": audit.groups_csv}
+
+
 def _sort_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     """By names, the weakest evidence of each first: what most needs a person's eye."""
     keys: Sequence[str] = ["subject", "other_subject"]
@@ -150,7 +185,9 @@ def _sort_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw_pair(crops: UInt8Array, row: dict[str, Any]) -> str:
-    pair = np.hstack([_cut_picture(np.asarray(crops[row[end]])) for end in ("first", "second")])
+    side = _JUDGED_PX if row["across"] else _PICTURE_PX
+    ends = [np.asarray(crops[row[end]]) for end in ("first", "second")]
+    pair = np.hstack([_cut_picture(end, side) for end in ends])
     done, data = cv2.imencode(
         ".webp", cv2.cvtColor(pair, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, 80]
     )
@@ -158,14 +195,14 @@ def _draw_pair(crops: UInt8Array, row: dict[str, Any]) -> str:
     return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode()
 
 
-def _cut_picture(crop: UInt8Array) -> UInt8Array:
+def _cut_picture(crop: UInt8Array, picture_px: int) -> UInt8Array:
     left, top, width, height = cv2.boundingRect(compute_foreground(crop).astype(np.uint8))
     side = max(_SHOWN_PX, width, height)
     shift = np.array(
         [[1, 0, side / 2 - left - width / 2], [0, 1, side / 2 - top - height / 2]], np.float32
     )
     centred = cv2.warpAffine(crop, shift, (side, side))
-    small = cv2.resize(centred, (_PICTURE_PX, _PICTURE_PX), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(centred, (picture_px, picture_px), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.convertScaleAbs(small, alpha=_BRIGHTEN), np.uint8)
 
 

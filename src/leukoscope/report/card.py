@@ -25,7 +25,8 @@ _SCORES = ("weighted_f1", "roc_auc", "pr_auc", "sensitivity", "specificity", "ba
 _SHOWN = 8
 _LEAKS = {
     "clean": "No person stands on both sides.",
-    "leaky": "**Leaky: people stand on both sides, so these numbers do not hold on new people.**",
+    "leaky": "**Leaky: people, or images, stand on both sides, so these numbers do not hold on new "
+    "people.**",
     "unknown": "Whether people stand on both sides is not recorded.",
 }
 

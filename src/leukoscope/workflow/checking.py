@@ -27,6 +27,7 @@ def check_data(
     data: str | Path,
     labels_csv: Path | None = None,
     *,
+    groups_csv: Path | None = None,
     turns: int = 1,
     json: Path | None = None,
     html: Path | None = None,
@@ -38,6 +39,7 @@ def check_data(
     Args:
         data: a folder, a zip, or "kaggle".
         labels_csv: labels and subjects of the images.
+        groups_csv: which subjects are one person, in place of what the links between cells say.
         turns: rotations at which cells are compared.
         json: where to write all findings.
         html: where to write the page with pictures.
@@ -47,7 +49,14 @@ def check_data(
     Raises:
         DataError: as `read_catalogue`.
     """
-    catalogue = read_catalogue(data, labels_csv, turns=turns, on_decode=on_decode, on_link=on_link)
+    catalogue = read_catalogue(
+        data,
+        labels_csv,
+        groups_csv=groups_csv,
+        turns=turns,
+        on_decode=on_decode,
+        on_link=on_link,
+    )
     audit = compute_audit(catalogue)
     if json:
         write_json(json, audit.to_json())

@@ -104,6 +104,11 @@ def _find_run_banner(settings: dict[str, Any]) -> str | None:
         words.append(
             "Leaky split: people stand on both sides, so these numbers do not hold on new people."
         )
+    if (settings.get("groups") or {}).get("equal_cells_apart"):
+        words.append(
+            "The groups of this run put names apart that share equal images; cells that were seen "
+            "in training so are counted as leaky."
+        )
     return " ".join(words) or None
 
 
@@ -119,6 +124,7 @@ def _list_facts(run: Run) -> dict[str, str]:
         "their person is evaluated",
         "Data": f"{data['cells']:,} cells, {data['subjects']} subject names, {data['groups']} "
         f"groups; fingerprint {data['fingerprint']}",
+        "Groups": _describe_groups(settings.get("groups")),
         "Seed": str(settings["seed"]),
         "Training speed": f"{speeds.median():.0f} images/s",
         "Versions": ", ".join(
@@ -127,6 +133,12 @@ def _list_facts(run: Run) -> dict[str, str]:
         "Machine": settings["machine"]["system"],
         "Ethics approval, annotators, funding": "not available: only a person can state these",
     }
+
+
+def _describe_groups(groups: dict[str, Any] | None) -> str:
+    if groups is None:
+        return "subject names joined by the cells they share"
+    return " ".join([f"from {Path(groups['file']).name}.", *groups["overruled"]])
 
 
 def _read_pictures(root: Path, table: pd.DataFrame) -> dict[str, UInt8Array]:

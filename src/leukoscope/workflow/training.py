@@ -33,7 +33,7 @@ from leukoscope.pixels import CROP_PX, UInt8Array
 from leukoscope.predictions import read_answers, read_predictions, write_predictions
 from leukoscope.runs import FINAL, Part, Run, create_run, write_json, write_table
 from leukoscope.settings import Recipe, read_recipe
-from leukoscope.split import Fold, Split, choose_stopping, make_split
+from leukoscope.split import Fold, Split, choose_stopping, find_seen, make_split
 
 if TYPE_CHECKING:
     from leukoscope.train import EpochReport
@@ -63,6 +63,7 @@ class TrainingRequest:
         final: also train the network that is to be used, on all cells.
         resume: go on with the run that is there.
         turns: rotations at which cells are compared to join people, as in `data check`.
+        groups_csv: which subjects are one person, in place of what the links between cells say.
     """
 
     data: str | Path
@@ -75,6 +76,7 @@ class TrainingRequest:
     final: bool = True
     resume: bool = False
     turns: int = 1
+    groups_csv: Path | None = None
 
 
 def train_run(
@@ -82,6 +84,7 @@ def train_run(
     *,
     on_decode: Callable[[int, int], None] | None = None,
     on_link: Callable[[int, int], None] | None = None,
+    on_groups: Callable[[str], None] | None = None,
     on_features: Callable[[int, int], None] | None = None,
     on_part: Callable[[str, int, int], None] | None = None,
     on_step: Callable[[EpochReport], None] | None = None,
@@ -92,6 +95,7 @@ def train_run(
         request: what to do.
         on_decode: called with (done, total) while images are decoded.
         on_link: called while cells are compared.
+        on_groups: called with each sentence on what a file of groups overrules.
         on_features: called while the features of a frozen recipe are computed.
         on_part: called with (name, number, count) before each network is trained.
         on_step: called after each training step.
@@ -107,11 +111,19 @@ def train_run(
     recipe = read_recipe(request.recipe)
     build_model(recipe.model)  # fails now, where an extra or an architecture is missing
     catalogue = read_catalogue(
-        request.data, request.labels_csv, turns=request.turns, on_decode=on_decode, on_link=on_link
+        request.data,
+        request.labels_csv,
+        groups_csv=request.groups_csv,
+        turns=request.turns,
+        on_decode=on_decode,
+        on_link=on_link,
     )
     table = select_usable(catalogue)
     split = make_split(table, request.split, folds=request.folds, seed=request.seed)
     settings = _describe_run(request, recipe, catalogue, table, split)
+    if on_groups and settings["groups"]:
+        for sentence in settings["groups"]["overruled"]:
+            on_groups(f"{catalogue.groups_csv}: {sentence}")
     run = create_run(request.out, settings, resume=request.resume)
     write_table(run.cells, _describe_cells(table, split))
     inputs: npt.NDArray[Any] = catalogue.crops
@@ -281,7 +293,7 @@ def _predict_part(work: _Work, catalogue: Catalogue, cells: pd.DataFrame, fold: 
         area=evaluated["area"],
         area_probability=compute_size_probability(cells["area"], cells["label"], evaluated["area"]),
         pixel_hash=evaluated["pixel_hash"],
-        leaky=evaluated["group"].isin(set(cells["group"])),
+        leaky=find_seen(cells, evaluated),
     )
     write_table(part.outputs, found)
 
@@ -349,7 +361,8 @@ def _compute_expected(run: Run, split: Split) -> dict[str, Any]:
     scores = {score.name: score for score in evaluation.by_cell if score.name in _EXPECTED}
     auc = scores["roc_auc"]
     found, spared = scores["sensitivity"].value, scores["specificity"].value
-    leak = " (leaky split: will not hold)" if split.leaky else ""
+    leaky = split.leaky or evaluation.leak.status == "leaky"
+    leak = " (leaky split: will not hold)" if leaky else ""
     if run.read_settings()["simulated"]:
         leak += " (simulated)"
     words = "Expected on new people of the same laboratory: not known."
@@ -364,7 +377,7 @@ def _compute_expected(run: Run, split: Split) -> dict[str, Any]:
         name: {"value": score.value, "low": score.low, "high": score.high}
         for name, score in scores.items()
     }
-    return {"split": split.name, "leaky": split.leaky, "scores": numbers, "words": words}
+    return {"split": split.name, "leaky": leaky, "scores": numbers, "words": words}
 
 
 def _describe_subjects(run: Run, calibrated: pd.DataFrame) -> dict[str, Any] | None:
@@ -425,12 +438,38 @@ def _describe_run(
             "cells": len(table),
             "subjects": int(table["subject"].nunique()),
             "groups": int(table["group"].nunique()),
+            **_fingerprint_groups(catalogue),
         },
+        "groups": _describe_groups(catalogue),
         "simulated": find_banner(catalogue.root) is not None,
         "root": str(catalogue.root.resolve()),
         "versions": versions,
         "machine": {"system": platform.platform(), "processor": platform.machine()},
         "started": _now(),
+    }
+
+
+def _fingerprint_groups(catalogue: Catalogue) -> dict[str, str]:
+    """So that a run is not resumed with a file of other groups; nothing where there is no file."""
+    if catalogue.groups_csv is None:
+        return {}
+    named = catalogue.table[["subject", "group"]].drop_duplicates().sort_values("subject")
+    lines = "\n".join("\0".join(row) for row in named.itertuples(index=False))
+    return {"groups_fingerprint": hashlib.sha256(lines.encode()).hexdigest()[:16]}
+
+
+def _describe_groups(catalogue: Catalogue) -> dict[str, Any] | None:
+    """The file of groups, and what it overrules; None where the groups are those of the links."""
+    overruling = catalogue.find_overruling()
+    if catalogue.groups_csv is None or overruling is None:
+        return None
+    return {
+        "file": str(catalogue.groups_csv.resolve()),
+        "equal_cells_apart": overruling.equal_cells,
+        "similar_pairs_apart": overruling.similar_pairs,
+        "names_apart": overruling.apart.to_dict("records"),
+        "joined": overruling.joined["group"].unique().tolist(),
+        "overruled": overruling.describe(),
     }
 
 
