@@ -17,6 +17,7 @@ import pandas as pd
 
 from leukoscope import __version__
 from leukoscope.catalogue import Catalogue, compute_fingerprint, read_catalogue, select_usable
+from leukoscope.catalogue.fetch import find_data
 from leukoscope.decide import (
     Decision,
     average_by_subject,
@@ -106,12 +107,12 @@ def train_run(
     Raises:
         LeukoscopeError: anything wrong with the data, the recipe, the split or the folder.
     """
-    from leukoscope.model import build_model
+    recipe, data = read_recipe(request.recipe), find_data(request.data)
+    from leukoscope.model import build_model  # after what can fail at once: it loads TensorFlow
 
-    recipe = read_recipe(request.recipe)
     build_model(recipe.model)  # fails now, where an extra or an architecture is missing
     catalogue = read_catalogue(
-        request.data,
+        data,
         request.labels_csv,
         groups_csv=request.groups_csv,
         turns=request.turns,
