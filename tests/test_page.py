@@ -23,6 +23,7 @@ from leukoscope.inference import Classifier, find_shipped_model
 from leukoscope.predictions import read_predictions
 from leukoscope.serve import build_app
 from leukoscope.simulate import Cohort
+from leukoscope.workflow.summary import summarise_predictions
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
@@ -192,6 +193,29 @@ def test_subjects_are_read_or_typed_in(page: Browser, files: list[Path]) -> None
     assert page.run("document.getElementById('subject-form').hidden")
 
 
+def test_subjects_are_summed_up_as_summarise_does(
+    page: Browser, files: list[Path], tmp_path: Path
+) -> None:
+    upload(page, *files, cells=40)
+    shown = page.run(
+        "[...document.querySelectorAll('#subjects tbody tr')].map("
+        "r => [r.cells[0].textContent, r.cells[6].textContent, r.cells[7].textContent])"
+    )
+    table = download(page, "save-answers", tmp_path)
+    rows = [row for row in csv.DictReader(table.read_text().splitlines()) if row["subject"]]
+    known = tmp_path / "known.csv"
+    with known.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    summary = summarise_predictions(known).table.set_index("subject")
+    assert summary["probability"].notna().all() and len(shown) == len(summary) > 3
+    for subject, probability, call in shown:
+        row = summary.loc[subject]
+        assert float(probability) == pytest.approx(row["probability"], abs=5.1e-4)
+        assert call == row["call"]
+
+
 def test_filters_by_call_and_warning(page: Browser, files: list[Path]) -> None:
     upload(page, *files, cells=40)
     set_slider(page, 0.5)
@@ -291,7 +315,7 @@ def test_two_thousand_cells_follow_the_slider(page: Browser) -> None:
         gallery.add(cells.slice(i, i + 16).map(cell => ({ cell, open })), 0.5);
       window.moveTo_ = (threshold) => {
         const started = performance.now();
-        showCounts(cells, threshold); showSubjects(cells, threshold);
+        showCounts(cells, threshold); showSubjects(cells, threshold, null);
         gallery.update(threshold, () => true);
         document.body.offsetHeight;
         return performance.now() - started;
@@ -329,7 +353,9 @@ VALUES = """(async () => {
     same: d.computeAgreement([cell(0.9, 'leukaemic')], 0.5),
     calls: [0.5, 0.49999, null].map(p => d.callCell(cell(p), 0.5)),
     bins: d.countBins([cell(0), cell(0.0999), cell(1), cell(null)], 10),
-    people: d.summariseSubjects(people, 0.5).map(s => [s.name, s.cells, s.leukaemic, s.call]),
+    people: d.summariseSubjects(people, 0.5, { slope: 2, intercept: -0.5 })
+      .map(s => [s.name, s.cells, s.leukaemic, s.call, s.probability]),
+    lineless: d.summariseSubjects(people, 0.5, null).map(s => [s.call, s.probability]),
     table: d.writeLabels([quoted], { threshold: 0.7, sensitive_threshold: 0.4 }),
   };
 })()"""
@@ -347,12 +373,16 @@ def test_what_the_page_decides_is_right(page: Browser) -> None:
     assert found["none"]["kappa"] is None and found["same"]["kappa"] is None
     assert found["calls"] == ["leukaemic", "normal", "error"]
     assert found["bins"] == [2, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    logits = [np.log(9), np.log(9), (9 - 11) * np.log(9) / 20, -np.log(9)]
+    probabilities = 1 / (1 + np.exp(-(2 * np.array(logits) - 0.5)))
+    np.testing.assert_allclose([row.pop() for row in found["people"]], probabilities)
     assert found["people"] == [
         ["9", 20, 20, "leukaemic"],
         ["10", 19, 19, "too few cells"],
-        ["H1", 20, 9, "uncertain"],
+        ["H1", 20, 9, "normal"],
         ["h3", 30, 0, "normal"],
     ]
+    assert found["lineless"][0] == ["no call", None]
     assert (
         found["table"]
         .splitlines()[1]

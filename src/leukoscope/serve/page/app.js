@@ -46,7 +46,7 @@ function update() {
   cancelAnimationFrame(frame);
   frame = requestAnimationFrame(() => {
     showCounts(cells, threshold);
-    showSubjects(cells, threshold);
+    showSubjects(cells, threshold, model?.metadata.subjects ?? null);
     showAgreement(cells, threshold);
     showWarningChoices();
     const filter = {

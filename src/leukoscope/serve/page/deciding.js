@@ -23,7 +23,12 @@
  * @property {number} leukaemic    of them called leukaemic
  * @property {number} share
  * @property {[number, number]} interval  Wilson, 95%
- * @property {Label | "uncertain" | "too few cells"} call
+ * @property {number | null} probability  from the mean logit of its cells; null without a line
+ * @property {Label | "no call" | "too few cells"} call
+ *
+ * @typedef {object} Line
+ * @property {number} slope       of the mean logit
+ * @property {number} intercept
  *
  * @typedef {object} Agreement
  * @property {number} cells        that the reader called leukaemic or normal
@@ -40,6 +45,8 @@
 
 /** Cells from which a subject may be called. */
 export const LEAST_CELLS = 20;
+
+const FLOOR = 1e-6; // of a probability, so that its logit is finite
 
 const ORDER = new Intl.Collator("en", { numeric: true });
 const NAME = /^UID_([A-Za-z0-9-]+)_\d+_\d+_(?:all|hem)$/i;
@@ -104,40 +111,42 @@ export function computeWilson(found, n) {
 
 /**
  * The share of leukaemic cells by subject, names in natural order; cells without one are left out.
- * A subject is called by where the interval of its share lies: above or below one half.
+ * A subject is called by the line that the model brings along, as `leukoscope summarise` does.
  * @param {Iterable<Cell>} cells
  * @param {number} threshold
+ * @param {Line | null} line
  * @returns {Subject[]}
  */
-export function summariseSubjects(cells, threshold) {
-  /** @type {Map<string, [number, number]>} */
+export function summariseSubjects(cells, threshold, line) {
+  /** @type {Map<string, [number, number, number]>} */
   const counts = new Map();
   for (const cell of cells) {
     const call = callCell(cell, threshold);
     if (!cell.subject || call === "error") continue;
-    const [n, found] = counts.get(cell.subject) ?? [0, 0];
-    counts.set(cell.subject, [n + 1, found + (call === "leukaemic" ? 1 : 0)]);
+    const [n, found, sum] = counts.get(cell.subject) ?? [0, 0, 0];
+    const inside = Math.min(Math.max(cell.probability ?? 0, FLOOR), 1 - FLOOR);
+    counts.set(cell.subject, [n + 1, found + (call === "leukaemic" ? 1 : 0), sum + Math.log(inside / (1 - inside))]);
   }
   return [...counts]
     .sort(([a], [b]) => ORDER.compare(a, b))
-    .map(([name, [n, found]]) => {
-      const interval = computeWilson(found, n);
+    .map(([name, [n, found, sum]]) => {
+      const probability = line && 1 / (1 + Math.exp(-(line.slope * (sum / n) + line.intercept)));
       return {
-        name, cells: n, leukaemic: found, share: found / n, interval,
-        call: callSubject(n, interval),
+        name, cells: n, leukaemic: found, share: found / n, interval: computeWilson(found, n),
+        probability, call: callSubject(n, probability),
       };
     });
 }
 
 /**
  * @param {number} cells
- * @param {[number, number]} interval
+ * @param {number | null} probability
  * @returns {Subject["call"]}
  */
-function callSubject(cells, [low, high]) {
+function callSubject(cells, probability) {
   if (cells < LEAST_CELLS) return "too few cells";
-  if (low > 0.5) return "leukaemic";
-  return high < 0.5 ? "normal" : "uncertain";
+  if (probability === null) return "no call";
+  return probability >= 0.5 ? "leukaemic" : "normal";
 }
 
 /**

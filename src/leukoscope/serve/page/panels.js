@@ -6,7 +6,7 @@
  */
 
 import { computeAgreement, countBins, countCalls, summariseSubjects } from "./deciding.js";
-import { build } from "./gallery.js";
+import { build, formatProbability } from "./gallery.js";
 
 const BINS = 40;
 const SVG = "http://www.w3.org/2000/svg";
@@ -52,30 +52,32 @@ export function showCounts(cells, threshold) {
 /**
  * @param {Cell[]} cells
  * @param {number} threshold
+ * @param {import("./deciding.js").Line | null} line
  */
-export function showSubjects(cells, threshold) {
-  const subjects = summariseSubjects(cells, threshold);
+export function showSubjects(cells, threshold, line) {
+  const subjects = summariseSubjects(cells, threshold, line);
   const place = find("subjects");
   if (!subjects.length) {
     place.replaceChildren(build("p", "none", "No subject is known: the file names do not say it, and none was typed in."));
   } else {
     const table = build("table"), head = build("thead"), body = build("tbody"), titles = build("tr");
-    for (const title of ["Subject", "Cells", "Leukaemic", "Share", "95% interval", "Call"]) {
+    for (const title of ["Subject", "Cells", "Leukaemic", "Share", "95% interval", "Probability", "Call"]) {
       const cell = build("th", "", title);
       cell.scope = "col";
-      if (title === "Leukaemic") cell.className = "wide-only"; // a telephone shows the share
+      if (title === "Leukaemic" || title === "95% interval") cell.className = "wide-only"; // for a telephone
       titles.append(cell);
     }
     titles.children[4].after(build("td", "wide-only"));
     head.append(titles);
-    for (const { name, cells: n, leukaemic, share, interval, call } of subjects) {
+    for (const { name, cells: n, leukaemic, share, interval, probability, call } of subjects) {
       const row = build("tr"), title = build("th", "", name), drawn = build("td", "share wide-only");
       title.scope = "row";
       drawn.append(drawShare(share, interval));
       row.append(
         title, build("td", "", formatCount(n)), build("td", "wide-only", formatCount(leukaemic)), build("td", "", formatShare(share)),
-        build("td", "", `${Math.round(100 * interval[0])} to ${formatShare(interval[1])}`), drawn,
-        build("td", call === "too few cells" ? "few" : `call ${call}`, call),
+        build("td", "wide-only", `${Math.round(100 * interval[0])} to ${formatShare(interval[1])}`), drawn,
+        build("td", "", formatProbability(probability)),
+        build("td", call === "too few cells" || call === "no call" ? "few" : `call ${call}`, call),
       );
       body.append(row);
     }
