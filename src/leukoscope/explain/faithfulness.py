@@ -24,13 +24,13 @@ from leukoscope.pixels import UInt8Array, compute_foreground
 __all__ = ["MAPS", "RANDOM_MAPS", "Faithfulness", "Verdict", "check_map", "compute_verdict"]
 
 RANDOM_MAPS = 4
-"""Random maps that a map is compared with: half of them, and their opposites."""
+"""That a map is compared with: half of them drawn, the others their opposites."""
 
 MAPS = ("map", "random", "blob", "rim")
 """What is compared, as named in a verdict."""
 
 _FEWEST = 5  # subjects for an interval: of fewer a bootstrap knows nothing
-_STEPS = 12  # from the whole cell to the flat one
+_STEPS = 6  # from the whole cell to the flat one
 _RANDOM_SIGMA = 0.10  # of the random maps' blur, over the cell's diameter
 
 

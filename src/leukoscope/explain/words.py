@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leukoscope.explain.explanation import Explanation
-from leukoscope.explain.faithfulness import RANDOM_MAPS, Faithfulness, Verdict
+from leukoscope.explain.faithfulness import Faithfulness, Verdict
 from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.measure import Measure, Reference
 
@@ -67,7 +67,7 @@ def describe_check(check: Faithfulness) -> str:
     scores = {"random": check.random_best, "blob": check.blob_score, "rim": check.rim_score}
     lost = [_RIVALS[name] for name, score in scores.items() if check.score <= score]
     numbers = (
-        f"(score {_signed(check.score)}; best of {RANDOM_MAPS} random maps "
+        f"(score {_signed(check.score)}; best random map "
         f"{_signed(check.random_best)}, centre blob {_signed(check.blob_score)}, rim "
         f"{_signed(check.rim_score)})"
     )
