@@ -36,6 +36,7 @@ export function buildWhy({ explain, readThreshold }) {
     find("v-overlay").replaceChildren();
     setBusy(false);
     button.setAttribute("aria-expanded", "false");
+    if (find("v-why").contains(document.activeElement)) button.focus(); // else the keys go nowhere
     for (const id of ["v-why", "v-found", "v-map"]) find(id).hidden = true;
     for (const id of ["v-said", "v-failed"]) find(id).textContent = "";
   }
