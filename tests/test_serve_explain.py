@@ -62,7 +62,9 @@ def cell() -> bytes:
     return encode(rgb)
 
 
-def explain(client: TestClient, *files: tuple[str, bytes], expect: int = 200, **options: Any) -> Any:
+def explain(
+    client: TestClient, *files: tuple[str, bytes], expect: int = 200, **options: Any
+) -> Any:
     sent = [("files", file) for file in files]
     answer = client.post("/v1/explain", files=sent, **options)
     assert answer.status_code == expect, answer.text
