@@ -99,7 +99,7 @@ def check_map(
     flat: UInt8Array | None = None,
     seed: int = 0,
 ) -> Faithfulness:
-    """Compare a map with random maps and a centre blob.
+    """Compare a map with random maps, a centre blob and the rim.
 
     Args:
         crop: uint8 (225, 225, 3), RGB, with a cell.
