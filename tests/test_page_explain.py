@@ -147,7 +147,8 @@ def test_the_map_comes_with_its_check_and_goes_with_the_cell(
 def test_no_map_without_the_check(page: Browser, network: Network) -> None:
     network.size_only = True
     ask_why(page)
-    assert read_text(page, "v-said").startswith("No map is shown. Don't trust this map")
+    said = read_text(page, "v-said")
+    assert said.startswith("Don't trust this map") and said.endswith("So it is not shown.")
     assert page.run(DRAWN) == 0 and page.run("document.getElementById('v-map').hidden")
     assert page.run("document.querySelectorAll('#v-measures tr').length") == 9
 

@@ -71,7 +71,7 @@ export function buildWhy({ explain, readThreshold }) {
    * @param {HTMLCanvasElement | null} drawn
    */
   function show(explained, drawn) {
-    find("v-said").textContent = explained.believed ? explained.verdict : `No map is shown. ${explained.verdict}`;
+    find("v-said").textContent = explained.believed ? explained.verdict : `${explained.verdict} So it is not shown.`;
     find("v-flat").textContent = explained.flat;
     find("v-beside").textContent = `Among ${explained.reference}. Measures are of the pixels; the network may look at other things.`;
     find("v-measures").replaceChildren(...explained.measures.map(({ title, words, percentiles }) => {
