@@ -40,12 +40,13 @@ MAY_IMPORT = {
     "decide": LOWEST | {"predictions"},
     "evaluate": LOWEST | {"predictions"},
     "measure": LOWEST | {"pixels"},
-    "explain": LOWEST | {"pixels", "measure"},
+    "explain": LOWEST | {"pixels", "sources", "measure", "predict"},
     "summarise": LOWEST | {"predictions", "evaluate"},
     "report": LOWEST
     | {"notices", "pixels", "predictions", "evaluate", "catalogue", "measure", "explain"},
     "predict": LOWEST | {"pixels", "sources", "checks", "decide", "inference"},
-    "serve": LOWEST | {"notices", "pixels", "sources", "inference", "predict", "simulate"},
+    "serve": LOWEST
+    | {"notices", "pixels", "sources", "inference", "predict", "simulate", "measure", "explain"},
 }
 FREE = {"workflow", "cli"}
 

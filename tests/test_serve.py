@@ -374,6 +374,7 @@ def test_the_description_is_whole_and_needs_no_network(client: TestClient) -> No
     described = client.get("/openapi.json").json()
     assert set(described["paths"]) == {
         "/v1/predict",
+        "/v1/explain",
         "/v1/model",
         "/v1/samples.zip",
         "/healthz",

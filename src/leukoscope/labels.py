@@ -6,12 +6,23 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-__all__ = ["LABELS", "LEUKAEMIC", "NORMAL", "CellName", "parse_cell_name", "parse_label"]
+__all__ = [
+    "CLASS_COLOURS",
+    "LABELS",
+    "LEUKAEMIC",
+    "NORMAL",
+    "CellName",
+    "parse_cell_name",
+    "parse_label",
+]
 
 NORMAL, LEUKAEMIC = "normal", "leukaemic"
 
 LABELS = (NORMAL, LEUKAEMIC)
 """The classes, in the order of their codes 0 and 1."""
+
+CLASS_COLOURS = {LEUKAEMIC: "#D55E00", NORMAL: "#0072B2"}
+"""In every picture; told apart by colour-blind eyes too (Okabe and Ito)."""
 
 _SYNONYMS = {
     **dict.fromkeys(

@@ -3,7 +3,7 @@
 Works on any network, as only its answers are used: crops in, probabilities out.
 """
 
-from leukoscope.explain.explanation import Explanation, explain_cell
+from leukoscope.explain.explanation import Explanation, explain_answer, explain_cell
 from leukoscope.explain.faithfulness import (
     MAPS,
     RANDOM_MAPS,
@@ -12,7 +12,17 @@ from leukoscope.explain.faithfulness import (
     check_map,
     compute_verdict,
 )
+from leukoscope.explain.layer import draw_layer, encode_layer, find_limit, scale_map
 from leukoscope.explain.occlusion import FloatArray, Predict, compute_map, flatten_cell
+from leukoscope.explain.words import (
+    describe_check,
+    describe_flat,
+    describe_measure,
+    describe_reference,
+    describe_verdict,
+    format_measure,
+    format_percentile,
+)
 
 __all__ = [
     "MAPS",
@@ -25,6 +35,18 @@ __all__ = [
     "check_map",
     "compute_map",
     "compute_verdict",
+    "describe_check",
+    "describe_flat",
+    "describe_measure",
+    "describe_reference",
+    "describe_verdict",
+    "draw_layer",
+    "encode_layer",
+    "explain_answer",
     "explain_cell",
+    "find_limit",
     "flatten_cell",
+    "format_measure",
+    "format_percentile",
+    "scale_map",
 ]

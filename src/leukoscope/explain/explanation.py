@@ -10,10 +10,12 @@ from typing import Any
 from leukoscope.explain.faithfulness import Faithfulness, check_map
 from leukoscope.explain.occlusion import FloatArray, Predict, compute_map
 from leukoscope.labels import LABELS, LEUKAEMIC
-from leukoscope.measure import MEASURES, Reference, compute_measures, find_percentile
-from leukoscope.pixels import UInt8Array
+from leukoscope.measure import MEASURES, MIN_AREA, Reference, compute_measures, find_percentile
+from leukoscope.pixels import UInt8Array, read_crop
+from leukoscope.predict import Answer
+from leukoscope.sources import Source
 
-__all__ = ["Explanation", "explain_cell"]
+__all__ = ["Explanation", "explain_answer", "explain_cell"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,36 @@ class Explanation:
                 row[f"{measure.name}_percentile_{label}"] = self.percentiles[label][measure.name]
         check = asdict(self.check) | {"score": self.check.score, "beats_all": self.check.beats_all}
         return row | check | {"passes": self.passes, "seconds": round(self.seconds, 3)}
+
+
+def explain_answer(
+    source: Source, answer: Answer, predict: Predict, reference: Reference
+) -> Explanation | str:
+    """Explain an image's answer: the one way from an image to an explanation.
+
+    Args:
+        source: the image.
+        answer: what `predict_sources` said of it.
+        predict: the network.
+        reference: the cells that the measures stand beside.
+
+    Returns:
+        The explanation, or why there is none.
+    """
+    if answer.probability is None:
+        return answer.warnings
+    crop = read_crop(source.read(), source.name)
+    if compute_measures(crop)["area"] is None:
+        return f"no cell to be seen (under {MIN_AREA} px)"
+    return explain_cell(
+        crop,
+        predict,
+        reference,
+        image=answer.image,
+        probability=answer.probability,
+        call=answer.call,
+        warnings=answer.warnings,
+    )
 
 
 def explain_cell(

@@ -2,7 +2,7 @@
 
 A patch is not covered with black, which would draw an outline that no cell has, but with the
 cell's own blurred content: its detail goes, its colour and its outline stay. Patches are soft discs
-at two scales, a tenth and a fifth of the cell's diameter. So the map shows what the network makes
+whose radius is a tenth of the cell's diameter. So the map shows what the network makes
 of places inside the cell; size and outline have no place and are not in it. How much hangs on them
 is what the network says of the flat cell, blurred as a whole (`flatten_cell`), as far as a network
 can be asked about a cell unlike any that it has seen.
@@ -26,8 +26,8 @@ FloatArray = npt.NDArray[np.float64]
 Predict = Callable[[UInt8Array], FloatArray]
 """uint8 crops (n, 225, 225, 3) → probability of leukaemic, float64 (n,)."""
 
-_SCALES = (0.10, 0.20)  # radius of a patch over the cell's diameter
-_STEP = 0.75  # between patches, over their radius
+_RADIUS = 0.10  # of a patch, over the cell's diameter
+_STEP = 1.0  # between patches, over their radius
 _FLAT_SIGMA = 0.20  # of the blur that flattens, over the cell's diameter
 _FLOOR = 1e-6  # of a probability, so that its logit is finite
 _AT_ONCE = 64  # covered crops held in memory
@@ -74,21 +74,18 @@ def compute_map(
         return found, 0
     cover = flatten_cell(crop) if cover is None else cover
     before = compute_logit(predict(crop[None]))[0]
-    passes = 1
-    for scale in _SCALES:
-        radius = max(2.0, scale * _find_diameter(cell))
-        centres = _place_patches(cell, radius)
-        total, mass = np.zeros(cell.shape), np.zeros(cell.shape)
-        for start in range(0, len(centres), _AT_ONCE):
-            patches = [_draw_patch(cell, centre, radius) for centre in centres[start:][:_AT_ONCE]]
-            covered = np.stack([_blend(crop, cover, patch) for patch in patches])
-            change = before - compute_logit(predict(covered))
-            for patch, difference in zip(patches, change, strict=True):
-                total += patch * difference / max(patch.sum(), 1e-6)
-                mass += patch
-        found += np.divide(total, mass, out=np.zeros_like(total), where=mass > 1e-3)
-        passes += len(centres)
-    return np.where(cell, found / len(_SCALES), 0), passes
+    radius = max(2.0, _RADIUS * _find_diameter(cell))
+    centres = _place_patches(cell, radius)
+    total, mass = np.zeros(cell.shape), np.zeros(cell.shape)
+    for start in range(0, len(centres), _AT_ONCE):
+        patches = [_draw_patch(cell, centre, radius) for centre in centres[start:][:_AT_ONCE]]
+        covered = np.stack([_blend(crop, cover, patch) for patch in patches])
+        change = before - compute_logit(predict(covered))
+        for patch, difference in zip(patches, change, strict=True):
+            total += patch * difference / max(patch.sum(), 1e-6)
+            mass += patch
+    found = np.divide(total, mass, out=found, where=mass > 1e-3)
+    return np.where(cell, found, 0), len(centres) + 1
 
 
 def compute_logit(probability: FloatArray) -> FloatArray:

@@ -12,16 +12,22 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure, SubFigure
 
-from leukoscope.explain import Explanation, FloatArray
-from leukoscope.labels import LEUKAEMIC, NORMAL
+from leukoscope.explain import (
+    Explanation,
+    describe_check,
+    describe_flat,
+    find_limit,
+    format_measure,
+    scale_map,
+)
+from leukoscope.labels import CLASS_COLOURS, LEUKAEMIC, NORMAL
 from leukoscope.measure import MEASURES
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.pixels import UInt8Array, compute_foreground
-from leukoscope.report.explanation_words import describe_check, describe_flat, format_measure
-from leukoscope.report.figures import CLASS_COLOURS, draw_png
+from leukoscope.report.figures import draw_png
 from leukoscope.report.pictures import brighten
 
-__all__ = ["draw_card", "draw_cell", "draw_overlay", "find_limit"]
+__all__ = ["draw_card", "draw_cell", "draw_overlay"]
 
 _NEUTRAL = "#f2f0ec"
 _COLOURS = LinearSegmentedColormap.from_list(
@@ -48,20 +54,10 @@ def draw_overlay(explanation: Explanation) -> UInt8Array:
     low, high = np.percentile(grey[cell], [1, 99])
     light = 0.6 + 0.4 * np.clip((grey - low) / max(high - low, 1), 0, 1)
     limit = find_limit(explanation)
-    place = 0.5 + 0.5 * np.clip(_scale(explanation) / limit, -1, 1)
+    place = 0.5 + 0.5 * np.clip(scale_map(explanation) / limit, -1, 1)
     colours = _COLOURS(place)[..., :3] * light[..., None]
     picture = np.where(cell[..., None], np.rint(255 * colours), _PAPER).astype(np.uint8)
     return _enlarge(_cut_cell(picture, crop, _PAPER))
-
-
-def find_limit(explanation: Explanation) -> float:
-    """End of the colour scale: change of log odds where 1% of the cell is covered."""
-    return max(float(np.percentile(np.abs(_scale(explanation)), 99.9)), 1e-4)
-
-
-def _scale(explanation: Explanation) -> FloatArray:
-    """The map for 1% of the cell's pixels instead of one."""
-    return explanation.map * np.count_nonzero(compute_foreground(explanation.crop)) / 100
 
 
 def _cut_cell(picture: UInt8Array, crop: UInt8Array, around: int = 0) -> UInt8Array:

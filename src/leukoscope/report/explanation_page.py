@@ -11,19 +11,23 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from leukoscope.explain import MAPS, Explanation, Verdict
+from leukoscope.explain import (
+    MAPS,
+    Explanation,
+    Verdict,
+    describe_check,
+    describe_flat,
+    describe_reference,
+    describe_verdict,
+    find_limit,
+    format_measure,
+    format_percentile,
+)
 from leukoscope.files import write_text
 from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.measure import MEASURES, Reference
 from leukoscope.pixels import UInt8Array
-from leukoscope.report.explanation_figures import draw_cell, draw_overlay, find_limit
-from leukoscope.report.explanation_words import (
-    describe_check,
-    describe_flat,
-    describe_verdict,
-    format_measure,
-    format_percentile,
-)
+from leukoscope.report.explanation_figures import draw_cell, draw_overlay
 from leukoscope.report.page import build_environment
 
 __all__ = ["write_explanation_page"]
@@ -62,7 +66,7 @@ def write_explanation_page(
             cells=[_build_cell(explanation) for explanation in explanations],
             facts=facts,
             people=people,
-            provenance=_describe_provenance(reference),
+            provenance=describe_reference(reference),
             refused=refused,
             sentences=describe_verdict(verdict, people),
             table=[_build_row(verdict, name) for name in MAPS],
@@ -115,15 +119,6 @@ def _build_row(verdict: Verdict, name: str) -> dict[str, Any]:
             for part in parts
         ],
     }
-
-
-def _describe_provenance(reference: Reference) -> str:
-    cells, persons = (reference.provenance.get(key, {}) for key in ("cells", "persons"))
-    counts = " and ".join(
-        f"{cells.get(label, 0):,} {label} cells of {persons.get(label, 0)} persons"
-        for label in (LEUKAEMIC, NORMAL)
-    )
-    return f"{counts} (data {reference.provenance.get('fingerprint', 'unknown')})"
 
 
 def _embed(picture: UInt8Array) -> str:

@@ -23,7 +23,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from leukoscope.evaluate import Curve, Evaluation, PartScores, ReliabilityBin, Score
-from leukoscope.labels import LEUKAEMIC, NORMAL
+from leukoscope.labels import CLASS_COLOURS, LEUKAEMIC, NORMAL
 
 __all__ = [
     "CLASS_COLOURS",
@@ -38,8 +38,6 @@ __all__ = [
     "draw_subjects",
     "draw_svg",
 ]
-
-CLASS_COLOURS = {LEUKAEMIC: "#D55E00", NORMAL: "#0072B2"}
 
 _INK, _MUTED, _LINE = "#1d2530", "#66707d", "#d5dae1"
 _SIZE_COLOUR = "#8a6fae"

@@ -5,6 +5,7 @@ contract what the answers hold, for the OpenAPI description
 guard    who may ask (host, origin, token), and the headers that go with every answer
 limits   how much one request, and all of them, may ask for
 upload   a multipart body → image files in memory
+explaining one image at a time: what its answer rests on
 queue    one thread that answers for the crops of all requests together
 metrics  what Prometheus reads
 samples  simulated cells to try with one click

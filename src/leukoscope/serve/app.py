@@ -19,11 +19,22 @@ from starlette.staticfiles import StaticFiles
 
 from leukoscope import __version__
 from leukoscope.inference import Classifier
+from leukoscope.measure import Reference, read_reference
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.predict import Answer, predict_sources
-from leukoscope.serve.contract import ERRORS, REQUEST_BODY, Answers, Health, Model, Row
+from leukoscope.serve.contract import (
+    ERRORS,
+    EXPLAIN_BODY,
+    REQUEST_BODY,
+    Answers,
+    Explained,
+    Health,
+    Model,
+    Row,
+)
+from leukoscope.serve.explaining import Explainer
 from leukoscope.serve.guard import Guard, refuse
-from leukoscope.serve.limits import Limits, RefusedError, UploadedFile, list_uploaded
+from leukoscope.serve.limits import Limits, RefusedError, UploadedFile, list_uploaded, take_single
 from leukoscope.serve.metrics import Metrics
 from leukoscope.serve.queue import Batcher, Gate
 from leukoscope.serve.samples import draw_samples
@@ -41,6 +52,7 @@ def build_app(
     *,
     token: str | None = None,
     loopback: bool = True,
+    reference: Reference | None = None,
 ) -> FastAPI:
     """Build the application around one model.
 
@@ -49,7 +61,10 @@ def build_app(
         limits: what is refused.
         token: asked for at /v1 and /metrics; nobody is asked where left out.
         loopback: whether only names of this machine are taken as Host.
+        reference: the cells that an explanation's measures stand beside; the shipped ones if left
+            out.
     """
+    beside = reference or read_reference(None)
     metrics = Metrics()
     gate = Gate(limits)
     metrics.watch_inside(lambda: gate.inside)
@@ -57,8 +72,10 @@ def build_app(
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         app.state.batcher = Batcher(classifier, metrics.count_batch)
+        app.state.explainer = Explainer(app.state.batcher, beside, limits)
         app.state.pool = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="request")
         yield
+        app.state.explainer.close()
         app.state.pool.shutdown(cancel_futures=True)
         app.state.batcher.close()
 
@@ -73,6 +90,7 @@ def build_app(
     app.add_middleware(Guard, metrics=metrics, token=token, loopback=loopback)
     _handle_errors(app)
     _add_predict(app, classifier, limits, gate, metrics)
+    _add_explain(app, classifier)
     _add_model(app, classifier, limits)
     _add_watching(app, metrics)
     _add_page(app)
@@ -138,6 +156,30 @@ def _add_predict(
             expected=_find_words(classifier),
             notice=RESEARCH_ONLY,
         )
+
+
+def _add_explain(app: FastAPI, classifier: Classifier) -> None:
+    @app.post(
+        "/v1/explain",
+        response_model=Explained,
+        responses=ERRORS,
+        openapi_extra=EXPLAIN_BODY,
+        summary="Say what one answer rests on",
+    )
+    async def explain(
+        request: Request,
+        threshold: Annotated[
+            float | None,
+            Query(ge=0, le=1, description="Leukaemic from here on; the model's own if left out."),
+        ] = None,
+    ) -> Explained:
+        """One image: a map with its check, and measures, the numbers of `leukoscope explain`."""
+        explainer: Explainer = app.state.explainer
+        length = check_length(request.headers, explainer.limits)
+        called_at = classifier.threshold if threshold is None else threshold
+        with explainer.gate.enter(length):
+            file = take_single(await read_upload(request, explainer.limits))
+            return await explainer.explain(request, file, called_at)
 
 
 def _add_model(app: FastAPI, classifier: Classifier, limits: Limits) -> None:

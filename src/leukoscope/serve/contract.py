@@ -8,7 +8,19 @@ from pydantic import BaseModel, Field
 
 from leukoscope.serve.upload import FIELD
 
-__all__ = ["ERRORS", "REQUEST_BODY", "Answers", "Health", "Model", "Row"]
+__all__ = [
+    "ERRORS",
+    "EXPLAIN_BODY",
+    "REQUEST_BODY",
+    "Answers",
+    "Check",
+    "Explained",
+    "Health",
+    "Measured",
+    "Model",
+    "Place",
+    "Row",
+]
 
 
 class Row(BaseModel):
@@ -35,6 +47,58 @@ class Answers(BaseModel):
     threshold: float = Field(description="The model's own.")
     sensitive_threshold: float = Field(description="The one meant to find 95% of leukaemic cells.")
     expected: str | None = Field(description="What to expect of the model on new people.")
+    notice: str
+
+
+class Check(BaseModel):
+    """Deletion and insertion: whether the map knows more than maps that know nothing."""
+
+    score: float = Field(description="Area under insertion minus that under deletion, -1 to 1.")
+    random_best: float = Field(description="The highest score of a random map.")
+    blob_score: float = Field(description="Of a blob that takes the cell's centre first.")
+    rim_score: float = Field(description="Of its opposite.")
+    deletion: float = Field(description="Area under the called class's probability, 0 to 1.")
+    insertion: float
+    flat_probability: float = Field(description="Of leukaemic, all detail blurred away.")
+
+
+class Place(BaseModel):
+    """Where a value stands among a class's cells."""
+
+    value: float | None = Field(description="Percentile, 0 to 100; null where it can't be told.")
+    words: str
+
+
+class Measured(BaseModel):
+    """One measure of the cell."""
+
+    name: str
+    title: str
+    unit: str
+    value: float | None = Field(description="Null where it can't be told.")
+    words: str = Field(description="The value with its unit.")
+    percentiles: dict[str, Place] = Field(description="By class.")
+
+
+class Explained(BaseModel):
+    """What one answer rests on."""
+
+    row: Row = Field(description="As /v1/predict answers for the image.")
+    called_at: float = Field(description="Probability from which the cell was called leukaemic.")
+    layer: str = Field(
+        description="The map as a PNG in base64, 225×225 pixels with clear places, to lay over the "
+        "central 450×450 of the image: #D55E00 where the detail speaks for leukaemic, #0072B2 for "
+        "normal. Not to be shown where it is not believed."
+    )
+    limit: float = Field(description="Change of log odds, 1% of the cell covered, at full colour.")
+    believed: bool = Field(description="Whether the map beats every map that knows nothing.")
+    verdict: str = Field(description="The check in words.")
+    flat: str = Field(description="What the network says of the cell without its detail, in words.")
+    check: Check
+    measures: list[Measured]
+    reference: str = Field(description="The cells that the percentiles are among.")
+    passes: int = Field(description="Times that the network was asked.")
+    seconds: float
     notice: str
 
 
@@ -77,6 +141,28 @@ _WORDS = {
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Refusal, "description": words} for status, words in _WORDS.items()
+}
+
+EXPLAIN_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [FIELD],
+                    "additionalProperties": False,
+                    "properties": {
+                        FIELD: {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "One image file; no zip.",
+                        }
+                    },
+                }
+            }
+        },
+    }
 }
 
 REQUEST_BODY: dict[str, Any] = {

@@ -14,7 +14,17 @@ from leukoscope.errors import DataError
 from leukoscope.pixels import IMAGE_SUFFIXES
 from leukoscope.sources import Source, list_zip
 
-__all__ = ["Limits", "RefusedError", "UploadedFile", "clean_name", "list_uploaded"]
+__all__ = [
+    "Limits",
+    "RefusedError",
+    "UploadedFile",
+    "clean_name",
+    "list_uploaded",
+    "narrow",
+    "take_single",
+]
+
+_FORM_BYTES = 10_000  # of a form around its one file
 
 
 class RefusedError(Exception):
@@ -42,6 +52,8 @@ class Limits:
         pixels: of all images of one request, by their headers (one image: `pixels` has a limit).
         requests: being received or answered at once; more are told to come back.
         held_bytes: of all bodies held in memory at once.
+        explanations: being received, waiting or made at once; one is made at a time.
+        explanation_seconds: in which one is made, else it is given up for others' answers.
         idle_seconds: in which a client sends something.
         upload_seconds: in which its whole body has come.
     """
@@ -53,6 +65,8 @@ class Limits:
     pixels: int = 500_000_000
     requests: int = 128
     held_bytes: int = 1_000_000_000
+    explanations: int = 4
+    explanation_seconds: float = 60.0
     idle_seconds: float = 15.0
     upload_seconds: float = 300.0
 
@@ -73,6 +87,27 @@ def clean_name(name: str) -> str:
     shown = "".join(letter for letter in name if letter.isprintable())
     parts = [part for part in PurePosixPath(shown.replace("\\", "/")).parts if part != ".."]
     return "/".join(part for part in parts if part.strip("/")) or "image"
+
+
+def narrow(limits: Limits) -> Limits:
+    """The limits of a request that holds one image."""
+    most = limits.image_bytes + _FORM_BYTES
+    return replace(limits, request_bytes=min(limits.request_bytes, most))
+
+
+def take_single(files: Sequence[UploadedFile]) -> UploadedFile:
+    """The one image of an upload.
+
+    Raises:
+        RefusedError: none, several, or a zip.
+    """
+    if len(files) != 1:
+        raise RefusedError(422, f"Expected one image to explain; received {len(files):,} files.")
+    if _is_zip(files[0]):
+        raise RefusedError(
+            422, f"{files[0].name}: a zip. Expected one image to explain; send it alone."
+        )
+    return files[0]
 
 
 def list_uploaded(files: Sequence[UploadedFile], limits: Limits) -> list[Source]:

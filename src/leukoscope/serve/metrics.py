@@ -10,7 +10,15 @@ from leukoscope.predict import Answer
 
 __all__ = ["Metrics"]
 
-_PLACES = ("/v1/predict", "/v1/model", "/v1/samples.zip", "/healthz", "/metrics", "/")
+_PLACES = (
+    "/v1/predict",
+    "/v1/explain",
+    "/v1/model",
+    "/v1/samples.zip",
+    "/healthz",
+    "/metrics",
+    "/",
+)
 
 
 class Metrics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import queue
 import threading
@@ -22,7 +23,10 @@ __all__ = ["Batcher", "Gate"]
 _BATCH = 32
 _LONGEST_WAIT = 30  # seconds that a client is asked to wait at most
 
+_NOW, _WAITS, _END = range(3)  # the order in which the worker takes what is there
+
 _Job = tuple[UInt8Array, "Future[npt.NDArray[np.float64]]"]
+_Entry = tuple[int, int, _Job | None]  # order, number, job; no two have the same number
 
 
 class Batcher:
@@ -39,41 +43,45 @@ class Batcher:
     ) -> None:
         self.decision = classifier.decision
         self._classifier, self._on_batch = classifier, on_batch
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.PriorityQueue[_Entry] = queue.PriorityQueue()
+        self._numbers = itertools.count()
         self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
         self._thread.start()
 
-    def answer(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
-        """As `inference.Classifier.answer`; returns when the worker has answered."""
+    def answer(self, crops: UInt8Array, *, waits: bool = False) -> npt.NDArray[np.float64]:
+        """As `inference.Classifier.answer`; returns when the worker has answered.
+
+        Args:
+            crops: uint8 (n, 225, 225, 3), RGB.
+            waits: whether all crops that do not go first, in a forward pass of their own.
+        """
         answer: Future[npt.NDArray[np.float64]] = Future()
-        self._jobs.put((crops, answer))
+        self._jobs.put((_WAITS if waits else _NOW, next(self._numbers), (crops, answer)))
         return answer.result()
 
     def close(self) -> None:
         """Answer what is waiting, then end."""
-        self._jobs.put(None)
+        self._jobs.put((_END, next(self._numbers), None))
         self._thread.join()
 
     def _work(self) -> None:
-        while (first := self._jobs.get()) is not None:
-            jobs, ended = self._gather(first)
-            self._answer(jobs)
-            if ended:
-                return
+        while (job := (entry := self._jobs.get())[2]) is not None:
+            self._answer([job] if entry[0] == _WAITS else self._gather(job))
 
-    def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
-        """The first job and what else is waiting, to about one batch; whether the end was seen."""
+    def _gather(self, first: _Job) -> list[_Job]:
+        """The first job and what else is to be answered now, to about one batch."""
         jobs, crops = [first], len(first[0])
         while crops < _BATCH:
             try:
-                job = self._jobs.get_nowait()
+                entry = self._jobs.get_nowait()
             except queue.Empty:
                 break
-            if job is None:
-                return jobs, True
-            jobs.append(job)
-            crops += len(job[0])
-        return jobs, False
+            if entry[0] != _NOW or entry[2] is None:
+                self._jobs.put(entry)
+                break
+            jobs.append(entry[2])
+            crops += len(entry[2][0])
+        return jobs
 
     def _answer(self, jobs: list[_Job]) -> None:
         try:

@@ -11,16 +11,20 @@ from typing import Any
 import pandas as pd
 
 from leukoscope.errors import DataError
-from leukoscope.explain import Explanation, Verdict, compute_verdict, explain_cell
+from leukoscope.explain import (
+    Explanation,
+    Verdict,
+    compute_verdict,
+    describe_verdict,
+    explain_answer,
+)
 from leukoscope.files import write_bytes
 from leukoscope.labels import LABELS, parse_cell_name
-from leukoscope.measure import MIN_AREA, Reference, compute_measures, read_reference
+from leukoscope.measure import read_reference
 from leukoscope.notices import find_banner
-from leukoscope.pixels import read_crop
-from leukoscope.predict import Answer, list_images, predict_sources
+from leukoscope.predict import list_images, predict_sources
 from leukoscope.report.explanation_figures import draw_card
 from leukoscope.report.explanation_page import write_explanation_page
-from leukoscope.report.explanation_words import describe_verdict
 from leukoscope.runs import write_table
 from leukoscope.sources import Source
 from leukoscope.workflow.prediction import open_classifier
@@ -89,7 +93,7 @@ def explain_images(
     for done, (source, answer) in enumerate(
         zip(sources, predict_sources(sources, classifier), strict=True), start=1
     ):
-        found = _explain(source, answer, classifier.predict, reference)
+        found = explain_answer(source, answer, classifier.predict, reference)
         if isinstance(found, str):
             refused[answer.image] = found
         else:
@@ -118,26 +122,6 @@ def explain_images(
     )
     sentences = describe_verdict(verdict, people)
     return ExplanationResult(explanations, refused, verdict, sentences, seconds, page)
-
-
-def _explain(
-    source: Source, answer: Answer, predict: Any, reference: Reference
-) -> Explanation | str:
-    """The explanation, or why there is none."""
-    if answer.probability is None:
-        return answer.warnings
-    crop = read_crop(source.read(), source.name)
-    if compute_measures(crop)["area"] is None:
-        return f"no cell to be seen (under {MIN_AREA} px)"
-    return explain_cell(
-        crop,
-        predict,
-        reference,
-        image=answer.image,
-        probability=answer.probability,
-        call=answer.call,
-        warnings=answer.warnings,
-    )
 
 
 def _find_subjects(images: Sequence[str]) -> tuple[list[str] | None, str]:

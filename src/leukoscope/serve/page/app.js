@@ -35,6 +35,7 @@ const gallery = buildGallery(/** @type {HTMLUListElement} */ (find("cells")), (c
 const viewer = buildViewer({
   listShown: gallery.listShown,
   readThreshold: () => threshold,
+  explain: engine.explain,
   onChange: () => update(),
   onClose: (card) => {
     if (!card.item.hidden) gallery.focusCard(card);

@@ -1,6 +1,6 @@
 /**
  * What answers for pictures. The page knows this interface alone; the engine below asks our server,
- * and one that runs the exported network within the browser fits the same three functions.
+ * and one that runs the exported network within the browser fits the same four functions.
  *
  * @typedef {object} Picture
  * @property {string} name
@@ -12,6 +12,14 @@
  * @property {string} call
  * @property {"leukaemic" | "normal" | "uncertain" | "error"} sure_call
  * @property {string} warnings
+ *
+ * @typedef {object} Explained
+ * @property {string} layer      the map: a PNG in base64, clear but for its colours
+ * @property {boolean} believed  whether it beat every map that knows nothing; else it is not to be shown
+ * @property {string} verdict
+ * @property {string} flat       what is said of the cell without its detail
+ * @property {{title: string, words: string, percentiles: Record<"leukaemic" | "normal", {words: string}>}[]} measures
+ * @property {string} reference  the cells that percentiles are among
  *
  * @typedef {object} Model
  * @property {number} threshold
@@ -25,6 +33,8 @@
  * @property {() => Promise<Model>} describe
  * @property {(pictures: Picture[], onRows: (rows: Row[], first: number) => void) => Promise<void>} predict
  *   calls `onRows` with the rows of pictures[first], pictures[first + 1], …, in any order of parts
+ * @property {(picture: Picture, threshold: number, signal: AbortSignal) => Promise<Explained>} explain
+ *   what the answer rests on, called at the threshold; takes seconds, ends early by the signal
  * @property {() => Promise<Blob>} drawSamples   a zip of simulated cells
  */
 
@@ -53,10 +63,11 @@ export function connectServer(readToken) {
     for (let attempt = 1; ; attempt += 1) {
       /** @type {Response | null} */
       const answer = await fetch(path, { ...options, headers }).catch(() => null);
+      options.signal?.throwIfAborted();
       if (answer?.ok) return answer;
       if (answer?.status === 401) throw new TokenError("The server asks for its token.");
       const busy = !answer || answer.status === 503; // a full server may close before it answers
-      if (!busy || attempt === TRIES) throw new Error(await explain(answer));
+      if (!busy || attempt === TRIES) throw new Error(await readRefusal(answer));
       await new Promise((wake) => setTimeout(wake, 1000 * Number(answer?.headers.get("Retry-After") ?? attempt)));
     }
   }
@@ -64,6 +75,11 @@ export function connectServer(readToken) {
   return {
     describe: async () => (await ask("v1/model")).json(),
     drawSamples: async () => (await ask("v1/samples.zip")).blob(),
+    explain: async ({ name, open }, threshold, signal) => {
+      const body = new FormData();
+      body.append("files", await open(), toImageName(name));
+      return (await ask(`v1/explain?threshold=${threshold}`, { method: "POST", body, signal })).json();
+    },
     predict: async (pictures, onRows) => {
       const parts = cutParts(pictures);
       const work = async () => {
@@ -109,7 +125,7 @@ function toImageName(name) {
 }
 
 /** @param {Response | null} answer */
-async function explain(answer) {
+async function readRefusal(answer) {
   if (!answer) return "The server cannot be reached. Is it still running?";
   const words = await answer.json().catch(() => ({}));
   return words.detail ?? `The server answered with ${answer.status}.`;

@@ -2,10 +2,12 @@
  * One cell, large, with the reader's own call; goes from cell to cell in the order shown.
  *
  * @typedef {import("./gallery.js").Card} Card
+ * @typedef {import("./engine.js").Engine} Engine
  * @typedef {import("./deciding.js").Reading} Reading
  */
 
 import { callCell, listWarnings } from "./deciding.js";
+import { buildWhy } from "./explaining.js";
 import { build, formatProbability, showPicture } from "./gallery.js";
 
 /** @param {string} id */
@@ -22,12 +24,14 @@ const SURE = {
  * @param {object} page
  * @param {() => Card[]} page.listShown
  * @param {() => number} page.readThreshold
+ * @param {Engine["explain"]} page.explain
  * @param {() => void} page.onChange    a reading or a subject was given
  * @param {(card: Card) => void} page.onClose
  */
-export function buildViewer({ listShown, readThreshold, onChange, onClose }) {
+export function buildViewer({ listShown, readThreshold, explain, onChange, onClose }) {
   const dialog = /** @type {HTMLDialogElement} */ (find("viewer"));
   const subject = /** @type {HTMLInputElement} */ (find("v-subject"));
+  const why = buildWhy({ explain, readThreshold });
   const choices = /** @type {HTMLButtonElement[]} */ ([...dialog.querySelectorAll("[data-reading]")]);
   /** @type {Card[]} */
   let order = []; // as it was when the viewer was opened: a reading must not move the cell away
@@ -48,6 +52,7 @@ export function buildViewer({ listShown, readThreshold, onChange, onClose }) {
       else choice.setAttribute("aria-pressed", String(cell.reading === choice.dataset.reading));
     }
     subject.value = cell.subject;
+    setDisabled("v-ask", call === "error");
     setDisabled("v-before", at === 0);
     setDisabled("v-next", at === order.length - 1);
     showPicture(find("v-picture"), open);
@@ -68,6 +73,7 @@ export function buildViewer({ listShown, readThreshold, onChange, onClose }) {
   function go(step) {
     if (order[at + step]) {
       at += step;
+      why.close();
       show();
     }
   }
@@ -75,9 +81,13 @@ export function buildViewer({ listShown, readThreshold, onChange, onClose }) {
   for (const choice of choices) choice.addEventListener("click", () => read(choice.dataset.reading ?? ""));
   find("v-before").addEventListener("click", () => go(-1));
   find("v-next").addEventListener("click", () => go(1));
+  find("v-ask").addEventListener("click", () => why.toggle(order[at]));
   find("v-close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("close", () => onClose(order[at]));
+  dialog.addEventListener("close", () => {
+    why.close();
+    onClose(order[at]);
+  });
   subject.addEventListener("change", () => {
     order[at].cell.subject = subject.value.trim();
     onChange();
@@ -87,8 +97,10 @@ export function buildViewer({ listShown, readThreshold, onChange, onClose }) {
     const steps = { ArrowLeft: -1, ArrowRight: 1 };
     const step = steps[/** @type {keyof typeof steps} */ (event.key)];
     const said = { a: "agree", l: "leukaemic", n: "normal", u: "unsure" }[event.key.toLowerCase()];
+    if (step && event.target === find("v-strength")) return; // the slider's own keys
     if (step) go(step);
     else if (said) read(said);
+    else if (event.key.toLowerCase() === "w") why.toggle(order[at]);
     else return;
     event.preventDefault();
   });
@@ -96,6 +108,7 @@ export function buildViewer({ listShown, readThreshold, onChange, onClose }) {
   return {
     /** @param {Card} card */
     open(card) {
+      why.close();
       order = listShown();
       at = Math.max(0, order.indexOf(card));
       show();

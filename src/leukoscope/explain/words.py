@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from leukoscope.explain import RANDOM_MAPS, Explanation, Faithfulness, Verdict
+from leukoscope.explain.explanation import Explanation
+from leukoscope.explain.faithfulness import Faithfulness, Verdict
 from leukoscope.labels import LEUKAEMIC, NORMAL
-from leukoscope.measure import Measure
+from leukoscope.measure import Measure, Reference
 
 __all__ = [
     "describe_check",
     "describe_flat",
     "describe_measure",
+    "describe_reference",
     "describe_verdict",
     "format_measure",
     "format_percentile",
@@ -50,12 +52,22 @@ def describe_measure(explanation: Explanation, measure: Measure) -> str:
     return f"{text}: {sick} percentile of leukaemic, {well} of normal cells"
 
 
+def describe_reference(reference: Reference) -> str:
+    """The cells that measures stand beside."""
+    cells, persons = (reference.provenance.get(key, {}) for key in ("cells", "persons"))
+    counts = " and ".join(
+        f"{cells.get(label, 0):,} {label} cells of {persons.get(label, 0)} persons"
+        for label in (LEUKAEMIC, NORMAL)
+    )
+    return f"{counts} (data {reference.provenance.get('fingerprint', 'unknown')})"
+
+
 def describe_check(check: Faithfulness) -> str:
     """Whether to believe this cell's map."""
     scores = {"random": check.random_best, "blob": check.blob_score, "rim": check.rim_score}
     lost = [_RIVALS[name] for name, score in scores.items() if check.score <= score]
     numbers = (
-        f"(score {_signed(check.score)}; best of {RANDOM_MAPS} random maps "
+        f"(score {_signed(check.score)}; best random map "
         f"{_signed(check.random_best)}, centre blob {_signed(check.blob_score)}, rim "
         f"{_signed(check.rim_score)})"
     )
