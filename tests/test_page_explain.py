@@ -105,6 +105,7 @@ OPEN = "document.getElementById('v-ask').getAttribute('aria-expanded')"
 
 def ask_why(page: Browser) -> None:
     page.press("w")
+    page.wait(f"{OPEN} === 'true'", 5)
     page.wait("document.getElementById('v-why').getAttribute('aria-busy') === 'false'")
 
 

@@ -85,6 +85,7 @@ export function buildViewer({ listShown, readThreshold, explain, onChange, onClo
   find("v-close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => {
+    if (dialog.open) return; // the event comes late: opened again since
     why.close();
     onClose(order[at]);
   });
