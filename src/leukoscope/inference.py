@@ -43,7 +43,7 @@ FORMAT = 4
 METADATA_KEY = "leukoscope"
 OUTPUTS = ("probability", "novelty")
 
-_BATCH = 32
+_BATCH = 8  # as fast as 32 on CPUs, in a third of the memory
 _DECIDED = ("threshold", "sensitive_threshold", "leukaemic_from", "normal_to")
 
 
