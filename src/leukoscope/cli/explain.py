@@ -14,6 +14,10 @@ def explain(
     model: Annotated[
         Path | None, typer.Option(help="A run or model.onnx; else the model shipped with us.")
     ] = None,
+    sensitive: Annotated[
+        bool,
+        typer.Option("--sensitive", help="Call at the threshold meant to find 95% of leukaemic."),
+    ] = False,
     measures: Annotated[
         Path | None, typer.Option(help="From data measures; else that of C-NMC, shipped with us.")
     ] = None,
@@ -24,5 +28,7 @@ def explain(
     from leukoscope.workflow.explanation import explain_images
 
     with show_progress("Cells") as (progress,):
-        result = explain_images(images, out, model, measures=measures, progress=progress)
+        result = explain_images(
+            images, out, model, measures=measures, sensitive=sensitive, progress=progress
+        )
     print_explanations(result)

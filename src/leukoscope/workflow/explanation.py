@@ -62,6 +62,7 @@ def explain_images(
     model: Path | None = None,
     *,
     measures: Path | None = None,
+    sensitive: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> ExplanationResult:
     """Explain images, folders and zips.
@@ -70,6 +71,7 @@ def explain_images(
         images: files, folders and zips.
         out: folder for a PNG a cell, explanations.csv and explanations.html.
         model: a run folder or an ONNX file; the shipped model where left out.
+        sensitive: call at the threshold that is to find 95% of the leukaemic cells.
         measures: a reference that `leukoscope data measures` wrote; the shipped one if left out.
         progress: called with (done, total).
 
@@ -86,12 +88,13 @@ def explain_images(
             f"{MAX_CELLS}; choose those you want to look at."
         )
     classifier, reference = open_classifier(model), read_reference(measures)
+    threshold = classifier.sensitive_threshold if sensitive else classifier.threshold
     banner = next(filter(None, map(find_banner, images)), None)
     explanations: list[Explanation] = []
     refused: dict[str, str] = {}
     names = _name_pictures(sources)
     for done, (source, answer) in enumerate(
-        zip(sources, predict_sources(sources, classifier), strict=True), start=1
+        zip(sources, predict_sources(sources, classifier, threshold), strict=True), start=1
     ):
         found = explain_answer(source, answer, classifier.predict, reference)
         if isinstance(found, str):
@@ -117,7 +120,7 @@ def explain_images(
         people=people,
         reference=reference,
         refused=refused,
-        facts=_list_facts(classifier.metadata, model, explanations, seconds),
+        facts=_list_facts(classifier.metadata, model, threshold, explanations, seconds),
         banner=banner,
     )
     sentences = describe_verdict(verdict, people)
@@ -149,13 +152,17 @@ def _name_pictures(sources: Sequence[Source]) -> dict[str, str]:
 
 
 def _list_facts(
-    metadata: dict[str, Any], model: Path | None, cells: Sequence[Explanation], seconds: float
+    metadata: dict[str, Any],
+    model: Path | None,
+    threshold: float,
+    cells: Sequence[Explanation],
+    seconds: float,
 ) -> dict[str, str]:
     passes = sum(cell.passes for cell in cells) / len(cells)
     return {
         "Model": f"{model or 'the one in the package'}: {metadata.get('recipe', 'unnamed')}, "
         f"trained on data {metadata.get('fingerprint', 'unknown')}",
-        "Threshold": f"{float(metadata['threshold']):.3f}",
+        "Threshold": f"{threshold:.3f}",
         "Expected": (metadata.get("expected") or {}).get("words", "not available"),
         "Cells": f"{len(cells):,}, "
         + ", ".join(f"{sum(c.call == label for c in cells):,} called {label}" for label in LABELS),
