@@ -51,10 +51,11 @@ def test_nothing_is_sure_where_something_warns(images: list[Path]) -> None:
     oracle = Oracle([(0.1, 1.01), (0.9, 12.0), (0.9, 1.0), (0.1, 0.0)])
     found = list(predict_sources(list_images(images), oracle))
     assert [answer.sure_call for answer in found] == [
-        *("uncertain", "uncertain", "leukaemic", "normal")
+        *("uncertain", "error", "leukaemic", "normal")
     ]
     assert found[0].call == "normal" and "1.01 times the limit" in found[0].warnings
-    assert "over 10 times" in found[1].warnings
+    assert (found[1].call, found[1].probability) == ("error", None)
+    assert "nothing learned from is like it" in found[1].warnings
 
 
 def test_an_image_that_cannot_be_read_does_not_stop_the_rest(

@@ -24,10 +24,11 @@ from leukoscope.sources import Source, list_sources
 __all__ = ["ERROR", "Answer", "Predictor", "list_images", "predict_sources", "start_answers"]
 
 ERROR = "error"
-"""Call of an image that could not be read."""
+"""Call of an image that could not be read, or that is nothing like a cell."""
 
 _BATCH = 32
-_FAR = 10  # times the limit: said without a number
+_NO_CELL = "no answer, as nothing learned from is like it"
+_FAR = 10  # times the limit: no cell, whatever it is
 
 
 class Predictor(Protocol):
@@ -47,10 +48,11 @@ class Answer:
 
     Attributes:
         image: its name.
-        probability: of leukaemic, 0 to 1; None where the image could not be read.
+        probability: of leukaemic, 0 to 1; None where the image could not be read, or is nothing
+            like a cell: over ten times the novelty limit.
         call: leukaemic, normal or error.
         sure_call: leukaemic or normal where the other is ruled out 9 times in 10, else uncertain;
-            uncertain too where there is a warning, error where the image could not be read.
+            uncertain too where there is a warning, error where there is no answer.
         warnings: what speaks against trusting the answer, or the error; "" where nothing does.
     """
 
@@ -136,14 +138,14 @@ def _answer(
             yield Answer(name, None, ERROR, ERROR, words)
             continue
         probability, novelty = next(answers)
-        warnings = "; ".join(filter(None, (words, _describe_novelty(novelty))))
+        if novelty > _FAR:
+            yield Answer(name, None, ERROR, ERROR, "; ".join(filter(None, (_NO_CELL, words))))
+            continue
+        warnings = "; ".join(filter(None, (_describe_novelty(novelty), words)))
         call = LEUKAEMIC if probability >= threshold else NORMAL
         sure = classifier.decision.find_sure_call(probability)
         yield Answer(name, probability, call, UNCERTAIN if warnings else sure, warnings)
 
 
 def _describe_novelty(novelty: float) -> str:
-    if novelty <= 1:
-        return ""
-    times = f"{novelty:.2f}" if novelty < _FAR else f"over {_FAR}"
-    return f"unlike most cells learned from ({times} times the limit)"
+    return "" if novelty <= 1 else f"unlike most cells learned from ({novelty:.2f} times the limit)"

@@ -91,7 +91,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def read_answers(path: Path, threshold: float | None = None) -> pd.DataFrame:
     """Read any CSV with probabilities, with labels or without, such as `leukoscope predict` writes.
 
-    Rows of images that could not be read are left out. A missing subject is taken from C-NMC names.
+    Rows of images that could not be read are left out. A missing subject is taken from C-NMC names;
+    rows without one are left out, and their number stands in `attrs["without_subject"]`.
 
     Args:
         path: a CSV with image and probability, and where known subject, label, group, part, call,
@@ -115,12 +116,17 @@ def read_answers(path: Path, threshold: float | None = None) -> pd.DataFrame:
         table = table[table["probability"].notna() | table["call"].isin(LABELS)]
     if table.empty:
         raise DataError(f"{path}: no cell with a probability. Expected one row a cell.")
-    strange = [name for name in table["image"] if parse_cell_name(str(name)) is None]
-    if strange and "subject" not in table:
+    if "subject" in table:
+        whose = table["subject"].astype(str).str.strip() != ""
+    else:
+        whose = table["image"].map(lambda name: parse_cell_name(str(name)) is not None)
+    if not whose.any():
         raise DataError(
             f"{path}: whose cells these are is not known. Expected a column subject, or names like "
-            f"UID_<subject>_<smear>_<cell>_<all|hem>; received {strange[0]!r}."
+            f"UID_<subject>_<smear>_<cell>_<all|hem>; received {table['image'].iloc[0]!r}. "
+            "Add the column, or rename the files."
         )
+    without, table = int((~whose).sum()), table[whose]
     unlabelled = "label" not in table
     try:
         table = normalise_predictions(table.assign(label=NORMAL) if unlabelled else table)
@@ -130,7 +136,9 @@ def read_answers(path: Path, threshold: float | None = None) -> pd.DataFrame:
         called = table["call"] == LEUKAEMIC
     else:
         called = table["probability"] >= set_threshold(table, threshold)["threshold"]
-    return table.drop(columns="label" if unlabelled else []).assign(called=called)
+    found = table.drop(columns="label" if unlabelled else []).assign(called=called)
+    found.attrs["without_subject"] = without
+    return found
 
 
 def write_predictions(table: pd.DataFrame, path: Path) -> None:

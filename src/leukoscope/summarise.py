@@ -243,6 +243,9 @@ def _list_notes(
     table: pd.DataFrame, rows: pd.DataFrame, reference: pd.DataFrame | None
 ) -> tuple[str, ...]:
     notes = []
+    without = table.attrs.get("without_subject", 0)
+    if without:
+        notes.append(f"{without} cells without a subject are left out.")
     few = int((rows["cells"] < MIN_CELLS).sum())
     if few:
         notes.append(f"{few} of {len(rows)} subjects have under {MIN_CELLS} cells: no call.")

@@ -66,10 +66,16 @@ class AnswerPrinter:
     def summarise(self, metadata: dict[str, Any]) -> None:
         """Counts, what to expect of the model, and what it is not, on standard error."""
         counts = ", ".join(f"{count:,} {call}" for call, count in sorted(self._calls.items()))
-        console.print(f"{self._calls.total():,} images: {counts}.")
+        images = "1 image" if self._calls.total() == 1 else f"{self._calls.total():,} images"
+        console.print(f"{images}: {counts}.")
         console.print(
             f"Sure of {self._calls.total() - self._unsure - self._calls[ERROR]:,}; uncertain of "
             f"{self._unsure:,}, {self._warned:,} of them with a warning."
+        )
+        edges = (metadata["leukaemic_from"], metadata["normal_to"])
+        console.print(
+            f"Leukaemic from a probability of {metadata['threshold']:.3f}; sure of it above "
+            f"{max(edges):.3f}, sure of normal below {min(edges):.3f}."
         )
         if self._out:
             console.print(f"Written: {self._out}", markup=False)

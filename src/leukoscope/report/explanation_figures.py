@@ -137,7 +137,7 @@ def _paint_pictures(figure: SubFigure, explanation: Explanation) -> None:
         scale, ax=[cell, overlay], location="bottom", fraction=0.05, pad=0.03, aspect=45
     )
     bar.set_label(
-        "← normal     change of log odds if 1% of the cell there is blurred     leukaemic →",
+        "speaks for normal ←     log odds that 1% of the cell there adds     → for leukaemic",
         fontsize=8.5,
     )
     bar.ax.tick_params(labelsize=8, length=2)

@@ -63,6 +63,8 @@ def run_demo(
     Raises:
         LeukoscopeError: `out` is taken, or Keras is missing.
     """
+    import leukoscope.model  # noqa: F401 (says now which extra is missing, not at step 3)
+
     on_stage(f"1. Drawing {DEMO.cells:,} cells of {DEMO.subjects} simulated people, with faults")
     cohort = simulate_cohort(out / "cells", DEMO)
     on_stage("2. Checking the data: faults, and people under two names")

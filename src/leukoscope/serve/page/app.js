@@ -60,6 +60,9 @@ function update() {
     find("shown").textContent = shown === cells.length
       ? `${cells.length.toLocaleString("en")} shown`
       : `${shown.toLocaleString("en")} of ${cells.length.toLocaleString("en")} shown`;
+    const without = gallery.listShown().filter(({ cell }) => !cell.subject).length;
+    find("subject-form").hidden = without === 0;
+    find("subject-label").textContent = `Subject of the ${without.toLocaleString("en")} cells shown that have none`;
     /** @type {HTMLButtonElement} */ (find("save-labels")).disabled = listLabelled(cells).length === 0;
     find("simulated").hidden = !cells.some((cell) => cell.simulated);
     find("work").hidden = cells.length === 0;
@@ -180,7 +183,8 @@ async function take(listing, simulated = false) {
  * @returns {Cell}
  */
 function toCell({ probability, sure_call: sureCall, warnings }, image, simulated) {
-  return { image, subject: parseSubject(image), probability, sureCall, warnings, reading: null, simulated };
+  const subject = parseSubject(image);
+  return { image, subject: subject && simulated ? `simulated ${subject}` : subject, probability, sureCall, warnings, reading: null, simulated };
 }
 
 /** @param {boolean} busy */
@@ -250,14 +254,12 @@ function wire() {
   find("subject-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const name = field("subject-name").value.trim();
-    for (const cell of cells) cell.subject ||= name;
+    for (const { cell } of gallery.listShown()) cell.subject ||= name;
     field("subject-name").value = "";
     update();
   });
   find("start-reading").addEventListener("click", () => {
-    const shown = gallery.listShown();
-    const card = shown.find(({ cell }) => cell.reading === null) ?? shown[0];
-    if (card) viewer.open(card);
+    viewer.startReading();
   });
   find("save-answers").addEventListener("click", () => save(writeAnswers(cells, threshold), "leukoscope-answers.csv"));
   find("save-labels").addEventListener("click", () => model && save(writeLabels(cells, model), "leukoscope-labels.csv"));

@@ -266,7 +266,7 @@ export function writeLabels(cells, model) {
  */
 export function listLabelled(cells) {
   return sortByName(cells).filter(
-    ({ reading, probability }) => probability !== null && (reading === "leukaemic" || reading === "normal"),
+    ({ reading, probability, subject }) => probability !== null && subject !== "" && (reading === "leukaemic" || reading === "normal"),
   );
 }
 

@@ -210,7 +210,7 @@ function showCall({ cell, item, parts }, threshold) {
   if (item.dataset.state === state) return;
   item.dataset.state = state;
   parts.call.className = `call ${call}`;
-  parts.call.textContent = call === "error" ? "not read" : call;
+  parts.call.textContent = call === "error" ? "no answer" : call;
   parts.reading.className = differs ? "reading differs" : "reading";
   parts.reading.textContent = cell.reading ? `You: ${cell.reading}` : "";
 }

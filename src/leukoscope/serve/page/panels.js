@@ -84,9 +84,6 @@ export function showSubjects(cells, threshold, line) {
     table.append(head, body);
     place.replaceChildren(table);
   }
-  const without = cells.filter(({ subject }) => !subject).length;
-  find("subject-form").hidden = without === 0;
-  find("subject-label").textContent = `Subject of the ${formatCount(without)} ${without === 1 ? "cell" : "cells"} without one`;
 }
 
 /**

@@ -14,9 +14,9 @@ import { build, formatProbability, showPicture } from "./gallery.js";
 const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 const SURE = {
-  leukaemic: "Sure: normal is ruled out, with 1 in 10 normal cells of new people wrongly so.",
-  normal: "Sure: leukaemic is ruled out, with 1 in 10 leukaemic cells of new people wrongly so.",
-  uncertain: "Uncertain: neither class is ruled out, or something warns.",
+  leukaemic: "Sure: 9 in 10 normal cells of new people look less leukaemic than this one.",
+  normal: "Sure: 9 in 10 leukaemic cells of new people look more leukaemic than this one.",
+  uncertain: "Uncertain: it may be of either class.",
   error: "",
 };
 
@@ -36,23 +36,28 @@ export function buildViewer({ listShown, readThreshold, explain, onChange, onClo
   /** @type {Card[]} */
   let order = []; // as it was when the viewer was opened: a reading must not move the cell away
   let at = 0;
+  let blind = false; // our answer, and what gives the truth away, stay hidden until the reader's call
+
+  const isHidden = () => blind && order[at].cell.reading === null;
 
   function show() {
     const { cell, open } = order[at];
     const call = callCell(cell, readThreshold());
-    find("v-name").textContent = cell.image;
-    find("v-call").className = `call ${call}`;
-    find("v-call").textContent = call === "error" ? "not read" : call;
-    find("v-probability").textContent = cell.probability === null ? "" : `probability of leukaemic ${formatProbability(cell.probability)}, threshold ${readThreshold().toFixed(3)}`;
-    find("v-sure").textContent = SURE[cell.sureCall];
-    find("v-warnings").replaceChildren(...listWarnings(cell).map((words) => build("li", "", words)));
+    const hidden = isHidden();
+    dialog.classList.toggle("blind", hidden);
+    find("v-name").textContent = hidden ? "What is it?" : cell.image;
+    find("v-call").className = hidden ? "" : `call ${call}`;
+    find("v-call").textContent = hidden ? "Our answer is hidden until you call." : call === "error" ? "no answer" : call;
+    find("v-probability").textContent = cell.probability === null || hidden ? "" : `probability of leukaemic ${formatProbability(cell.probability)}, threshold ${readThreshold().toFixed(3)}`;
+    find("v-sure").textContent = hidden ? "" : cell.warnings && call !== "error" ? "Uncertain, as something warns:" : SURE[cell.sureCall];
+    find("v-warnings").replaceChildren(...(hidden ? [] : listWarnings(cell)).map((words) => build("li", "", words)));
     find("v-place").textContent = `${(at + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")}`;
     for (const choice of choices) {
-      if (choice.dataset.reading === "agree") choice.disabled = call === "error";
+      if (choice.dataset.reading === "agree") choice.disabled = call === "error" || hidden;
       else choice.setAttribute("aria-pressed", String(cell.reading === choice.dataset.reading));
     }
     subject.value = cell.subject;
-    setDisabled("v-ask", call === "error");
+    setDisabled("v-ask", call === "error" || hidden);
     setDisabled("v-before", at === 0);
     setDisabled("v-next", at === order.length - 1);
     showPicture(find("v-picture"), open);
@@ -62,11 +67,13 @@ export function buildViewer({ listShown, readThreshold, explain, onChange, onClo
   function read(said) {
     const { cell } = order[at];
     const call = callCell(cell, readThreshold());
-    if (said === "agree" && call === "error") return;
+    if (said === "agree" && (call === "error" || isHidden())) return;
+    const next = isHidden() && at + 1 < order.length;
     const reading = /** @type {Reading} */ (said === "agree" ? call : said);
     cell.reading = cell.reading === reading && said !== "agree" ? null : reading; // pressed again: taken back
     onChange();
-    show();
+    if (next) go(1);
+    else show();
   }
 
   /** @param {number} step */
@@ -101,7 +108,7 @@ export function buildViewer({ listShown, readThreshold, explain, onChange, onClo
     if (step && event.target === find("v-strength")) return; // the slider's own keys
     if (step) go(step);
     else if (said) read(said);
-    else if (event.key.toLowerCase() === "w") why.toggle(order[at]);
+    else if (event.key.toLowerCase() === "w" && !isHidden()) why.toggle(order[at]);
     else return;
     event.preventDefault();
   });
@@ -110,8 +117,20 @@ export function buildViewer({ listShown, readThreshold, explain, onChange, onClo
     /** @param {Card} card */
     open(card) {
       why.close();
+      blind = false;
       order = listShown();
       at = Math.max(0, order.indexOf(card));
+      show();
+      dialog.showModal();
+    },
+    /** The cells shown that the reader has not called, in random order, without our answers. */
+    startReading() {
+      const unread = listShown().filter(({ cell }) => cell.reading === null && cell.probability !== null);
+      if (!unread.length) return;
+      why.close();
+      blind = true;
+      order = unread.map((card) => ({ card, rank: Math.random() })).sort((a, b) => a.rank - b.rank).map(({ card }) => card);
+      at = 0;
       show();
       dialog.showModal();
     },

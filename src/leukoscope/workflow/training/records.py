@@ -49,7 +49,8 @@ def compute_expected(run: Run, split: Split) -> dict[str, Any]:
         words = (
             f"Expected on new people of the same laboratory{leak}: ROC-AUC {auc.value:.2f}"
             f"{interval}, of 100 leukaemic cells {100 * found:.0f} found, of 100 normal cells "
-            f"{100 - 100 * spared:.0f} called leukaemic too."
+            f"{100 - 100 * spared:.0f} called leukaemic too. The {evaluation.counts.cells:,} cells "
+            "that it learned from are no test of it."
         )
     numbers = {
         name: {"value": score.value, "low": score.low, "high": score.high}
