@@ -184,7 +184,7 @@ async function take(listing, simulated = false) {
  */
 function toCell({ probability, sure_call: sureCall, warnings }, image, simulated) {
   const subject = parseSubject(image);
-  return { image, subject: subject && simulated ? `simulated ${subject}` : subject, probability, sureCall, warnings, reading: null, simulated };
+  return { image, subject: subject && simulated ? `sim ${subject}` : subject, probability, sureCall, warnings, reading: null, simulated };
 }
 
 /** @param {boolean} busy */
