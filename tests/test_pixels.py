@@ -76,3 +76,22 @@ def test_bad_images_say_what_and_how_to_mend(data: bytes, words: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.bmp"):
         read_image(tmp_path / "gone.bmp")
+
+
+def test_a_tiff_whose_tags_lie_about_their_types_is_refused_in_a_sentence() -> None:
+    """Pillow raises TypeError and OverflowError there; found by fuzzing."""
+    whole = encode(Image.fromarray(draw_disc()), "TIFF")
+    start = int.from_bytes(whole[4:8], "little")
+    entries = int.from_bytes(whole[start : start + 2], "little")
+    refused = 0
+    for entry in range(entries):
+        for kind in range(14):
+            spoilt = bytearray(whole)
+            at = start + 2 + 12 * entry + 2
+            spoilt[at : at + 2] = kind.to_bytes(2, "little")
+            try:
+                read_image(bytes(spoilt), "x.tif")
+            except DataError as error:
+                assert str(error).startswith("x.tif: ")
+                refused += 1
+    assert refused > 20

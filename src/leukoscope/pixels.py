@@ -80,7 +80,9 @@ def read_image(source: Path | bytes, name: str | None = None) -> UInt8Array:
         raise DataError(
             f"{name}: not an image that can be read. Expected BMP, PNG, JPEG, TIFF or WebP."
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # spoilt files raise whatever a decoder trips over, TypeError too
         raise DataError(
             f"{name}: truncated or damaged ({error}). Copy it again from its source."
         ) from error
