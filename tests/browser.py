@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -167,3 +168,18 @@ def open_browser(chromium: str, profile: Path) -> Iterator[Browser]:
         process.wait(20)
         os.close(ours_in)
         os.close(ours_out)
+
+
+@contextmanager
+def serve(app: Any) -> Iterator[str]:
+    """Run an application on a free port, in a thread; its address."""
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+    server.should_exit = True
+    thread.join()

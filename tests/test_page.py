@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -13,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from browser import Browser, find_chromium, open_browser
+from browser import Browser, find_chromium, open_browser, serve
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
-import uvicorn
 
 from leukoscope.inference import Classifier, find_shipped_model
 from leukoscope.predictions import read_predictions
@@ -31,15 +29,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is install
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    app = build_app(Classifier(find_shipped_model()))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
-    server.should_exit = True
-    thread.join()
+    with serve(build_app(Classifier(find_shipped_model()))) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
-from browser import Browser, find_chromium
+from browser import Browser, find_chromium, serve
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
-import uvicorn
 
 from leukoscope.inference import Classifier
 from leukoscope.serve import build_app
@@ -61,15 +60,8 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Network:
 
 @pytest.fixture(scope="module")
 def served(network: Network) -> Iterator[str]:
-    config = uvicorn.Config(build_app(network), port=0, log_level="warning", ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
-    server.should_exit = True
-    thread.join()
+    with serve(build_app(network)) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,9 @@ class Row(BaseModel):
 
     image: str = Field(description="Its name; within a zip, its path there.")
     probability: float | None = Field(
-        ge=0, le=1, description="Of leukaemic; null where the image could not be read."
+        ge=0,
+        le=1,
+        description="Of leukaemic; null where the image could not be read, or is no cell.",
     )
     call: Literal["leukaemic", "normal", "error"]
     sure_call: Literal["leukaemic", "normal", "uncertain", "error"] = Field(
@@ -143,47 +145,28 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Refusal, "description": words} for status, words in _WORDS.items()
 }
 
-EXPLAIN_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [FIELD],
-                    "additionalProperties": False,
-                    "properties": {
-                        FIELD: {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "One image file; no zip.",
-                        }
-                    },
-                }
-            }
-        },
-    }
-}
 
-REQUEST_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [FIELD],
-                    "additionalProperties": False,
-                    "properties": {
-                        FIELD: {
-                            "type": "array",
-                            "minItems": 1,
-                            "items": {"type": "string", "format": "binary"},
-                            "description": "Image files, or zips of them.",
-                        }
-                    },
-                }
-            }
-        },
+def _describe_body(files: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI of a form with one field, which FastAPI cannot tell, as the body is read by us."""
+    schema = {
+        "type": "object",
+        "required": [FIELD],
+        "additionalProperties": False,
+        "properties": {FIELD: files},
     }
-}
+    content = {"multipart/form-data": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+EXPLAIN_BODY = _describe_body(
+    {"type": "string", "format": "binary", "description": "One image file; no zip."}
+)
+
+REQUEST_BODY = _describe_body(
+    {
+        "type": "array",
+        "minItems": 1,
+        "items": {"type": "string", "format": "binary"},
+        "description": "Image files, or zips of them.",
+    }
+)
