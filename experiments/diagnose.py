@@ -22,9 +22,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from leukoscope.catalogue import Catalogue, read_catalogue, select_usable
-from leukoscope.labels import LABELS, LEUKAEMIC, parse_cell_name
+from leukoscope.datasets.cnmc import parse_cell_name
+from leukoscope.io.runs import open_run
+from leukoscope.labels import LABELS, LEUKAEMIC
 from leukoscope.predictions import read_predictions
-from leukoscope.runs import open_run
 from leukoscope.settings import read_recipe
 from leukoscope.workflow.training import read_features
 

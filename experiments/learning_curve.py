@@ -2,7 +2,7 @@
 
     python experiments/learning_curve.py DATA OUT [--recipe texture] [--draws 3]
 
-Every fold of subject-cv is predicted by heads trained on 6, 12, 20, 30 and all of its training
+Every fold of group-kfold is predicted by heads trained on 6, 12, 20, 30 and all of its training
 people, drawn at random in the proportion of the classes. Each draw is scored over all people.
 """
 
@@ -20,13 +20,13 @@ import pandas as pd
 from scipy.optimize import curve_fit
 
 from leukoscope.catalogue import read_catalogue, select_usable
-from leukoscope.decide import decide_by_part
-from leukoscope.evaluate import Evaluation, compute_evaluation
-from leukoscope.model import cut_head
-from leukoscope.runs import write_table
+from leukoscope.evaluation import Evaluation, compute_evaluation
+from leukoscope.inference.decision import decide_by_part
+from leukoscope.io.runs import write_table
+from leukoscope.models import cut_head
 from leukoscope.settings import Recipe, read_recipe
-from leukoscope.split import Split, make_split
-from leukoscope.train import predict_with_keras, train_model
+from leukoscope.splits import Split, make_split
+from leukoscope.training.loop import predict_with_keras, train_model
 from leukoscope.workflow.training import read_features
 
 _PEOPLE = (6, 12, 20, 30, 0)  # 0: all
@@ -43,7 +43,7 @@ def main() -> None:
     request = parser.parse_args()
     recipe, catalogue = read_recipe(request.recipe), read_catalogue(request.data)
     features, table = read_features(recipe, catalogue), select_usable(catalogue)
-    split = make_split(table, "subject-cv", folds=5, seed=0)
+    split = make_split(table, "group-kfold", folds=5, seed=0)
     rows = []
     for people in _PEOPLE:
         for draw in range(request.draws if people else 1):

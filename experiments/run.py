@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from leukoscope.evaluate import Evaluation, Score, compute_evaluation
-from leukoscope.files import write_text
+from leukoscope.evaluation import Evaluation, Score, compute_evaluation
+from leukoscope.io.files import write_text
+from leukoscope.io.runs import Run, open_run, write_table
 from leukoscope.predictions import read_predictions
-from leukoscope.runs import Run, open_run, write_table
 from leukoscope.workflow.training import TrainingRequest, train_run
 
 _HERE = Path(__file__).parent
@@ -47,7 +47,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     known = sorted(str(path) for path in (_HERE / "recipes").glob("*.toml"))
     parser.add_argument("--recipes", nargs="+", default=known)
-    parser.add_argument("--splits", nargs="+", default=["subject-cv", "fold-cv"])
+    parser.add_argument("--splits", nargs="+", default=["group-kfold", "fold-cv"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     return parser.parse_args()
 

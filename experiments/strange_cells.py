@@ -21,12 +21,13 @@ import pandas as pd
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import Catalogue, read_catalogue
-from leukoscope.checks import find_warnings
-from leukoscope.files import write_text
-from leukoscope.inference import Classifier
-from leukoscope.pixels import CROP_PX, FRAME_PX, UInt8Array, compute_foreground, cut_crop
-from leukoscope.runs import Run, open_run, write_table
+from leukoscope.cells.crop import CROP_PX, FRAME_PX, compute_foreground, cut_crop
+from leukoscope.cells.quality import find_warnings
+from leukoscope.inference.model import Classifier
+from leukoscope.io.files import write_text
+from leukoscope.io.runs import Run, open_run, write_table
 
 _PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "ihc.png", "retina.jpg", "rocket.jpg")
 _TEXTURES = ("brick.png", "grass.png", "gravel.png")

@@ -3,9 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from leukoscope.augment import EFFECTS, augment_crop, make_generator
-from leukoscope.pixels import UInt8Array, compute_foreground
+from leukoscope.arrays import UInt8Array
+from leukoscope.cells.crop import compute_foreground
 from leukoscope.settings import AugmentSettings
+from leukoscope.training.augment import EFFECTS, augment_crop, make_generator
 
 OFF = AugmentSettings(rotation=False, scale=0, shift_px=0, stain=0, brightness=0, blur=0, noise=0)
 

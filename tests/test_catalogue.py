@@ -7,17 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from leukoscope.catalogue import (
-    Catalogue,
-    compute_fingerprint,
-    read_catalogue,
-    select_usable,
-)
+from leukoscope.catalogue import Catalogue, compute_fingerprint, read_catalogue, select_usable
 from leukoscope.catalogue.audit import compute_audit
 from leukoscope.catalogue.groups import assign_groups, join_names
 from leukoscope.catalogue.same_cell import link_same_cells
+from leukoscope.cells.crop import cut_crop
 from leukoscope.errors import DataError
-from leukoscope.pixels import cut_crop
 from leukoscope.simulate import Cohort, simulate_pairs
 
 NAMES = st.sampled_from([*"abcdefgh", "10", "9", "h3", "H3"])

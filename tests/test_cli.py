@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukoscope.inference import find_shipped_model
+from leukoscope.inference.model import find_shipped_model
 from leukoscope.simulate import Cohort
 
 
@@ -103,7 +103,7 @@ def test_predict_answers_offline_with_the_shipped_model(image: Path) -> None:
 def test_the_shipped_model_is_small_and_honest() -> None:
     path = find_shipped_model()
     assert path.stat().st_size <= 10_000_000
-    from leukoscope.inference import Classifier
+    from leukoscope.inference.model import Classifier
 
     expected = Classifier(path).metadata["expected"]
     assert expected["leaky"] is False
@@ -160,7 +160,7 @@ def test_evaluate_takes_anybodys_table(tmp_path: Path) -> None:
         probability = np.clip(random.normal(0.4 + 0.2 * sick, 0.2), 0, 1)
         rows.append(f"{number}.bmp,{number % 20},{'all' if sick else 'hem'},{probability:.3f}")
     table.write_text("\n".join(rows))
-    done = run("evaluate", table, "--resamples", 200)
+    done = run("evaluate", table, "--n_bootstrap", 200)
     assert "ROC-AUC" in done.stdout
     assert (tmp_path / "mine-evaluation" / "report.html").exists()
     assert (tmp_path / "mine-evaluation" / "metrics.json").exists()

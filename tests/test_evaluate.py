@@ -15,7 +15,7 @@ from sklearn import metrics
 
 from leukoscope import evaluate
 from leukoscope.errors import DataError, SettingsError
-from leukoscope.evaluate import (
+from leukoscope.evaluation import (
     FEW_PEOPLE,
     NOT_DEFINED,
     Score,
@@ -26,10 +26,10 @@ from leukoscope.evaluate import (
     list_confident_errors,
     write_metrics,
 )
-from leukoscope.evaluate.cohort import Cohort, build_cohort, draw_group_counts
-from leukoscope.evaluate.intervals import View, compute_view
-from leukoscope.evaluate.leaks import compute_leak_status
-from leukoscope.evaluate.scores import SCORES, compute_point_scores, compute_resampled_scores
+from leukoscope.evaluation.cohort import Cohort, build_cohort, draw_group_counts
+from leukoscope.evaluation.intervals import View, compute_view
+from leukoscope.evaluation.leaks import compute_leak_status
+from leukoscope.evaluation.scores import SCORES, compute_point_scores, compute_resampled_scores
 
 
 def build_table(
@@ -59,14 +59,16 @@ def test_silence_is_counted_by_person() -> None:
     table = build_table().assign(novelty=0.5)
     table.loc[table["subject"] == "3", "novelty"] = 1.5
     sure = np.where(table["probability"] < 0.3, "normal", "uncertain")
-    table["sure_call"] = np.where(table["probability"] > 0.7, "leukaemic", sure)
-    found = compute_evaluation(table, resamples=200).abstention
-    is_sure = table["sure_call"] != "uncertain"
+    table["conformal_call"] = np.where(table["probability"] > 0.7, "leukaemic", sure)
+    found = compute_evaluation(table, n_bootstrap=200).abstention
+    is_sure = table["conformal_call"] != "uncertain"
     share, accuracy = found.sure
     assert share.value == pytest.approx(is_sure.mean())
-    assert accuracy.value == pytest.approx((table["sure_call"] == table["label"])[is_sure].mean())
+    assert accuracy.value == pytest.approx(
+        (table["conformal_call"] == table["label"])[is_sure].mean()
+    )
     assert accuracy.low < accuracy.value < accuracy.high
-    kept = (table["sure_call"] == table["label"]) | ~is_sure
+    kept = (table["conformal_call"] == table["label"]) | ~is_sure
     leukaemic = table["label"] == "leukaemic"
     assert get(found.coverage, "coverage_leukaemic").value == pytest.approx(kept[leukaemic].mean())
     assert get(found.coverage, "coverage_normal").value == pytest.approx(kept[~leukaemic].mean())
@@ -78,20 +80,20 @@ def test_silence_is_counted_by_person() -> None:
 
 def test_answers_in_context_are_scored_apart() -> None:
     table = build_table()
-    without = compute_evaluation(table, resamples=50)
+    without = compute_evaluation(table, n_bootstrap=50)
     truth = (table["label"] == "leukaemic").astype(float)
     told = table.assign(context_probability=truth * 0.4 + 0.2, context_threshold=0.6)
-    found = compute_evaluation(told, resamples=50)
+    found = compute_evaluation(told, n_bootstrap=50)
     assert without.context_by_cell == () and found.by_cell == without.by_cell
     assert get(found.context_by_cell, "roc_auc").value == 1
     assert get(found.context_by_subject, "sensitivity").value == 1
-    half = compute_evaluation(told.assign(context_threshold=0.61), resamples=50)
+    half = compute_evaluation(told.assign(context_threshold=0.61), n_bootstrap=50)
     assert get(half.context_by_cell, "sensitivity").value == 0
 
 
 def test_the_most_doubtful_cells_go_first() -> None:
     table = build_table().assign(threshold=0.4)
-    found = compute_evaluation(table, resamples=50).abstention
+    found = compute_evaluation(table, n_bootstrap=50).abstention
     assert found.sure == found.coverage == found.unusual == ()
     assert [row.share for row in found.left_out] == [0, 0.1, 0.2, 0.3]
     logit = np.log(table["probability"] / (1 - table["probability"]))
@@ -213,11 +215,11 @@ def test_cells_of_one_person_are_not_taken_for_independent() -> None:
 def test_joined_names_widen_the_interval() -> None:
     table = build_table(people=24, spread=1.5)
     joined = table.assign(group=(table["subject"].astype(int) % 6).astype(str))
-    apart = get(compute_evaluation(table, resamples=400).by_cell, "roc_auc")
-    together = get(compute_evaluation(joined, resamples=400).by_cell, "roc_auc")
+    apart = get(compute_evaluation(table, n_bootstrap=400).by_cell, "roc_auc")
+    together = get(compute_evaluation(joined, n_bootstrap=400).by_cell, "roc_auc")
     assert apart.value == together.value
     assert (apart.low, apart.high) != (together.low, together.high)
-    assert compute_evaluation(joined, resamples=10).counts.people == 6
+    assert compute_evaluation(joined, n_bootstrap=10).counts.people == 6
 
 
 def test_weighing_by_subject_undoes_one_huge_subject() -> None:
@@ -231,7 +233,7 @@ def test_weighing_by_subject_undoes_one_huge_subject() -> None:
         ],
         columns=["image", "subject", "label", "probability"],
     )
-    found = compute_evaluation(table, resamples=50)
+    found = compute_evaluation(table, n_bootstrap=50)
     assert get(found.by_cell, "accuracy").value == pytest.approx(0.04)
     assert get(found.by_subject, "accuracy").value == pytest.approx(0.8)
     assert get(found.by_subject, "sensitivity").value == pytest.approx(2 / 3)
@@ -242,7 +244,7 @@ def test_weighing_by_subject_undoes_one_huge_subject() -> None:
 
 def test_a_class_without_cells_is_not_a_quiet_0() -> None:
     table = build_table()
-    found = compute_evaluation(table[table["label"] == "leukaemic"], resamples=50)
+    found = compute_evaluation(table[table["label"] == "leukaemic"], n_bootstrap=50)
     for score in (*found.by_cell, found.subject_auc):
         if score.name in (
             "sensitivity",
@@ -260,7 +262,7 @@ def test_a_class_without_cells_is_not_a_quiet_0() -> None:
 
 
 def test_an_empty_table_defines_nothing() -> None:
-    found = compute_evaluation(build_table().iloc[:0], resamples=10)
+    found = compute_evaluation(build_table().iloc[:0], n_bootstrap=10)
     assert {score.reason for score in found.by_cell} == {NOT_DEFINED}
     assert found.counts.cells == 0 and found.subjects == ()
 
@@ -268,7 +270,7 @@ def test_an_empty_table_defines_nothing() -> None:
 def test_one_person_in_a_class_has_no_interval() -> None:
     table = build_table()
     few = table[(table["label"] == "normal") | (table["subject"] == "2")]
-    found = compute_evaluation(few, resamples=50)
+    found = compute_evaluation(few, n_bootstrap=50)
     auc = get(found.by_cell, "roc_auc")
     assert auc.value is not None and auc.low is None and auc.reason == FEW_PEOPLE
     assert get(found.by_cell, "specificity").low is not None
@@ -276,7 +278,7 @@ def test_one_person_in_a_class_has_no_interval() -> None:
 
 
 def test_calls_of_one_class_have_no_precision_for_the_other() -> None:
-    found = compute_evaluation(build_table(), resamples=50).baselines[0]
+    found = compute_evaluation(build_table(), n_bootstrap=50).baselines[0]
     assert get(found.by_cell, "specificity").value == 0
     assert get(found.by_cell, "roc_auc").value == 0.5
     assert get(found.by_cell, "precision_normal").reason == NOT_DEFINED
@@ -285,7 +287,7 @@ def test_calls_of_one_class_have_no_precision_for_the_other() -> None:
 
 def test_the_size_baseline_depends_on_what_is_known() -> None:
     table = build_table()
-    ranked = compute_evaluation(table, resamples=50).baselines[1]
+    ranked = compute_evaluation(table, n_bootstrap=50).baselines[1]
     assert ranked.status == "not fitted"
     assert {score.name for score in ranked.by_cell} == {"roc_auc", "pr_auc"}
     truth = table["label"] == "leukaemic"
@@ -295,19 +297,19 @@ def test_the_size_baseline_depends_on_what_is_known() -> None:
     fitted = table.assign(
         area_probability=compute_size_probability(table["area"], table["label"], table["area"])
     )
-    size = compute_evaluation(fitted, resamples=50).baselines[1]
+    size = compute_evaluation(fitted, n_bootstrap=50).baselines[1]
     assert size.status == "available"
     assert get(size.by_cell, "roc_auc").value == pytest.approx(expected)
     assert get(size.by_cell, "weighted_f1").low is not None
 
-    unknown = compute_evaluation(table.drop(columns="area"), resamples=50).baselines[1]
+    unknown = compute_evaluation(table.drop(columns="area"), n_bootstrap=50).baselines[1]
     assert unknown.status == "not available" and unknown.by_cell == ()
 
 
 def test_differences_are_paired() -> None:
     """A baseline with the network's own probabilities differs by exactly 0, interval and all."""
     table = build_table().assign(area_probability=lambda t: t["probability"])
-    size = compute_evaluation(table, resamples=200).baselines[1]
+    size = compute_evaluation(table, n_bootstrap=200).baselines[1]
     assert [(d.value, d.low, d.high) for d in size.differences_by_cell] == [(0, 0, 0)] * 3
     assert [d.name for d in size.differences_by_subject] == [
         "roc_auc",
@@ -329,7 +331,7 @@ def test_size_probability_follows_the_log_of_the_area() -> None:
 
 def test_parts_are_scored_apart() -> None:
     table = build_table().assign(part=lambda t: (t["subject"].astype(int) // 12).astype(str))
-    found = compute_evaluation(table, resamples=50)
+    found = compute_evaluation(table, n_bootstrap=50)
     assert [(part.part, part.cells, part.subjects) for part in found.parts] == [
         ("0", 180, 12),
         ("1", 180, 12),
@@ -391,13 +393,13 @@ def test_curves_end_where_they_should() -> None:
     for curve in (cell, subject, size):
         assert (curve.false_positive[0], curve.true_positive[-1]) == (0, 1)
     assert metrics.auc(cell.false_positive, cell.true_positive) == pytest.approx(
-        get(compute_evaluation(build_table(), resamples=5).by_cell, "roc_auc").value
+        get(compute_evaluation(build_table(), n_bootstrap=5).by_cell, "roc_auc").value
     )
 
 
 def test_metrics_are_json_without_nan(tmp_path: Path) -> None:
     table = build_table()
-    found = compute_evaluation(table[table["label"] == "normal"], resamples=20)
+    found = compute_evaluation(table[table["label"] == "normal"], n_bootstrap=20)
     write_metrics(found, tmp_path / "metrics.json")
     text = (tmp_path / "metrics.json").read_text()
     assert "NaN" not in text
@@ -409,37 +411,37 @@ def test_metrics_are_json_without_nan(tmp_path: Path) -> None:
 
 def test_the_same_seed_gives_the_same_numbers() -> None:
     table = build_table()
-    assert compute_evaluation(table, resamples=30) == compute_evaluation(table, resamples=30)
-    other = compute_evaluation(table, resamples=30, seed=1)
-    assert other.by_cell != compute_evaluation(table, resamples=30).by_cell
+    assert compute_evaluation(table, n_bootstrap=30) == compute_evaluation(table, n_bootstrap=30)
+    other = compute_evaluation(table, n_bootstrap=30, seed=1)
+    assert other.by_cell != compute_evaluation(table, n_bootstrap=30).by_cell
 
 
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"threshold from 0 to 1; received 1\.5"):
         compute_evaluation(build_table(), threshold=1.5)
     with pytest.raises(SettingsError, match="1 resample"):
-        compute_evaluation(build_table(), resamples=0)
+        compute_evaluation(build_table(), n_bootstrap=0)
 
 
 def test_thresholds_are_the_received_one_else_the_rows_own_else_a_half() -> None:
     table = build_table()
     own = table.assign(threshold=np.where(table["subject"].astype(int) < 11, 0.3, 0.7))
-    assert compute_evaluation(table, resamples=5).thresholds == (0.5, 0.5)
-    assert compute_evaluation(own, resamples=5).thresholds == (0.3, 0.7)
-    found = compute_evaluation(own, resamples=5)
+    assert compute_evaluation(table, n_bootstrap=5).thresholds == (0.5, 0.5)
+    assert compute_evaluation(own, n_bootstrap=5).thresholds == (0.3, 0.7)
+    found = compute_evaluation(own, n_bootstrap=5)
     called = own["probability"] >= own["threshold"]
     assert found.confusion["leukaemic"]["leukaemic"] == int(
         (called & (own["label"] == "leukaemic")).sum()
     )
-    given = compute_evaluation(own, threshold=0.4, resamples=5)
+    given = compute_evaluation(own, threshold=0.4, n_bootstrap=5)
     assert given.thresholds == (0.4, 0.4)
-    assert given.confusion == compute_evaluation(table, threshold=0.4, resamples=5).confusion
+    assert given.confusion == compute_evaluation(table, threshold=0.4, n_bootstrap=5).confusion
 
 
 def test_the_sensitive_point_is_scored_beside_the_first() -> None:
     table = build_table().assign(sensitive_threshold=0.2)
-    assert compute_evaluation(build_table(), resamples=5).sensitive == ()
-    found, spared = compute_evaluation(table, resamples=50).sensitive
+    assert compute_evaluation(build_table(), n_bootstrap=5).sensitive == ()
+    found, spared = compute_evaluation(table, n_bootstrap=50).sensitive
     leukaemic = table["label"] == "leukaemic"
     called = table["probability"] >= 0.2
     assert (found.name, spared.name) == ("sensitivity", "specificity")
@@ -450,8 +452,8 @@ def test_the_sensitive_point_is_scored_beside_the_first() -> None:
 
 def test_size_alone_has_its_own_threshold() -> None:
     table = build_table().assign(area_probability=0.6)
-    size = compute_evaluation(table, resamples=5).baselines[-1]
-    strict = compute_evaluation(table.assign(area_threshold=0.7), resamples=5).baselines[-1]
+    size = compute_evaluation(table, n_bootstrap=5).baselines[-1]
+    strict = compute_evaluation(table.assign(area_threshold=0.7), n_bootstrap=5).baselines[-1]
     assert get(size.by_cell, "specificity").value == 0
     assert get(strict.by_cell, "specificity").value == 1
 

@@ -11,8 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from leukoscope.arrays import UInt8Array
+from leukoscope.cells.crop import compute_foreground
+from leukoscope.cells.measures import MEASURES
 from leukoscope.errors import DataError
-from leukoscope.explain import (
+from leukoscope.explanation import (
     Faithfulness,
     FloatArray,
     check_map,
@@ -20,9 +23,7 @@ from leukoscope.explain import (
     compute_verdict,
     flatten_cell,
 )
-from leukoscope.inference import FORMAT, OUTPUTS, Classifier
-from leukoscope.measure import MEASURES
-from leukoscope.pixels import UInt8Array, compute_foreground
+from leukoscope.inference.model import FORMAT, OUTPUTS, Classifier
 from leukoscope.simulate import Cohort
 from leukoscope.workflow import explanation
 from leukoscope.workflow.explanation import explain_images
@@ -99,7 +100,7 @@ def test_a_network_that_knows_size_only_gets_an_empty_map_that_fails(crop: UInt8
     found, _ = compute_map(crop, look_at_size)
     assert np.abs(found).max() < 1e-12
     check = check_map(crop, found, look_at_size, leukaemic=True)
-    assert not check.beats_all
+    assert not check.passes_check
     assert check.flat_probability == pytest.approx(look_at_size(crop[None])[0])
 
 
@@ -166,8 +167,8 @@ def write_cue_model(path: Path) -> None:
         "crop_px": 225,
         "threshold": 0.5,
         "sensitive_threshold": 0.2,
-        "leukaemic_from": 0.3,
-        "normal_to": 0.7,
+        "conformal_lower": 0.3,
+        "conformal_upper": 0.7,
     }
     helper.set_model_props(model, {"leukoscope": json.dumps(metadata)})
     onnx.save(model, path)
@@ -179,7 +180,7 @@ def test_the_cue_is_found_in_a_model_file(crop: UInt8Array, tmp_path: Path) -> N
     assert predict(crop[None]) == pytest.approx(look_at_cue(crop[None]), abs=1e-5)
     found, _ = compute_map(crop, predict)
     assert np.hypot(*(np.unravel_index(found.argmax(), found.shape) - np.array(CUE))) < 10
-    assert check_map(crop, found, predict, leukaemic=True).beats_all
+    assert check_map(crop, found, predict, leukaemic=True).passes_check
 
 
 # --- its check
@@ -192,17 +193,17 @@ def test_a_perfect_map_beats_all_and_its_opposite_none(crop: UInt8Array, leukaem
     )
     perfect = WEIGHT if leukaemic else -WEIGHT
     check = check_map(crop, perfect, predict, leukaemic=leukaemic)
-    assert check.beats_all and check.deletion < check.random_deletion
+    assert check.passes_check and check.deletion < check.random_deletion
     assert check.insertion > check.random_insertion and check.score > 0.5
     assert check.score > check.random_score + 0.3
     wrong = check_map(crop, -perfect, predict, leukaemic=leukaemic)
-    assert not wrong.beats_all and wrong.score < -0.5
+    assert not wrong.passes_check and wrong.score < -0.5
 
 
 def test_an_occlusion_map_is_nearly_perfect(crop: UInt8Array) -> None:
     found, _ = compute_map(crop, look_at_cue)
     ours, best = (check_map(crop, one, look_at_cue, leukaemic=True) for one in (found, WEIGHT))
-    assert ours.beats_all and ours.score > 0.9 * best.score
+    assert ours.passes_check and ours.score > 0.9 * best.score
 
 
 def test_rim_and_blob_are_opposites_and_the_check_repeats_itself(crop: UInt8Array) -> None:

@@ -13,7 +13,7 @@ from leukoscope.catalogue.audit import compute_audit
 from leukoscope.catalogue.groups import compare_with_links, read_groups, sort_names
 from leukoscope.errors import DataError
 from leukoscope.report import describe_audit
-from leukoscope.split import find_seen, make_split
+from leukoscope.splits import find_seen, make_split
 
 LINKED = ("4", "8")  # two names of the cohort that share three images and four processed cells
 
@@ -140,7 +140,7 @@ def test_names_known_to_be_one_person_stay_on_one_side(
     path = write_groups(catalogue, tmp_path / "groups.csv", **{"1": "anna", "2": "anna"})
     table = select_usable(read_catalogue(catalogue.root, groups_csv=path))
     for seed in range(5):
-        for fold in make_split(table, "subject-cv", folds=3, seed=seed).folds:
+        for fold in make_split(table, "group-kfold", folds=3, seed=seed).folds:
             sides = [set(table.loc[side, "subject"]) for side in (fold.training, fold.evaluated)]
             assert not any({"1", "2"} & side and {"1", "2"} - side for side in sides)
 

@@ -13,7 +13,7 @@ from browser import Browser, find_chromium, open_browser
 from leukoscope.catalogue import Catalogue, read_catalogue, select_usable
 from leukoscope.catalogue.groups import sort_names
 from leukoscope.simulate import Cohort, CohortSettings, Faults, simulate_cohort
-from leukoscope.split import make_split
+from leukoscope.splits import make_split
 from leukoscope.workflow.checking import check_data
 
 CHROMIUM = find_chromium()
@@ -257,7 +257,7 @@ def test_check_reject_save_split(tab: Browser, tmp_path: Path) -> None:
     assert (linked["group"].nunique(), judged["group"].nunique()) == (7, 8)
 
     def stand_apart(seed: int, table: object) -> bool:
-        folds = make_split(table, "subject-cv", folds=2, seed=seed).folds  # type: ignore[arg-type]
+        folds = make_split(table, "group-kfold", folds=2, seed=seed).folds  # type: ignore[arg-type]
         return len({a, b} & set(judged.loc[folds[0].evaluated, "subject"])) == 1
 
     assert not any(stand_apart(seed, linked) for seed in range(10))

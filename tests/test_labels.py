@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukoscope.labels import CellName, parse_cell_name, parse_label
+from leukoscope.datasets.cnmc import CellName, parse_cell_name
+from leukoscope.labels import parse_label
 
 SUBJECTS = st.from_regex(r"[Hh]?[0-9]{1,3}", fullmatch=True)
 NUMBERS = st.integers(1, 999).map(str)

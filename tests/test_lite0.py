@@ -13,7 +13,7 @@ import pytest
 keras = pytest.importorskip("keras", reason="Lite0 needs keras: pip install 'leukoscope[train]'")
 
 from leukoscope.errors import MissingExtraError, ModelError  # noqa: E402
-from leukoscope.model import lite0  # noqa: E402
+from leukoscope.models import lite0  # noqa: E402
 
 pytestmark = pytest.mark.train
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leukoscope.novelty import fit_novelty
+from leukoscope.inference.novelty import fit_novelty
 
 RANDOM = np.random.default_rng(0)
 

@@ -17,7 +17,7 @@ from browser import Browser, find_chromium, open_browser, serve
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
 
-from leukoscope.inference import Classifier, find_shipped_model
+from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.predictions import read_predictions
 from leukoscope.serve import build_app
 from leukoscope.simulate import Cohort
@@ -117,8 +117,8 @@ def test_upload_slider_and_downloads(page: Browser, files: list[Path], tmp_path:
     table = download(page, "save-answers", tmp_path / "answers")
     rows = list(csv.DictReader(table.read_text().splitlines()))
     expected = {a.image: a.probability for a in _predict(files)}
-    sure = {a.image: a.sure_call for a in _predict(files)}
-    assert {r["image"]: r["sure_call"] for r in rows} == sure
+    sure = {a.image: a.conformal_call for a in _predict(files)}
+    assert {r["image"]: r["conformal_call"] for r in rows} == sure
     assert {r["image"]: float(r["probability"] or "nan") for r in rows} == pytest.approx(
         {name: np.nan if p is None else p for name, p in expected.items()}, abs=0, nan_ok=True
     )
@@ -234,7 +234,7 @@ def test_filters_by_call_and_warning(page: Browser, files: list[Path]) -> None:
     set_slider(page, 0.5)
     leukaemic = int(read_text(page, "n-leukaemic"))
     answers = _predict(files)
-    uncertain = sum(answer.sure_call == "uncertain" for answer in answers)
+    uncertain = sum(answer.conformal_call == "uncertain" for answer in answers)
     warned = sum(bool(answer.warnings) for answer in answers)
     unlike = sum("unlike most cells" in answer.warnings for answer in answers)
     assert 2 < unlike < warned < 40 > uncertain
@@ -321,8 +321,8 @@ def test_two_thousand_cells_follow_the_slider(page: Browser) -> None:
       const gallery = buildGallery(document.getElementById('cells'), () => {});
       const cells = Array.from({ length: 2000 }, (_, i) => ({
         image: `UID_${i % 60}_1_${i}_all.bmp`, subject: String(i % 60),
-        probability: (i * 37 % 2000) / 2000, sureCall: 'uncertain', warnings: '', reading: null,
-        simulated: true }));
+        probability: (i * 37 % 2000) / 2000, conformalCall: 'uncertain', warnings: '',
+        reading: null, simulated: true }));
       const open = async () => new Blob();
       for (let i = 0; i < 2000; i += 16)
         gallery.add(cells.slice(i, i + 16).map(cell => ({ cell, open })), 0.5);
@@ -342,7 +342,7 @@ def test_two_thousand_cells_follow_the_slider(page: Browser) -> None:
 VALUES = """(async () => {
   const d = await import('/page/deciding.js');
   const cell = (probability, reading = null, subject = 'a') => ({
-    image: `${probability}${subject}`, subject, probability, reading, sureCall: 'uncertain',
+    image: `${probability}${subject}`, subject, probability, reading, conformalCall: 'uncertain',
     warnings: '', simulated: false,
   });
   const some = (n, ...words) => Array(n).fill(cell(...words));

@@ -18,7 +18,7 @@ from browser import Browser, find_chromium, serve
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
 
-from leukoscope.inference import Classifier
+from leukoscope.inference.model import Classifier
 from leukoscope.serve import build_app
 from leukoscope.simulate import simulate_pairs
 from test_explain import CUE, look_at_size, write_cue_model

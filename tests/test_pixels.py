@@ -5,14 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from leukoscope.cells.crop import compute_foreground, cut_crop, read_crop
 from leukoscope.errors import DataError
-from leukoscope.pixels import (
-    compute_foreground,
-    compute_pixel_hash,
-    cut_crop,
-    read_crop,
-    read_image,
-)
+from leukoscope.io.images import compute_pixel_hash, read_image
 
 
 def encode(image: Image.Image, kind: str) -> bytes:

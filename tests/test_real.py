@@ -11,9 +11,9 @@ from sklearn.metrics import roc_auc_score
 from conftest import SHARED
 from leukoscope.catalogue import Catalogue, read_catalogue
 from leukoscope.catalogue.audit import compute_audit
-from leukoscope.checks import find_warnings
-from leukoscope.inference import Classifier, find_shipped_model
-from leukoscope.split import make_split
+from leukoscope.cells.quality import find_warnings
+from leukoscope.inference.model import Classifier, find_shipped_model
+from leukoscope.splits import make_split
 
 pytestmark = pytest.mark.real
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.evaluate import compute_evaluation
+from leukoscope.evaluation import compute_evaluation
 from leukoscope.report import write_report
 from leukoscope.report.words import describe_evaluation
 
@@ -72,7 +72,7 @@ def build_table(separation: float = 1.0, people: int = 12, cells: int = 8) -> pd
 
 def write_page(table: pd.DataFrame, folder: Path, **options: object) -> str:
     path = folder / "report.html"
-    evaluation = compute_evaluation(table, resamples=60)
+    evaluation = compute_evaluation(table, n_bootstrap=60)
     arguments = {"title": "A run", "facts": {"Recipe": "tiny & quick"}, **options}
     write_report(evaluation, table, path, **arguments)  # type: ignore[arg-type]
     return path.read_text(encoding="utf-8")
@@ -106,7 +106,7 @@ def test_the_page_is_whole_and_says_what_it_is(text: str) -> None:
     assert page.text.count("Research use only; not a medical device.") == 1
     assert "Simulated cells & nothing else" in page.text
     assert "tiny & quick" in page.text
-    assert "0.5 or above" in page.text and "60 resamples" in page.text
+    assert "0.5 or above" in page.text and "60 n_bootstrap" in page.text
     for heading in ("Scores", "Beside the baselines", "Most confident errors", "Subjects", "Facts"):
         assert heading in page.text
 
@@ -158,7 +158,9 @@ def test_tables_that_define_little_still_give_a_page(tmp_path: Path) -> None:
 
 
 def describe(table: pd.DataFrame, **changes: object) -> str:
-    return " ".join(describe_evaluation(compute_evaluation(table.assign(**changes), resamples=200)))
+    return " ".join(
+        describe_evaluation(compute_evaluation(table.assign(**changes), n_bootstrap=200))
+    )
 
 
 def test_words_depend_on_the_split() -> None:

@@ -31,9 +31,9 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 from starlette.testclient import TestClient
 
 from leukoscope.errors import DataError
-from leukoscope.inference import Classifier, find_shipped_model
+from leukoscope.inference.model import Classifier, find_shipped_model
+from leukoscope.io.images import read_image
 from leukoscope.notices import RESEARCH_ONLY
-from leukoscope.pixels import read_image
 from leukoscope.serve import Limits, build_app, choose_token
 from leukoscope.serve.limits import RefusedError, UploadedFile, clean_name, list_uploaded
 from leukoscope.serve.queue import Batcher, Gate

@@ -52,4 +52,4 @@ def test_recipes_are_found_by_name_or_file(tmp_path: Path) -> None:
         read_recipe(tmp_path / "gone.toml")
     (tmp_path / "mine.toml").write_text("[model]\ninput_px = 64\n")
     recipe = read_recipe(tmp_path / "mine.toml")
-    assert (recipe.name, recipe.model.input_px, recipe.training.batch) == ("mine", 64, 32)
+    assert (recipe.name, recipe.model.input_px, recipe.training.batch_size) == ("mine", 64, 32)

@@ -10,7 +10,7 @@ import pytest
 
 from leukoscope import simulate
 from leukoscope.errors import DataError, SettingsError
-from leukoscope.pixels import read_image
+from leukoscope.io.images import read_image
 from leukoscope.simulate import (
     LATENTS,
     Cohort,

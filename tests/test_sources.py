@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from leukoscope.errors import DataError
-from leukoscope.sources import compute_stamp, list_sources
+from leukoscope.io.sources import compute_stamp, list_sources
 
 
 def write_zip(path: Path, members: dict[str, bytes]) -> Path:

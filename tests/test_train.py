@@ -18,19 +18,19 @@ import pytest
 
 pytest.importorskip("keras", reason="needs the extra: pip install 'leukoscope[train]'")
 
-from leukoscope.batches import compute_weights, draw_order, iterate_batches
 from leukoscope.catalogue import Catalogue, select_usable
-from leukoscope.decide import Decision, calibrate
 from leukoscope.errors import LeukoscopeError, ModelError, RunError, SettingsError
 from leukoscope.export import export_onnx
-from leukoscope.inference import FORMAT, Classifier
-from leukoscope.model import build_model, calibrate_model, cut_features, cut_head, keras
-from leukoscope.novelty import fit_novelty
-from leukoscope.runs import open_run
+from leukoscope.inference.decision import Decision, calibrate
+from leukoscope.inference.model import FORMAT, Classifier
+from leukoscope.inference.novelty import fit_novelty
+from leukoscope.io.runs import open_run
+from leukoscope.models import build_model, calibrate_model, cut_features, cut_head, keras
 from leukoscope.settings import ModelSettings, Recipe, TrainingSettings
 from leukoscope.simulate import Cohort
-from leukoscope.split import choose_stopping
-from leukoscope.train import (
+from leukoscope.splits import choose_stopping
+from leukoscope.training.batches import compute_weights, draw_order, iterate_batches
+from leukoscope.training.loop import (
     compute_learning_rate,
     predict_exactly,
     predict_with_keras,
@@ -50,7 +50,7 @@ input_px = 32
 
 [training]
 epochs = 3
-batch = 16
+batch_size = 16
 """
 
 
@@ -69,9 +69,9 @@ input_px = 64
 hidden = 8
 
 [training]
-frozen = true
+freeze_backbone = true
 epochs = 3
-batch = 16
+batch_size = 16
 """
 
 
@@ -193,8 +193,8 @@ def build_metadata() -> dict[str, object]:
         "crop_px": 225,
         "threshold": 0.5,
         "sensitive_threshold": 0.3,
-        "leukaemic_from": 0.2,
-        "normal_to": 0.8,
+        "conformal_lower": 0.2,
+        "conformal_upper": 0.8,
         "expected": None,
     }
 
@@ -252,7 +252,7 @@ def test_weights_that_cannot_be_fetched_say_so(monkeypatch: pytest.MonkeyPatch) 
         raise OSError("no network")
 
     monkeypatch.setattr(keras.applications, "MobileNetV3Small", refuse)
-    monkeypatch.setattr("leukoscope.model.build._is_application", lambda name: True)
+    monkeypatch.setattr("leukoscope.models.build._is_application", lambda name: True)
     with pytest.raises(SettingsError, match="could not be fetched"):
         build_model(ModelSettings("MobileNetV3Small"))
 
@@ -396,7 +396,7 @@ def test_fewer_cells_than_a_batch_are_learned_from_all_the_same(
     table = select_usable(catalogue)
     recipe = Recipe(
         model=ModelSettings(crop_px=160, input_px=32),
-        training=TrainingSettings(epochs=1, batch=512),
+        training=TrainingSettings(epochs=1, batch_size=512),
     )
     _, history = train_model(recipe, catalogue.crops, table, table, tmp_path / "c.npz")
     assert history["loss"].iloc[0] > 0 and history["images_per_second"].iloc[0] > 0
@@ -409,7 +409,7 @@ def test_stopping_people_are_training_people(catalogue: Catalogue) -> None:
 
 
 def test_evaluation_and_page_of_a_run(run_folder: Path) -> None:
-    evaluation, page = evaluate_predictions(run_folder, resamples=200)
+    evaluation, page = evaluate_predictions(run_folder, n_bootstrap=200)
     text = page.read_text()
     assert "Simulated cells" in text and "Research use only" in text
     assert evaluation.leak.status == "clean"
@@ -424,7 +424,7 @@ def test_a_random_split_is_branded_leaky_everywhere(
         cohort.root, tmp_path / "run", recipe, split="random", folds=2, final=False
     )
     train_run(request)
-    evaluation, page = evaluate_predictions(tmp_path / "run", resamples=200)
+    evaluation, page = evaluate_predictions(tmp_path / "run", n_bootstrap=200)
     assert evaluation.leak.status == "leaky"
     assert "Leaky split" in page.read_text()
     with pytest.raises(RunError, match="no final model"):
@@ -450,7 +450,7 @@ def test_groups_that_put_equal_images_apart_show_in_all_that_follows(
     shared = cohort.planted[cohort.planted["kind"] == "shared_image"]
     leaky = set(predictions.loc[predictions["leaky"], "image"])
     assert leaky == {*shared["image"], *shared["other"]}
-    evaluation, page = evaluate_predictions(out, resamples=200)
+    evaluation, page = evaluate_predictions(out, n_bootstrap=200)
     assert (evaluation.leak.status, evaluation.leak.leaking_cells) == ("leaky", 6)
     assert "put names apart that share equal images" in page.read_text()
     assert "from groups.csv." in (page.parent / "model-card.md").read_text()
@@ -487,7 +487,7 @@ def test_a_network_learns_what_is_there_to_learn(catalogue: Catalogue, tmp_path:
     easy[sick] = easy[sick] // 3  # a cue that cannot be missed
     recipe = Recipe(
         model=ModelSettings(crop_px=160, input_px=32),
-        training=TrainingSettings(epochs=6, batch=16, learning_rate=3e-3, ema=0.9),
+        training=TrainingSettings(epochs=6, batch_size=16, learning_rate=3e-3, ema_momentum=0.9),
     )
     stopping = choose_stopping(table, 0)
     training = table.index.difference(stopping)

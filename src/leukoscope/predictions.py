@@ -16,7 +16,7 @@ and, where known:
     threshold         the probability from which the cell is called leukaemic, chosen on others; 0.5
                       where left out
     sensitive_threshold  the same, chosen so that 95% of the leukaemic cells are found
-    sure_call         leukaemic or normal where the other class is ruled out, else uncertain
+    conformal_call         leukaemic or normal where the other class is ruled out, else uncertain
     novelty           how far the cell lies from the training cells; beyond 1 it is unusual
     context_probability  of leukaemic, from all cells of the subject together
     context_threshold  the probability from which the cell is called leukaemic so
@@ -37,9 +37,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from leukoscope.datasets.cnmc import parse_cell_name
 from leukoscope.errors import DataError
-from leukoscope.files import write_text
-from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL, parse_cell_name, parse_label
+from leukoscope.io.files import write_text
+from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL, parse_label
 
 __all__ = [
     "check_predictions",
@@ -55,7 +56,7 @@ _REQUIRED = ("image", "subject", "label", "probability")
 _THRESHOLDS = ("threshold", "sensitive_threshold", "area_threshold", "context_threshold")
 _TEXT = (
     *("image", "subject", "label", "group", "part", "fold", "split", "leaky", "pixel_hash"),
-    "sure_call",
+    "conformal_call",
 )
 _SHARES = ("probability", "area_probability", "context_probability", *_THRESHOLDS)
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}

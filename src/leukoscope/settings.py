@@ -50,28 +50,28 @@ class TrainingSettings:
 
     Attributes:
         epochs: at most; one epoch draws as many cells as there are training cells.
-        batch: cells in a step.
+        batch_size: cells in a step.
         learning_rate: at its peak; warmed up over one epoch, then a cosine to zero.
         weight_decay: of AdamW.
         label_smoothing: 0 to 1.
-        ema: momentum of the moving average of the weights that is kept as the model.
+        ema_momentum: momentum of the moving average of the weights that is kept as the model.
         early_stopping: set 15% of the training people aside and keep the epoch best on them;
             else train on all people and keep the last epoch.
         patience: epochs without a better AUC on the stopping part before training ends.
-        frozen: train only what follows the features, which are computed once for each cell, without
-            augmentation, and kept beside the crops.
+        freeze_backbone: train only what follows the features, computed once for each cell,
+            without augmentation, and kept beside the crops.
         subject_balance: 0 draws cells alike, 1 draws subjects alike; classes are always balanced.
     """
 
     epochs: int = 12
-    batch: int = 32
+    batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     label_smoothing: float = 0.05
-    ema: float = 0.99
+    ema_momentum: float = 0.99
     early_stopping: bool = True
     patience: int = 6
-    frozen: bool = False
+    freeze_backbone: bool = False
     subject_balance: float = 0.5
 
 
@@ -115,11 +115,11 @@ _LIMITS = {
     "hidden": (0, 4096),
     "dropout": (0, 0.95),
     "epochs": (1, 10_000),
-    "batch": (2, 4096),
+    "batch_size": (2, 4096),
     "learning_rate": (1e-9, 10),
     "weight_decay": (0, 1),
     "label_smoothing": (0, 0.5),
-    "ema": (0, 0.99999),
+    "ema_momentum": (0, 0.99999),
     "patience": (1, 10_000),
     "subject_balance": (0, 1),
     "scale": (0, 1),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from leukoscope.catalogue.fetch import find_data
+from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue.groups import (
     Overruling,
     assign_groups,
@@ -17,11 +17,11 @@ from leukoscope.catalogue.groups import (
     read_groups,
 )
 from leukoscope.catalogue.same_cell import link_same_cells
+from leukoscope.catalogue.store import CellStore, Progress
 from leukoscope.catalogue.table import COLUMNS, read_table
-from leukoscope.cells import CellStore, Progress
+from leukoscope.datasets.kaggle import find_data
 from leukoscope.errors import DataError
-from leukoscope.files import write_text
-from leukoscope.pixels import UInt8Array
+from leukoscope.io.files import write_text
 
 __all__ = [
     "COLUMNS",

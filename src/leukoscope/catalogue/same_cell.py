@@ -27,9 +27,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import fft
 
-from leukoscope.cells import Progress
+from leukoscope.arrays import UInt8Array
+from leukoscope.catalogue.store import Progress
+from leukoscope.cells.crop import compute_foreground
 from leukoscope.machine import count_workers
-from leukoscope.pixels import UInt8Array, compute_foreground
 
 __all__ = ["MIN_EVIDENCE", "compute_evidence", "compute_textures", "link_same_cells"]
 

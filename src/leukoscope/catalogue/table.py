@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from leukoscope.cells import CellStore, Progress, open_store
+from leukoscope.catalogue.store import CellStore, Progress, open_store
+from leukoscope.cells.crop import FRAMES_PX
+from leukoscope.datasets.cnmc import parse_cell_name
 from leukoscope.errors import DataError
-from leukoscope.labels import parse_cell_name, parse_label
-from leukoscope.pixels import FRAMES_PX
-from leukoscope.sources import Source, list_sources, read_text
+from leukoscope.io.sources import Source, list_sources, read_text
+from leukoscope.labels import parse_label
 
 __all__ = ["COLUMNS", "read_table"]
 

@@ -12,11 +12,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from leukoscope.cli.progress import console
-from leukoscope.decide import UNCERTAIN
 from leukoscope.errors import DataError
-from leukoscope.files import move_into_place
+from leukoscope.inference.decision import UNCERTAIN
+from leukoscope.inference.stream import ERROR, Answer, start_answers
+from leukoscope.io.files import move_into_place
 from leukoscope.notices import RESEARCH_ONLY
-from leukoscope.predict import ERROR, Answer, start_answers
 
 __all__ = ["AnswerPrinter"]
 
@@ -56,7 +56,7 @@ class AnswerPrinter:
     def show(self, answer: Answer) -> None:
         """Write one answer."""
         self._calls[answer.call] += 1
-        self._unsure += answer.sure_call == UNCERTAIN
+        self._unsure += answer.conformal_call == UNCERTAIN
         self._warned += bool(answer.warnings) and answer.call != ERROR
         if self._as_json:
             print(json.dumps(answer.to_dict(), ensure_ascii=False))
@@ -72,7 +72,7 @@ class AnswerPrinter:
             f"Sure of {self._calls.total() - self._unsure - self._calls[ERROR]:,}; uncertain of "
             f"{self._unsure:,}, {self._warned:,} of them with a warning."
         )
-        edges = (metadata["leukaemic_from"], metadata["normal_to"])
+        edges = (metadata["conformal_lower"], metadata["conformal_upper"])
         console.print(
             f"Leukaemic from a probability of {metadata['threshold']:.3f}; sure of it above "
             f"{max(edges):.3f}, sure of normal below {min(edges):.3f}."

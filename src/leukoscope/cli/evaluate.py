@@ -23,7 +23,7 @@ def evaluate(
             min=0, max=1, help="Probability from which a cell is leukaemic; else the table's, or ½."
         ),
     ] = None,
-    resamples: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 2000,
+    n_bootstrap: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
 ) -> None:
     """Score predictions by person, beside the baselines, and write a page."""
@@ -31,6 +31,6 @@ def evaluate(
     from leukoscope.workflow.evaluation import evaluate_predictions
 
     evaluation, page = evaluate_predictions(
-        target, out, threshold=threshold, resamples=resamples, seed=seed
+        target, out, threshold=threshold, n_bootstrap=n_bootstrap, seed=seed
     )
     print_evaluation(evaluation, page)

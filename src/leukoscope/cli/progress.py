@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from leukoscope.train import EpochReport
+    from leukoscope.training.loop import EpochReport
 
 __all__ = ["TrainingDisplay", "console", "show_progress"]
 

@@ -35,7 +35,7 @@ def summarise(
             min=0, max=1, help="Probability from which a cell is leukaemic; else the table's, or ½."
         ),
     ] = None,
-    resamples: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 2000,
+    n_bootstrap: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
 ) -> None:
     """Sum up each subject: share of leukaemic cells, calibrated probability, call."""
@@ -48,7 +48,7 @@ def summarise(
         calibrate=calibrate,
         model=model,
         threshold=threshold,
-        resamples=resamples,
+        n_bootstrap=n_bootstrap,
         seed=seed,
     )
     print_summary(summary, out)

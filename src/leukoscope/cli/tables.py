@@ -15,8 +15,8 @@ from leukoscope.report.audit_page import describe_audit
 
 if TYPE_CHECKING:
     from leukoscope.catalogue.audit import Audit
-    from leukoscope.evaluate import Evaluation, Score
-    from leukoscope.summarise import SubjectSummary
+    from leukoscope.evaluation import Evaluation, Score
+    from leukoscope.evaluation.aggregate import SubjectSummary
     from leukoscope.workflow.explanation import ExplanationResult
 
 __all__ = ["print_audit", "print_evaluation", "print_explanations", "print_summary"]
@@ -103,7 +103,7 @@ def print_explanations(result: ExplanationResult) -> None:
             f"{found.probability:.3f}",
             f"{found.check.flat_probability:.3f}",
             f"{found.check.score:+.2f}",
-            "passes" if found.check.beats_all else "fails: don't trust it",
+            "passes" if found.check.passes_check else "fails: don't trust it",
         )
         for found in result.explanations[:_SHOWN]
     ]

@@ -19,12 +19,15 @@ def train(
     split: Annotated[
         str,
         typer.Option(
-            help="subject-cv, fold-cv, official, column:NAME; random and name-cv only show leaks."
+            help="group-kfold, fold-cv, official, leave-one-group-out:COLUMN; random and "
+            "subject-name-kfold only show leaks."
         ),
-    ] = "subject-cv",
+    ] = "group-kfold",
     labels: Labels = None,
     groups: Groups = None,
-    folds: Annotated[int, typer.Option(min=2, help="For subject-cv, name-cv and random.")] = 5,
+    folds: Annotated[
+        int, typer.Option(min=2, help="For group-kfold, subject-name-kfold and random.")
+    ] = 5,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     final: Annotated[
         bool, typer.Option(help="Also train the network to be used, on all cells.")

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from leukoscope.arrays import UInt8Array
+from leukoscope.cells.crop import CROP_PX
 from leukoscope.errors import MissingExtraError, ModelError
-from leukoscope.files import move_into_place
-from leukoscope.inference import METADATA_KEY, OUTPUTS, Classifier
-from leukoscope.novelty import Novelty
-from leukoscope.pixels import CROP_PX, UInt8Array
+from leukoscope.inference.model import METADATA_KEY, OUTPUTS, Classifier
+from leukoscope.inference.novelty import Novelty
+from leukoscope.io.files import move_into_place
 
 __all__ = ["MAX_DIFFERENCE", "export_onnx"]
 
@@ -76,7 +77,7 @@ def _convert(model: Any, novelty: Novelty, metadata: dict[str, Any]) -> bytes:
         import tensorflow as tf
         import tf2onnx
 
-        from leukoscope.model import add_novelty
+        from leukoscope.models import add_novelty
     except ImportError as error:
         raise MissingExtraError("tf2onnx with TensorFlow", "train") from error
     signature = [tf.TensorSpec((None, CROP_PX, CROP_PX, 3), tf.uint8, name="crops")]

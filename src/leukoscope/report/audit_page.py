@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue.audit import Audit
 from leukoscope.catalogue.groups import sort_names
 from leukoscope.catalogue.same_cell import MIN_EVIDENCE
-from leukoscope.files import write_text
+from leukoscope.cells.crop import compute_foreground
+from leukoscope.io.files import write_text
 from leukoscope.labels import LABELS
-from leukoscope.pixels import UInt8Array, compute_foreground
 from leukoscope.report.audit_figures import draw_areas, draw_cells_by_subject
 from leukoscope.report.page import build_environment, embed_svg
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukoscope.evaluate import Evaluation, Score
-from leukoscope.files import write_text
+from leukoscope.evaluation import Evaluation, Score
+from leukoscope.io.files import write_text
 from leukoscope.report.page import build_environment
 from leukoscope.report.words import (
     LEAST_CELLS,

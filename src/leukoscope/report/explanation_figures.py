@@ -12,7 +12,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure, SubFigure
 
-from leukoscope.explain import (
+from leukoscope.arrays import UInt8Array
+from leukoscope.cells.crop import compute_foreground
+from leukoscope.cells.measures import MEASURES
+from leukoscope.explanation import (
     Explanation,
     describe_check,
     describe_flat,
@@ -21,9 +24,7 @@ from leukoscope.explain import (
     scale_map,
 )
 from leukoscope.labels import CLASS_COLOURS, LEUKAEMIC, NORMAL
-from leukoscope.measure import MEASURES
 from leukoscope.notices import RESEARCH_ONLY
-from leukoscope.pixels import UInt8Array, compute_foreground
 from leukoscope.report.figures import draw_png
 from leukoscope.report.pictures import brighten
 

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from leukoscope.explain import (
+from leukoscope.arrays import UInt8Array
+from leukoscope.cells.measures import MEASURES, Reference
+from leukoscope.explanation import (
     MAPS,
     Explanation,
     Verdict,
@@ -23,10 +25,8 @@ from leukoscope.explain import (
     format_measure,
     format_percentile,
 )
-from leukoscope.files import write_text
+from leukoscope.io.files import write_text
 from leukoscope.labels import LEUKAEMIC, NORMAL
-from leukoscope.measure import MEASURES, Reference
-from leukoscope.pixels import UInt8Array
 from leukoscope.report.explanation_figures import draw_cell, draw_overlay
 from leukoscope.report.page import build_environment
 
@@ -84,7 +84,7 @@ def _build_cell(explanation: Explanation) -> dict[str, Any]:
         "warnings": explanation.warnings,
         "picture": _embed(np.hstack([draw_cell(explanation), draw_overlay(explanation)])),
         "limit": f"{limit:.2g}",
-        "believed": explanation.check.beats_all,
+        "believed": explanation.check.passes_check,
         "check": describe_check(explanation.check),
         "flat": describe_flat(explanation),
         "measures": [

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from leukoscope.evaluate import Curve, Evaluation, PartScores, ReliabilityBin, Score
+from leukoscope.evaluation import Curve, Evaluation, PartScores, ReliabilityBin, Score
 from leukoscope.labels import CLASS_COLOURS, LEUKAEMIC, NORMAL
 
 __all__ = [

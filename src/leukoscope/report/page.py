@@ -12,16 +12,16 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from PIL import Image
 
-from leukoscope.evaluate import (
+from leukoscope.arrays import UInt8Array
+from leukoscope.evaluation import (
     Evaluation,
     Score,
     compute_curves,
     compute_reliability,
     list_confident_errors,
 )
-from leukoscope.files import write_text
+from leukoscope.io.files import write_text
 from leukoscope.notices import RESEARCH_ONLY
-from leukoscope.pixels import UInt8Array
 from leukoscope.predictions import normalise_predictions
 from leukoscope.report import figures
 from leukoscope.report.words import (

@@ -8,8 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from leukoscope.files import write_bytes
-from leukoscope.pixels import CROP_PX, UInt8Array
+from leukoscope.arrays import UInt8Array
+from leukoscope.cells.crop import CROP_PX
+from leukoscope.io.files import write_bytes
 
 __all__ = ["brighten", "cut_middle", "write_contact_sheet"]
 

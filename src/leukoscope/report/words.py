@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leukoscope.evaluate import Baseline, Evaluation, Score
+from leukoscope.evaluation import Baseline, Evaluation, Score
 
 __all__ = [
     "LEAST_CELLS",

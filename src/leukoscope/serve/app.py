@@ -18,10 +18,10 @@ from starlette.responses import FileResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from leukoscope import __version__
-from leukoscope.inference import Classifier
-from leukoscope.measure import Reference, read_reference
+from leukoscope.cells.measures import Reference, read_reference
+from leukoscope.inference.model import Classifier
+from leukoscope.inference.stream import Answer, predict_sources
 from leukoscope.notices import RESEARCH_ONLY
-from leukoscope.predict import Answer, predict_sources
 from leukoscope.serve.contract import (
     ERRORS,
     EXPLAIN_BODY,

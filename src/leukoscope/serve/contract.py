@@ -33,7 +33,7 @@ class Row(BaseModel):
         description="Of leukaemic; null where the image could not be read, or is no cell.",
     )
     call: Literal["leukaemic", "normal", "error"]
-    sure_call: Literal["leukaemic", "normal", "uncertain", "error"] = Field(
+    conformal_call: Literal["leukaemic", "normal", "uncertain", "error"] = Field(
         description="Leukaemic or normal where the other is ruled out and nothing warns."
     )
     warnings: str = Field(

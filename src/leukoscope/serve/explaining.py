@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from fastapi import Request
 
-from leukoscope.explain import (
+from leukoscope.arrays import UInt8Array
+from leukoscope.cells.measures import MEASURES, Reference
+from leukoscope.explanation import (
     Explanation,
     describe_check,
     describe_flat,
@@ -24,11 +26,9 @@ from leukoscope.explain import (
     format_measure,
     format_percentile,
 )
+from leukoscope.inference.stream import Answer, predict_sources
 from leukoscope.labels import LABELS
-from leukoscope.measure import MEASURES, Reference
 from leukoscope.notices import RESEARCH_ONLY
-from leukoscope.pixels import UInt8Array
-from leukoscope.predict import Answer, predict_sources
 from leukoscope.serve.contract import Check, Explained, Measured, Place, Row
 from leukoscope.serve.limits import Limits, RefusedError, UploadedFile, list_uploaded, narrow
 from leukoscope.serve.queue import Batcher, Gate
@@ -130,7 +130,7 @@ def _describe(
         called_at=threshold,
         layer=base64.b64encode(encode_layer(found)).decode(),
         limit=find_limit(found),
-        believed=check.beats_all,
+        believed=check.passes_check,
         verdict=describe_check(check),
         flat=describe_flat(found),
         check=Check(

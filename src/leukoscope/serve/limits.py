@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from PIL import Image
 
 from leukoscope.errors import DataError
-from leukoscope.pixels import IMAGE_SUFFIXES
-from leukoscope.sources import Source, list_zip
+from leukoscope.io.images import IMAGE_SUFFIXES
+from leukoscope.io.sources import Source, list_zip
 
 __all__ = [
     "Limits",

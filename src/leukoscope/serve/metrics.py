@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from leukoscope.predict import Answer
+from leukoscope.inference.stream import Answer
 
 __all__ = ["Metrics"]
 

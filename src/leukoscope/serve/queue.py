@@ -14,8 +14,8 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 
-from leukoscope.pixels import UInt8Array
-from leukoscope.predict import Predictor
+from leukoscope.arrays import UInt8Array
+from leukoscope.inference.stream import Predictor
 from leukoscope.serve.limits import Limits, RefusedError
 
 __all__ = ["Batcher", "Gate"]

@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from leukoscope.errors import SettingsError
-from leukoscope.inference import Classifier
+from leukoscope.inference.model import Classifier
 from leukoscope.serve.app import build_app
 from leukoscope.serve.guard import is_loopback
 from leukoscope.serve.limits import Limits

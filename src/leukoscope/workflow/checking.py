@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from leukoscope.augment import EFFECTS, augment_crop, make_generator
 from leukoscope.catalogue import read_catalogue
 from leukoscope.catalogue.audit import Audit, compute_audit
-from leukoscope.catalogue.fetch import find_data
+from leukoscope.catalogue.store import Progress
 from leukoscope.catalogue.table import read_table
-from leukoscope.cells import Progress
+from leukoscope.datasets.kaggle import find_data
 from leukoscope.errors import DataError
+from leukoscope.io.runs import write_json
 from leukoscope.notices import find_banner
 from leukoscope.report import write_audit_page, write_contact_sheet
-from leukoscope.runs import write_json
 from leukoscope.settings import read_recipe
+from leukoscope.training.augment import EFFECTS, augment_crop, make_generator
 
 __all__ = ["check_data", "draw_augmentations"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leukoscope.catalogue.audit import Audit
-from leukoscope.evaluate import Evaluation
-from leukoscope.files import move_into_place
-from leukoscope.predict import start_answers
-from leukoscope.runs import Run
+from leukoscope.evaluation import Evaluation
+from leukoscope.inference.stream import start_answers
+from leukoscope.io.files import move_into_place
+from leukoscope.io.runs import Run
 from leukoscope.simulate import CohortSettings, Faults, simulate_cohort
 from leukoscope.workflow.checking import check_data
 from leukoscope.workflow.evaluation import evaluate_predictions
@@ -19,7 +19,7 @@ from leukoscope.workflow.prediction import predict_images
 from leukoscope.workflow.training import TrainingRequest, train_run
 
 if TYPE_CHECKING:
-    from leukoscope.train import EpochReport
+    from leukoscope.training.loop import EpochReport
 
 __all__ = ["DEMO", "DemoResult", "run_demo"]
 
@@ -63,7 +63,7 @@ def run_demo(
     Raises:
         LeukoscopeError: `out` is taken, or Keras is missing.
     """
-    import leukoscope.model  # noqa: F401 (says now which extra is missing, not at step 3)
+    import leukoscope.models  # noqa: F401 (says now which extra is missing, not at step 3)
 
     on_stage(f"1. Drawing {DEMO.cells:,} cells of {DEMO.subjects} simulated people, with faults")
     cohort = simulate_cohort(out / "cells", DEMO)

@@ -7,20 +7,22 @@ from typing import Any
 
 import pandas as pd
 
+from leukoscope.arrays import UInt8Array
+from leukoscope.cells.crop import cut_crop
 from leukoscope.errors import DataError, RunError
-from leukoscope.evaluate import (
+from leukoscope.evaluation import (
     Evaluation,
     compute_evaluation,
     list_confident_errors,
     write_metrics,
 )
-from leukoscope.inference import Classifier
+from leukoscope.inference.model import Classifier
+from leukoscope.io.images import read_image
+from leukoscope.io.runs import FINAL, Run, open_run
+from leukoscope.io.sources import list_sources
 from leukoscope.notices import SIMULATED_BANNER
-from leukoscope.pixels import UInt8Array, cut_crop, read_image
 from leukoscope.predictions import read_predictions, set_threshold
 from leukoscope.report import brighten, cut_middle, write_model_card, write_report
-from leukoscope.runs import FINAL, Run, open_run
-from leukoscope.sources import list_sources
 
 __all__ = ["evaluate_predictions"]
 
@@ -32,7 +34,7 @@ def evaluate_predictions(
     out: Path | None = None,
     *,
     threshold: float | None = None,
-    resamples: int = 2000,
+    n_bootstrap: int = 2000,
     seed: int = 0,
 ) -> tuple[Evaluation, Path]:
     """Evaluate a run or a predictions table.
@@ -42,7 +44,7 @@ def evaluate_predictions(
         out: folder to write to; `evaluation` within the run, or beside the CSV, where left out.
         threshold: probability from which a cell is called leukaemic, never chosen on these cells;
             where left out, the table's own, or 0.5.
-        resamples: of the bootstrap.
+        n_bootstrap: of the bootstrap.
         seed: of the bootstrap.
 
     Returns:
@@ -59,7 +61,7 @@ def evaluate_predictions(
             f"{target}: not all folds are trained yet. Go on with: leukoscope train … --resume"
         )
     table = set_threshold(read_predictions(run.predictions if run else target), threshold)
-    evaluation = compute_evaluation(table, resamples=resamples, seed=seed)
+    evaluation = compute_evaluation(table, n_bootstrap=n_bootstrap, seed=seed)
     folder = out or (run.evaluation if run else target.with_name(f"{target.stem}-evaluation"))
     page = folder / "report.html"
     write_metrics(evaluation, folder / "metrics.json")

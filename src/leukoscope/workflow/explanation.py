@@ -10,23 +10,24 @@ from typing import Any
 
 import pandas as pd
 
+from leukoscope.cells.measures import read_reference
+from leukoscope.datasets.cnmc import parse_cell_name
 from leukoscope.errors import DataError
-from leukoscope.explain import (
+from leukoscope.explanation import (
     Explanation,
     Verdict,
     compute_verdict,
     describe_verdict,
     explain_answer,
 )
-from leukoscope.files import write_bytes
-from leukoscope.labels import LABELS, parse_cell_name
-from leukoscope.measure import read_reference
+from leukoscope.inference.stream import list_images, predict_sources
+from leukoscope.io.files import write_bytes
+from leukoscope.io.runs import write_table
+from leukoscope.io.sources import Source
+from leukoscope.labels import LABELS
 from leukoscope.notices import find_banner
-from leukoscope.predict import list_images, predict_sources
 from leukoscope.report.explanation_figures import draw_card
 from leukoscope.report.explanation_page import write_explanation_page
-from leukoscope.runs import write_table
-from leukoscope.sources import Source
 from leukoscope.workflow.prediction import open_classifier
 
 __all__ = ["MAX_CELLS", "ExplanationResult", "explain_images"]

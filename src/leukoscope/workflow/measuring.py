@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from leukoscope.catalogue import compute_fingerprint, read_catalogue, select_usable
-from leukoscope.cells import Progress
+from leukoscope.catalogue.store import Progress
+from leukoscope.cells.measures import Reference, compute_reference, write_reference
 from leukoscope.labels import LABELS
-from leukoscope.measure import Reference, compute_reference, write_reference
 
 __all__ = ["measure_cells"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from leukoscope.errors import ModelError
-from leukoscope.inference import Classifier, find_shipped_model
-from leukoscope.predict import Answer, list_images, predict_sources
+from leukoscope.inference.model import Classifier, find_shipped_model
+from leukoscope.inference.stream import Answer, list_images, predict_sources
 
 __all__ = ["open_classifier", "predict_images"]
 
@@ -22,7 +22,7 @@ def open_classifier(model: Path | None = None) -> Classifier:
     if model is None:
         return Classifier(find_shipped_model())
     if model.is_dir():
-        from leukoscope.runs import open_run
+        from leukoscope.io.runs import open_run
 
         return Classifier(open_run(model).find_model())
     if model.suffix == ".keras":

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from leukoscope.errors import DataError, RunError
+from leukoscope.evaluation.aggregate import SubjectLine, SubjectSummary, summarise_subjects
+from leukoscope.io.runs import open_run, write_table
 from leukoscope.predictions import read_answers
-from leukoscope.runs import open_run, write_table
-from leukoscope.summarise import SubjectLine, SubjectSummary, summarise_subjects
 from leukoscope.workflow.prediction import open_classifier
 
 __all__ = ["summarise_predictions"]
@@ -22,7 +22,7 @@ def summarise_predictions(
     calibrate: Path | None = None,
     model: Path | None = None,
     threshold: float | None = None,
-    resamples: int = 2000,
+    n_bootstrap: int = 2000,
     seed: int = 0,
 ) -> SubjectSummary:
     """Summarise the subjects of a table or a run.
@@ -34,7 +34,7 @@ def summarise_predictions(
         model: what answered, a run or an ONNX file; the shipped model where left out. Its subjects
             calibrate those of a table without labels.
         threshold: probability from which a cell counts as called leukaemic.
-        resamples: of the bootstrap.
+        n_bootstrap: of the bootstrap.
         seed: of the bootstrap.
 
     Raises:
@@ -46,7 +46,7 @@ def summarise_predictions(
     table = read_answers(_find_table(predictions), threshold)
     reference = None if calibrate is None else _read_reference(calibrate)
     line = _read_line(model) if reference is None and "label" not in table else None
-    summary = summarise_subjects(table, reference, line=line, resamples=resamples, seed=seed)
+    summary = summarise_subjects(table, reference, line=line, n_bootstrap=n_bootstrap, seed=seed)
     if out is not None:
         write_table(out, summary.table)
     return summary

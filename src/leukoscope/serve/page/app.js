@@ -182,9 +182,9 @@ async function take(listing, simulated = false) {
  * @param {boolean} simulated
  * @returns {Cell}
  */
-function toCell({ probability, sure_call: sureCall, warnings }, image, simulated) {
+function toCell({ probability, conformal_call: conformalCall, warnings }, image, simulated) {
   const subject = parseSubject(image);
-  return { image, subject: subject && simulated ? `sim ${subject}` : subject, probability, sureCall, warnings, reading: null, simulated };
+  return { image, subject: subject && simulated ? `sim ${subject}` : subject, probability, conformalCall, warnings, reading: null, simulated };
 }
 
 /** @param {boolean} busy */

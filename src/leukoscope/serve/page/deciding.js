@@ -12,7 +12,7 @@
  * @property {string} image        its name, once on the page
  * @property {string} subject      the person's name, or ""
  * @property {number | null} probability  of leukaemic; null where the image could not be read
- * @property {Call | "uncertain"} sureCall  the class left when the other is ruled out, whatever the threshold
+ * @property {Call | "uncertain"} conformalCall  the class left when the other is ruled out, whatever the threshold
  * @property {string} warnings     what speaks against trusting the answer, or the error
  * @property {Reading | null} reading     the reader's own call, beside ours
  * @property {boolean} simulated   whether our simulator drew it
@@ -184,8 +184,8 @@ export function computeAgreement(cells, threshold) {
 export function passesFilter(cell, threshold, { call, certainty, warning, reading }) {
   const ours = callCell(cell, threshold);
   if (call && ours !== call) return false;
-  if (certainty === "sure" && (cell.sureCall === "uncertain" || ours === "error")) return false;
-  if (certainty === "uncertain" && cell.sureCall !== "uncertain") return false;
+  if (certainty === "sure" && (cell.conformalCall === "uncertain" || ours === "error")) return false;
+  if (certainty === "uncertain" && cell.conformalCall !== "uncertain") return false;
   if (warning === "none" && cell.warnings) return false;
   if (warning === "any" && !cell.warnings) return false;
   if (warning && warning !== "none" && warning !== "any" && !listWarnings(cell).map(nameWarning).includes(warning)) return false;
@@ -240,9 +240,9 @@ function sortByName(cells) {
  * @param {number} threshold
  */
 export function writeAnswers(cells, threshold) {
-  const columns = ["image", "subject", "probability", "call", "sure_call", "threshold", "reader", "warnings", "simulated"];
+  const columns = ["image", "subject", "probability", "call", "conformal_call", "threshold", "reader", "warnings", "simulated"];
   return writeCsv(columns, sortByName(cells).map((cell) => [
-    cell.image, cell.subject, cell.probability, callCell(cell, threshold), cell.sureCall, threshold, cell.reading,
+    cell.image, cell.subject, cell.probability, callCell(cell, threshold), cell.conformalCall, threshold, cell.reading,
     cell.warnings, cell.simulated ? "yes" : "no",
   ]));
 }

@@ -10,7 +10,7 @@
  * @property {string} image
  * @property {number | null} probability
  * @property {string} call
- * @property {"leukaemic" | "normal" | "uncertain" | "error"} sure_call
+ * @property {"leukaemic" | "normal" | "uncertain" | "error"} conformal_call
  * @property {string} warnings
  *
  * @typedef {object} Explained

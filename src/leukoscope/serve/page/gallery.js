@@ -190,7 +190,7 @@ function buildCard({ cell, open }) {
   button.tabIndex = -1;
   text.append(call, number, build("span", "file", cell.image.split("/").at(-1)));
   if (cell.warnings) text.append(build("span", "note", cell.warnings));
-  else if (cell.sureCall === "uncertain") text.append(build("span", "doubt", "uncertain"));
+  else if (cell.conformalCall === "uncertain") text.append(build("span", "doubt", "uncertain"));
   text.append(reading);
   button.append(frame, text);
   button.title = cell.warnings ? `${cell.image}: ${cell.warnings}` : cell.image;

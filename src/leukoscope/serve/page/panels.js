@@ -37,7 +37,7 @@ function buildSvg(tag, attributes) {
 export function showCounts(cells, threshold) {
   const counts = countCalls(cells, threshold);
   for (const [call, n] of Object.entries(counts)) find(`n-${call}`).textContent = formatCount(n);
-  const uncertain = cells.filter(({ sureCall }) => sureCall === "uncertain").length;
+  const uncertain = cells.filter(({ conformalCall }) => conformalCall === "uncertain").length;
   find("sureness").textContent = `Uncertain of ${formatCount(uncertain)}, whatever the threshold.`;
   find("n-error").parentElement?.toggleAttribute("hidden", counts.error === 0);
   const bins = countBins(cells, BINS);

@@ -49,7 +49,7 @@ export function buildViewer({ listShown, readThreshold, explain, onChange, onClo
     find("v-call").className = hidden ? "" : `call ${call}`;
     find("v-call").textContent = hidden ? "Our answer is hidden until you call." : call === "error" ? "no answer" : call;
     find("v-probability").textContent = cell.probability === null || hidden ? "" : `probability of leukaemic ${formatProbability(cell.probability)}, threshold ${readThreshold().toFixed(3)}`;
-    find("v-sure").textContent = hidden ? "" : cell.warnings && call !== "error" ? "Uncertain, as something warns:" : SURE[cell.sureCall];
+    find("v-sure").textContent = hidden ? "" : cell.warnings && call !== "error" ? "Uncertain, as something warns:" : SURE[cell.conformalCall];
     find("v-warnings").replaceChildren(...(hidden ? [] : listWarnings(cell)).map((words) => build("li", "", words)));
     find("v-place").textContent = `${(at + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")}`;
     for (const choice of choices) {

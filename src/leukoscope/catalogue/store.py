@@ -1,0 +1,162 @@
+"""Image files → the packed store: every cell decoded once, memory-mapped for ever after.
+
+The store is a folder in the cache, one for each data folder: `crops.npy` (uint8 crops) beside
+`facts.csv` (what was measured while the pixels were at hand). It is made anew when a file changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from leukoscope.arrays import UInt8Array
+from leukoscope.cells.crop import CROP_PX, compute_foreground, cut_crop
+from leukoscope.errors import DataError
+from leukoscope.io.images import compute_pixel_hash, read_image
+from leukoscope.io.sources import Source, compute_stamp
+from leukoscope.machine import count_workers
+
+__all__ = ["CellStore", "Progress", "get_cache_folder", "open_store"]
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+_FORMAT = 3
+_DAY = 86_400
+_FACTS_TYPES: dict[str, Any] = {"image": str, "pixel_hash": str, "problem": str}
+
+
+@dataclass(frozen=True)
+class CellStore:
+    """The packed cells of one data folder.
+
+    Attributes:
+        crops: uint8 (n, 225, 225, 3), RGB, memory-mapped; black where an image cannot be read.
+        facts: one row per image in the order of `crops`: image, pixel_hash, width, height,
+            area (foreground pixels of the crop), cut (foreground at the crop's edge), problem.
+        folder: where the store lies; what is computed from the crops may be kept in it.
+    """
+
+    crops: UInt8Array
+    facts: pd.DataFrame
+    folder: Path
+
+
+def get_cache_folder() -> Path:
+    """`$LEUKOSCOPE_CACHE`, else `$XDG_CACHE_HOME/leukoscope`, else `~/.cache/leukoscope`."""
+    if named := os.environ.get("LEUKOSCOPE_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leukoscope"
+
+
+def open_store(
+    root: Path, sources: Sequence[Source], *, progress: Progress | None = None
+) -> CellStore:
+    """Open the store of a data folder, packing its images first where they are new or changed.
+
+    Args:
+        root: the folder or zip that the sources lie in; its path names the store.
+        sources: what `list_sources` found there.
+        progress: called while images are decoded.
+
+    Raises:
+        DataError: the cache folder cannot be written.
+    """
+    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    home = get_cache_folder() / "cells" / name
+    folder = home / f"{_FORMAT}-{compute_stamp(sources)}"
+    if not folder.exists():
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            _pack(folder, sources, progress)
+        except OSError as error:
+            raise DataError(
+                f"{home}: the cell store cannot be written ({error.strerror or error}). It needs "
+                f"{len(sources) * CROP_PX**2 * 3 / 1e9:.1f} GB; free some space or set "
+                "LEUKOSCOPE_CACHE to another folder."
+            ) from error
+        for other in home.iterdir():
+            in_work = other.name.startswith("part-") and time.time() - other.stat().st_mtime < _DAY
+            if other != folder and not in_work:
+                shutil.rmtree(other, ignore_errors=True)
+    facts = pd.read_csv(folder / "facts.csv", dtype=_FACTS_TYPES, keep_default_na=False)
+    return CellStore(np.load(folder / "crops.npy", mmap_mode="r"), facts, folder)
+
+
+def _pack(folder: Path, sources: Sequence[Source], progress: Progress | None) -> None:
+    part = Path(tempfile.mkdtemp(prefix="part-", dir=folder.parent))
+    try:
+        facts = _fill(part / "crops.npy", sources, progress)
+        pd.DataFrame(facts).to_csv(part / "facts.csv", index=False)
+        try:
+            part.rename(folder)
+        except OSError:
+            if not (folder / "facts.csv").exists():  # else another process was first
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _fill(path: Path, sources: Sequence[Source], progress: Progress | None) -> list[dict[str, Any]]:
+    """Decode all images into the array file; its memory map is closed when this returns."""
+    shape = (len(sources), CROP_PX, CROP_PX, 3)
+    crops = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    _reserve(path)
+
+    def pack(item: tuple[int, Source]) -> dict[str, Any]:
+        return _pack_one(item[1], crops[item[0]])
+
+    facts = []
+    with ThreadPoolExecutor(count_workers()) as pool:
+        for row in pool.map(pack, enumerate(sources)):
+            facts.append(row)
+            if progress:
+                progress(len(facts), len(sources))
+    crops.flush()
+    return facts
+
+
+def _reserve(path: Path) -> None:
+    """Claim the disk space now: a memory map that meets a full disk later ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+def _pack_one(source: Source, crop: UInt8Array) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "image": source.name,
+        "pixel_hash": "",
+        "width": 0,
+        "height": 0,
+        "area": 0,
+        "cut": False,
+        "problem": "",
+    }
+    try:
+        rgb = read_image(source.read(), source.name)
+    except DataError as error:
+        return row | {"problem": str(error).removeprefix(f"{source.name}: ")}
+    except OSError as error:
+        return row | {"problem": f"cannot be read ({error.strerror})"}
+    crop[:] = cut_crop(rgb)
+    foreground = compute_foreground(crop)
+    edge = foreground[[0, -1]].any() or foreground[:, [0, -1]].any()
+    return row | {
+        "pixel_hash": compute_pixel_hash(rgb),
+        "width": rgb.shape[1],
+        "height": rgb.shape[0],
+        "area": int(np.count_nonzero(foreground)),
+        "cut": bool(edge),
+    }

@@ -1,0 +1,1 @@
+"""One image → its cells: cropped, checked and measured."""

@@ -1,0 +1,161 @@
+"""The facts of a data set, as one value.
+
+A reader makes it (`registry.read_dataset`); the run and the model keep it; crops, image-quality
+warnings, audit, splits, model card and page read it from there. Nothing else knows a data set.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import PurePosixPath
+
+from leukoscope.labels import parse_label
+
+__all__ = ["CellName", "CropSpec", "DatasetSpec", "PartCounts", "QualityLimits"]
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class CropSpec:
+    """How an image of one cell becomes a crop: cut about its centre, never resized to fit.
+
+    Attributes:
+        frame_px: side of the central square that is kept, in pixels of the image; smaller images
+            are padded with black. It becomes the whole crop.
+        known_frames: sides of the square images whose scale is known, in pixels; other images get
+            a warning. Empty where images of all sizes have the same scale.
+    """
+
+    frame_px: int = 450
+    known_frames: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.frame_px <= 4096:
+            raise ValueError(f"frame_px = {self.frame_px}, expected 16 to 4096")
+
+    def knows(self, width: int, height: int) -> bool:
+        """Whether the scale of an image of this size (px) is known."""
+        return not self.known_frames or (width == height and width in self.known_frames)
+
+
+@dataclass(frozen=True)
+class QualityLimits:
+    """What the images of a data set's cells show; outside of it an image gets a warning.
+
+    Measured from the training cells by `cells.quality.measure_limits`, on crops of 225 px.
+
+    Attributes:
+        black_background: whether the cells are cut out on black.
+        area_px: foreground pixels of a cell.
+        hue_deg: hue of the mean colour, 0 to 360; the first is the larger where the range goes
+            through 0.
+        saturation: of the mean colour, 0 to 1.
+        brightness: of the mean colour, 0 to 1.
+        sharpness: deviation of the Laplacian of green over its mean, inside the cell.
+    """
+
+    black_background: bool
+    area_px: Range
+    hue_deg: Range
+    saturation: Range
+    brightness: Range
+    sharpness: Range
+
+    def __post_init__(self) -> None:
+        for name in ("area_px", "saturation", "brightness", "sharpness"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high:
+                raise ValueError(f"{name} = {low} to {high}, expected a rising range from 0 on")
+
+
+@dataclass(frozen=True)
+class PartCounts:
+    """What was published of one part of a data set.
+
+    Attributes:
+        part: its name in the column `fold`.
+        leukaemic_cells, leukaemic_subjects, normal_cells, normal_subjects: counts.
+        unlabelled_cells: cells whose label was never published.
+    """
+
+    part: str
+    leukaemic_cells: int = 0
+    leukaemic_subjects: int = 0
+    normal_cells: int = 0
+    normal_subjects: int = 0
+    unlabelled_cells: int = 0
+
+
+@dataclass(frozen=True)
+class CellName:
+    """What an image's name says of its cell; "" where it says nothing."""
+
+    subject: str
+    smear: str = ""
+    cell: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """What is known of a data set before any cell of it, and what was measured of all of them.
+
+    Attributes:
+        name: words for people, such as "C-NMC 2019".
+        reader: name of the reader that made it.
+        crop: how its images become crops.
+        quality: limits of the image-quality checks; None where they were not measured.
+        name_pattern: regular expression of a file name without folders and suffix, with a group
+            `subject` and, where known, `smear`, `cell` and `label`; "" where names say nothing.
+        naming: the same in words.
+        folds: names of the official folds, for the split `fold-cv`.
+        test_part: name of the official labelled test part, for the split `official`; "" if none.
+        published: counts of its parts, to tell what is missing of it.
+        citation: of the data; "" where there is none.
+    """
+
+    name: str
+    reader: str
+    crop: CropSpec = CropSpec()
+    quality: QualityLimits | None = None
+    name_pattern: str = ""
+    naming: str = ""
+    folds: tuple[str, ...] = ()
+    test_part: str = ""
+    published: tuple[PartCounts, ...] = ()
+    citation: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            named = re.compile(self.name_pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"name_pattern {self.name_pattern!r} is invalid ({error})") from error
+        if self.name_pattern and "subject" not in named:
+            raise ValueError(f"name_pattern {self.name_pattern!r} has no group (?P<subject>…)")
+
+    def parse_name(self, image: str) -> CellName | None:
+        """Read an image's name, with or without folders and suffix; None where it does not fit.
+
+        Subjects keep their case: C-NMC's `h3` is a person, and `H?[0-9]+` would drop it.
+        """
+        if not self.name_pattern:
+            return None
+        stem = PurePosixPath(image.replace("\\", "/")).name.split(".")[0]
+        found = _compile(self.name_pattern).fullmatch(stem)
+        if not found:
+            return None
+        said = {key: value or "" for key, value in found.groupdict().items()}
+        return CellName(
+            subject=said["subject"],
+            smear=said.get("smear", ""),
+            cell=said.get("cell", ""),
+            label=parse_label(said.get("label", "")) or "",
+        )
+
+
+@cache
+def _compile(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)

@@ -1,0 +1,146 @@
+"""What it is worth that a network says when it does not know.
+
+Sure calls: whether the prediction set holds the truth as often as promised, and how the calls do
+where it holds one class alone. Left out by doubt: how accuracy rises as the cells nearest to their
+threshold (on the logit) go. Unusual: cells far from those learned from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from leukoscope.evaluation.cohort import BoolArray, Cohort, FloatArray
+from leukoscope.evaluation.intervals import NOT_DEFINED, Score, compute_limits
+from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL
+
+__all__ = ["Abstention", "LeftOut", "compute_abstention"]
+
+_LEFT_OUT = (0.0, 0.1, 0.2, 0.3)
+_FLOOR = 1e-6  # of a probability, so that its logit is finite
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Accuracy without the most doubtful cells.
+
+    Attributes:
+        share: of the cells that are left out, 0 to 1.
+        accuracy: of the others.
+    """
+
+    share: float
+    accuracy: Score
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """All that is known of it; by cell, with intervals over persons.
+
+    Attributes:
+        coverage: of leukaemic, then of normal cells, whether the other class is not a sure call;
+            of cells, then with every subject alike. Empty where the table has no sure calls.
+        sure: share of cells with a sure call, and accuracy of the sure calls.
+        left_out: accuracy as more of the doubtful cells are left out.
+        unusual: share of cells beyond the novelty limit, and accuracy of calls there; empty where
+            the table has no novelty.
+    """
+
+    coverage: tuple[Score, ...]
+    sure: tuple[Score, ...]
+    left_out: tuple[LeftOut, ...]
+    unusual: tuple[Score, ...]
+
+
+def compute_abstention(table: pd.DataFrame, cohort: Cohort, counts: FloatArray) -> Abstention:
+    """Compute it.
+
+    Args:
+        table: as `leukoscope.predictions` describes, with column threshold.
+        cohort: of the table, cells weighing alike.
+        counts: float64 (n_bootstrap, groups), from `draw_group_counts`.
+    """
+    right = cohort.called == cohort.leukaemic
+    coverage: list[Score] = []
+    sure: list[Score] = []
+    unusual: list[Score] = []
+    if "conformal_call" in table:
+        calls = table["conformal_call"].to_numpy(dtype=str)
+        is_sure = np.isin(calls, LABELS)
+        covered = ~is_sure | (calls == np.where(cohort.leukaemic, LEUKAEMIC, NORMAL))
+        for view, words in ((cohort, ""), (cohort.weigh_by_subject(), ", subjects alike")):
+            for name, own in ((LEUKAEMIC, cohort.leukaemic), (NORMAL, ~cohort.leukaemic)):
+                title = f"Truth not ruled out, {name}{words}"
+                key = f"coverage_{name}" + ("_by_subject" if words else "")
+                coverage.append(_compute_share(key, title, covered, own, view, counts))
+        everyone = np.ones_like(is_sure)
+        sure = [
+            _compute_share("sure", "Share of sure calls", is_sure, everyone, cohort, counts),
+            _compute_share(
+                "sure_accuracy", "Accuracy of sure calls", covered, is_sure, cohort, counts
+            ),
+        ]
+    if "novelty" in table and not table["novelty"].isna().any():
+        far, everyone = (table["novelty"] > 1).to_numpy(), np.ones(len(table), dtype=bool)
+        unusual = [
+            _compute_share("unusual", "Share of unusual cells", far, everyone, cohort, counts),
+            _compute_share("unusual_accuracy", "Accuracy there", right, far, cohort, counts),
+        ]
+    return Abstention(
+        tuple(coverage), tuple(sure), _leave_out(table, right, cohort, counts), tuple(unusual)
+    )
+
+
+def _leave_out(
+    table: pd.DataFrame, right: BoolArray, cohort: Cohort, counts: FloatArray
+) -> tuple[LeftOut, ...]:
+    doubt = np.abs(_to_logit(table["probability"]) - _to_logit(table["threshold"]))
+    order = np.argsort(doubt, kind="stable")
+    found = []
+    for share in _LEFT_OUT:
+        kept = np.ones(len(order), dtype=bool)
+        kept[order[: round(share * len(order))]] = False
+        title = f"Accuracy without the {share:.0%} most doubtful" if share else "Accuracy"
+        score = _compute_share("accuracy", title, right, kept, cohort, counts)
+        found.append(LeftOut(share, score))
+    return tuple(found)
+
+
+def _to_logit(probability: pd.Series) -> FloatArray:
+    inside = np.clip(probability.to_numpy(np.float64), _FLOOR, 1 - _FLOOR)
+    return np.asarray(np.log(inside / (1 - inside)))
+
+
+def _compute_share(
+    name: str,
+    title: str,
+    hits: BoolArray,
+    among: BoolArray,
+    cohort: Cohort,
+    counts: FloatArray,
+) -> Score:
+    """Weighted share of hits among some cells, with its interval over resampled persons."""
+    weight = cohort.weight * among
+    above = np.bincount(cohort.group, weight * hits, cohort.groups)
+    below = np.bincount(cohort.group, weight, cohort.groups)
+    known = bool(below.sum() > 0)
+    people = int((below > 0).sum())
+    low, high = None, None
+    if known and people > 1:
+        total = counts @ below
+        samples = np.full(len(total), np.nan)
+        np.divide(counts @ above, total, out=samples, where=total > 0)
+        low, high = compute_limits(samples)
+    return Score(
+        name=name,
+        title=title,
+        value=float(above.sum() / below.sum()) if known else None,
+        low=low,
+        high=high,
+        n_cells=int(among.sum()),
+        n_subjects=len(np.unique(cohort.subject[among])),
+        direction="higher",
+        reason="" if known else NOT_DEFINED,
+    )

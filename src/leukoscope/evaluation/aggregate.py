@@ -1,0 +1,276 @@
+"""Cells' probabilities → one row a subject: share called leukaemic, probability, call.
+
+A subject's share has a Wilson interval (1927): how far it would move with other cells of the same
+smears, drawn at random. Its probability comes from the mean logit of its cells, by a logistic
+regression on subjects whose label is known and who are not the subject: those of the other held-out
+parts where the table has parts, else all other persons. A table without labels takes the line that
+the model brings along, learnt from the people it was tested on. Every person weighs alike, whatever
+their number of cells and names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from leukoscope.evaluation.cohort import build_cohort, draw_group_counts
+from leukoscope.evaluation.intervals import Score, compute_view
+from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL
+
+__all__ = [
+    "MIN_CELLS",
+    "NO_CALL",
+    "TOO_FEW",
+    "TOO_STRANGE",
+    "SubjectLine",
+    "SubjectSummary",
+    "compute_wilson",
+    "fit_subject_line",
+    "summarise_subjects",
+]
+
+MIN_CELLS = 20
+"""Fewest cells of a subject for a call."""
+
+TOO_FEW = "too few cells"
+TOO_STRANGE = "too many warnings"
+NO_CALL = "no call"
+
+FloatArray = npt.NDArray[np.float64]
+
+_Z = 1.959964  # of a 95% interval
+_FLOOR = 1e-6  # of a probability, so that its logit is finite
+_SCORES = ("sensitivity", "specificity", "roc_auc")
+
+
+@dataclass(frozen=True)
+class SubjectLine:
+    """Mean logit of a subject's cells → logit of the subject.
+
+    Attributes:
+        slope: of the line.
+        intercept: of the line.
+        names: subject names that it was learnt from.
+        leukaemic: of them leukaemic.
+    """
+
+    slope: float
+    intercept: float
+    names: int
+    leukaemic: int
+
+
+@dataclass(frozen=True)
+class SubjectSummary:
+    """One table of subjects, and what it is worth.
+
+    Attributes:
+        table: one row a subject, highest mean logit first: subject, group and label ("" where not
+            known), cells, warned (with a warning, of `predict`), called_leukaemic, share,
+            share_low, share_high, mean_probability, mean_logit, probability (NaN where it cannot
+            be calibrated), call.
+        scores: sensitivity, specificity and ROC-AUC of the subjects with enough cells and a label,
+            with intervals over persons; empty where no label is known.
+        scored: how many subjects these are.
+        calibration: where the probability comes from, or why there is none, in words.
+        notes: what a reader must know to read the numbers.
+    """
+
+    table: pd.DataFrame
+    scores: tuple[Score, ...]
+    scored: int
+    calibration: str
+    notes: tuple[str, ...]
+
+
+def summarise_subjects(
+    table: pd.DataFrame,
+    reference: pd.DataFrame | None = None,
+    *,
+    line: SubjectLine | None = None,
+    n_bootstrap: int = 2000,
+    seed: int = 0,
+) -> SubjectSummary:
+    """Summarise every subject of a table.
+
+    Args:
+        table: as `predictions.read_answers` gives it: image, subject, probability, called; where
+            known label, group, part.
+        reference: the same with labels, of a network that never saw its cells, to calibrate on;
+            the table itself where left out. Persons of the table have no part in it.
+        line: where neither has labels of both classes.
+        n_bootstrap: of the bootstrap over persons.
+        seed: of the bootstrap.
+    """
+    rows = _gather(table)
+    known = rows if reference is None else _gather(reference)
+    if line is not None and set(known["label"]) - {""} != set(LABELS):
+        probability, calibration = _apply_line(rows, line), _describe_line(line)
+    else:
+        probability, calibration = _calibrate(rows, known, itself=reference is None)
+    rows["probability"] = probability
+    rows["call"] = _decide(rows)
+    scored = rows[(rows["call"].isin(LABELS)) & (rows["label"] != "")]
+    return SubjectSummary(
+        table=rows.drop(columns="part").sort_values(
+            ["mean_logit", "subject"], ascending=[False, True], ignore_index=True
+        ),
+        scores=_score(scored, n_bootstrap, seed) if len(scored) else (),
+        scored=len(scored),
+        calibration=calibration,
+        notes=_list_notes(table, rows, reference),
+    )
+
+
+def compute_wilson(found: int, total: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a share; (0, 1) of nothing."""
+    if not total:
+        return 0.0, 1.0
+    share, weight = found / total, _Z**2 / total
+    middle = (share + weight / 2) / (1 + weight)
+    half = _Z / (1 + weight) * np.sqrt(share * (1 - share) / total + weight / (4 * total))
+    return float(max(0, middle - half)), float(min(1, middle + half))
+
+
+def _gather(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a subject, in the order of the table."""
+    inside = table["probability"].clip(_FLOOR, 1 - _FLOOR)
+    cells = table.assign(logit=np.log(inside / (1 - inside)))
+    rows, warns = [], "warnings" in table
+    for subject, own in cells.groupby("subject", sort=False):
+        labels = set(own["label"]) if "label" in own else set()
+        called = int(own["called"].sum())
+        low, high = compute_wilson(called, len(own))
+        rows.append(
+            {
+                "subject": str(subject),
+                "group": str(own["group"].iloc[0] if "group" in own else subject),
+                "label": labels.pop() if len(labels) == 1 else "",
+                "part": frozenset(own["part"]) if "part" in own else frozenset(),
+                "cells": len(own),
+                "warned": int((own["warnings"].astype(str) != "").sum()) if warns else 0,
+                "called_leukaemic": called,
+                "share": called / len(own),
+                "share_low": low,
+                "share_high": high,
+                "mean_probability": float(own["probability"].mean()),
+                "mean_logit": float(own["logit"].mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def fit_subject_line(table: pd.DataFrame) -> SubjectLine | None:
+    """Learn the line from all subjects of a predictions table; None where it lacks a class."""
+    return _fit_line(_gather(table.assign(called=False)))
+
+
+def _fit_line(known: pd.DataFrame) -> SubjectLine | None:
+    from sklearn.linear_model import LogisticRegression
+
+    leukaemic = (known["label"] == LEUKAEMIC).to_numpy()
+    if set(known["label"]) - {""} != set(LABELS):
+        return None
+    model = LogisticRegression(C=1.0)  # kept from infinite slopes where subjects part perfectly
+    weight = 1 / known.groupby("group")["group"].transform("size").to_numpy()
+    model.fit(known[["mean_logit"]].to_numpy(), leukaemic, sample_weight=weight)
+    slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
+    return SubjectLine(slope, intercept, len(known), int(leukaemic.sum()))
+
+
+def _apply_line(rows: pd.DataFrame, line: SubjectLine) -> FloatArray:
+    logit = line.slope * rows["mean_logit"].to_numpy(np.float64) + line.intercept
+    return np.asarray(1 / (1 + np.exp(-logit)))
+
+
+def _describe_line(line: SubjectLine) -> str:
+    return (
+        "Probability: from the mean logit of the subject's cells, calibrated on the "
+        f"{line.names} subject names that the model was tested on before it learned from them; if "
+        "another model than the shipped one answered, name it. It carries the share of leukaemic "
+        f"ones there ({line.leukaemic} of {line.names})."
+    )
+
+
+def _calibrate(rows: pd.DataFrame, known: pd.DataFrame, *, itself: bool) -> tuple[FloatArray, str]:
+    """Probability of each subject, float64 (n,), NaN where it cannot be told; and whence."""
+    if set(known["label"]) - {""} != set(LABELS):
+        return np.full(len(rows), np.nan), (
+            "The table has no labels of both classes to calibrate on, so there is no probability "
+            "of a subject and no call: the share and the mean are all there is."
+            if itself
+            else "The table to calibrate on lacks a class, so there is no probability and no call."
+        )
+    parts = set().union(*known["part"])
+    by_part = itself and len(parts) > 1
+    found = [_predict_subject(row, known, by_part) for _, row in rows.iterrows()]
+    source = "of the other held-out parts" if itself else "of the other table"
+    return np.array(found), (
+        "Probability: from the mean logit of the subject's cells, calibrated on the subjects "
+        f"{source if by_part or not itself else 'other than itself'}; nobody judges "
+        "themselves. It carries the share of leukaemic subjects there "
+        f"({(known['label'] == LEUKAEMIC).sum()} of {(known['label'] != '').sum()} names)."
+    )
+
+
+def _predict_subject(row: pd.Series, known: pd.DataFrame, by_part: bool) -> float:
+    """Probability of one subject, learnt from the others; NaN where these lack a class."""
+    same = {row["group"], *known.loc[known["subject"] == row["subject"], "group"]}
+    others = ~known["group"].isin(same)
+    if by_part:
+        others &= ~known["part"].map(lambda part: bool(part & row["part"]))
+    line = _fit_line(known[others & (known["label"] != "")])
+    return float("nan") if line is None else float(_apply_line(row.to_frame().T, line)[0])
+
+
+def _decide(rows: pd.DataFrame) -> npt.NDArray[np.str_]:
+    calls = np.where(rows["probability"] >= 0.5, LEUKAEMIC, NORMAL)
+    calls = np.where(rows["probability"].isna(), NO_CALL, calls)
+    calls = np.where(rows["warned"] > rows["cells"] / 2, TOO_STRANGE, calls)
+    return np.where(rows["cells"] < MIN_CELLS, TOO_FEW, calls)
+
+
+def _score(scored: pd.DataFrame, n_bootstrap: int, seed: int) -> tuple[Score, ...]:
+    cohort = build_cohort(scored)
+    view = compute_view(cohort, draw_group_counts(cohort, n_bootstrap, seed))
+    return tuple(view.get(name) for name in _SCORES)
+
+
+def _list_notes(
+    table: pd.DataFrame, rows: pd.DataFrame, reference: pd.DataFrame | None
+) -> tuple[str, ...]:
+    notes = []
+    without = table.attrs.get("without_subject", 0)
+    if without:
+        notes.append(f"{without} cells without a subject are left out.")
+    few = int((rows["cells"] < MIN_CELLS).sum())
+    if few:
+        notes.append(f"{few} of {len(rows)} subjects have under {MIN_CELLS} cells: no call.")
+    strange = int((rows["call"] == TOO_STRANGE).sum())
+    if strange:
+        notes.append(
+            f"Of {strange} of {len(rows)} subjects more than half of the cells carry a warning: "
+            "no call."
+        )
+    if "label" in table:
+        mixed = int((table.groupby("subject")["label"].nunique() > 1).sum())
+        if mixed:
+            notes.append(f"{mixed} subjects have cells of both labels, and are not scored.")
+    persons = rows["group"].nunique()
+    if persons < len(rows):
+        notes.append(
+            f"{len(rows)} subject names are {persons} persons; a row is a name, intervals are over "
+            "persons."
+        )
+    if "label" in table and "group" not in table:
+        notes.append("The table has no column group, so each subject name is taken for one person.")
+    if any(
+        "leaky" in one and bool(one["leaky"].any()) for one in (table, reference) if one is not None
+    ):
+        notes.append("Leaky split: the network saw some of these people, so nothing here holds.")
+    if any("label" in one and "leaky" not in one for one in (table, reference) if one is not None):
+        notes.append("Whether the network saw these people in training is not recorded.")
+    return tuple(notes)

@@ -1,0 +1,119 @@
+"""Explanations → plain words, no kinder than the numbers are."""
+
+from __future__ import annotations
+
+from leukoscope.cells.measures import Measure, Reference
+from leukoscope.explanation.explanation import Explanation
+from leukoscope.explanation.faithfulness import Faithfulness, Verdict
+from leukoscope.labels import LEUKAEMIC, NORMAL
+
+__all__ = [
+    "describe_check",
+    "describe_flat",
+    "describe_measure",
+    "describe_reference",
+    "describe_verdict",
+    "format_measure",
+    "format_percentile",
+]
+
+_RIVALS = {"random": "random maps", "blob": "a centre blob", "rim": "the rim"}
+
+
+def format_measure(measure: Measure, value: float | None) -> str:
+    """The value with its unit, or that it can't be told."""
+    if value is None:
+        return "can't be told"
+    unit = f" {measure.unit}" if measure.unit not in ("", "°") else measure.unit
+    return f"{value:,.{measure.digits}f}{unit}"
+
+
+def format_percentile(value: float | None) -> str:
+    """ "71st", "under the 1st", "over the 99th", or a dash."""
+    if value is None:
+        return "–"
+    number = round(value)
+    if number < 1 or number > 99:
+        return "under the 1st" if number < 1 else "over the 99th"
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10)
+    return f"{number}{ending or 'th'}"
+
+
+def describe_measure(explanation: Explanation, measure: Measure) -> str:
+    """ "Area 9,300 px: 71st percentile of leukaemic, 93rd of normal cells"."""
+    value = explanation.measures[measure.name]
+    text = f"{measure.title} {format_measure(measure, value)}"
+    if value is None:
+        return text
+    sick, well = (
+        format_percentile(explanation.percentiles[label][measure.name])
+        for label in (LEUKAEMIC, NORMAL)
+    )
+    return f"{text}: {sick} percentile of leukaemic, {well} of normal cells"
+
+
+def describe_reference(reference: Reference) -> str:
+    """The cells that measures stand beside."""
+    cells, persons = (reference.provenance.get(key, {}) for key in ("cells", "persons"))
+    counts = " and ".join(
+        f"{cells.get(label, 0):,} {label} cells of {persons.get(label, 0)} persons"
+        for label in (LEUKAEMIC, NORMAL)
+    )
+    return f"{counts} (data {reference.provenance.get('fingerprint', 'unknown')})"
+
+
+def describe_check(check: Faithfulness) -> str:
+    """Whether to believe this cell's map."""
+    scores = {"random": check.random_best, "blob": check.blob_score, "rim": check.rim_score}
+    lost = [_RIVALS[name] for name, score in scores.items() if check.score <= score]
+    numbers = (
+        f"(score {_signed(check.score)}; best random map "
+        f"{_signed(check.random_best)}, centre blob {_signed(check.blob_score)}, rim "
+        f"{_signed(check.rim_score)})"
+    )
+    if not lost:
+        rivals = "random maps, a centre blob and the rim"
+        return f"The map passes its check: it beats {rivals} {numbers}."
+    return f"Don't trust this map: it does not beat {_join(lost)} {numbers}."
+
+
+def describe_flat(explanation: Explanation) -> str:
+    """How much of the answer stays without what a map can show."""
+    return (
+        "With its detail blurred away (size, outline and slow changes of colour stay), the network "
+        f"gives this cell {explanation.check.flat_probability:.3f} instead of "
+        f"{explanation.probability:.3f}."
+    )
+
+
+def describe_verdict(verdict: Verdict, people: str) -> list[str]:
+    """The check over all cells, a sentence a thought.
+
+    Args:
+        verdict: the numbers.
+        people: what the intervals are over, such as "31 subjects".
+    """
+    sentences = [
+        f"{verdict.beating} of {verdict.cells} {'map beats' if verdict.cells == 1 else 'maps beat'}"
+        " every random map, the centre blob and the rim."
+    ]
+    for name, words in _RIVALS.items():
+        key = f"map_minus_{name}"
+        difference, interval = verdict.means[key], verdict.intervals.get(key)
+        text = f"Map minus {words}: {_signed(difference)}"
+        if interval is None:
+            text += " (too few subjects for an interval)"
+        else:
+            text += f" (95% interval {_signed(interval[0])} to {_signed(interval[1])}, {people})"
+            if interval[0] <= 0:
+                text += ", so the maps are not shown to be better"
+        sentences.append(f"{text}.")
+    return sentences
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _join(words: list[str]) -> str:
+    return " or ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])} or {words[-1]}"

@@ -1,0 +1,219 @@
+"""Out-of-fold predictions → calibration, thresholds, abstention. The only place that chooses them.
+
+A network's output is no probability until it is compared with what happened. Calibration is a
+straight line on the logit (Platt, 1999), which keeps the order of the cells. Two thresholds:
+`threshold`, where sensitivity + specificity is largest (Youden, 1950), and `sensitive_threshold`,
+where 95% of the leukaemic cells are found. A person's cells weigh 1/√n each, so that nobody with
+hundreds of cells decides alone, and the classes weigh as their cells do.
+
+When not to answer: a class belongs to a cell's conformal prediction set unless the cell looks less
+like it than 90% of that class's cells do, every person counting alike and one more for the person
+to come (hierarchical conformal prediction; Lee, Barber and Willett, 2023, arXiv 2306.06342). For a
+cell of a new person, drawn like these, the set holds the truth 9 times in 10, whatever its class. A
+call is sure where the set holds one class. And `novelty_limit` is the distance from the training
+cells (`novelty`) that 5% of the cells of unseen people exceed.
+
+In context: in practice a person's cells come together, and they share their truth. Answered so, a
+cell takes the mean logit of all its subject's cells (`average_by_subject`). This is a mode of its
+own, never mixed into the scores of single cells.
+
+What is reported of a run is chosen without the people it is reported on: each held-out part takes
+what the other parts say (`decide_by_part`). The final network takes what all parts say
+(`fit_decision`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from leukoscope.labels import LEUKAEMIC, NORMAL
+
+if TYPE_CHECKING:  # answering for an image loads this module, and needs no table
+    import pandas as pd
+
+__all__ = [
+    "UNCERTAIN",
+    "Decision",
+    "average_by_subject",
+    "calibrate",
+    "decide_by_part",
+    "fit_decision",
+]
+
+SENSITIVITY = 0.95
+"""Share of leukaemic cells found at the sensitive threshold."""
+
+COVERAGE = 0.90
+"""Share of a new person's cells whose prediction set holds the truth."""
+
+USUAL = 0.95
+"""Share of unseen people's cells within the novelty limit."""
+
+UNCERTAIN = "uncertain"
+"""What is sure of a cell that may be of either class."""
+
+FloatArray = npt.NDArray[np.float64]
+
+_FLOOR = 1e-6  # of a probability, so that its logit is finite
+_LEAST_SLOPE = 0.05  # below, the network orders the cells no better than chance
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How raw outputs become probabilities, calls and silence.
+
+    Attributes:
+        slope: of the line on the logit, above 0.
+        intercept: of the line on the logit.
+        threshold: calibrated probability from which a cell is called leukaemic.
+        sensitive_threshold: the same where 95% of the leukaemic cells are to be found.
+        conformal_lower: calibrated probability from which the prediction set holds leukaemic.
+        conformal_upper: calibrated probability up to which it holds normal.
+        novelty_limit: distance from the training cells beyond which a cell is unusual.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    threshold: float = 0.5
+    sensitive_threshold: float = 0.5
+    conformal_lower: float = 0.0
+    conformal_upper: float = 1.0
+    novelty_limit: float = 1.0
+
+    def find_conformal_call(self, probability: float) -> str:
+        """The one class in the prediction set; "uncertain" where it holds both, or neither."""
+        leukaemic, normal = probability >= self.conformal_lower, probability <= self.conformal_upper
+        if leukaemic == normal:
+            return UNCERTAIN
+        return LEUKAEMIC if leukaemic else NORMAL
+
+
+def fit_decision(table: pd.DataFrame, column: str = "probability") -> Decision:
+    """Choose calibration, thresholds and limits on cells that the network never saw.
+
+    Args:
+        table: columns label, group (or subject) and `column`, raw outputs from 0 to 1; and where
+            known novelty, distances from the training cells.
+        column: the outputs to calibrate.
+
+    Returns:
+        The default decision where it cannot be chosen: one class only, or outputs that order the
+        cells no better than chance.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    limit = float(table["novelty"].quantile(USUAL)) if "novelty" in table and len(table) else 1.0
+    nothing = Decision(novelty_limit=limit)
+    leukaemic = (table["label"] == LEUKAEMIC).to_numpy()
+    if leukaemic.all() or not leukaemic.any():
+        return nothing
+    raw, weight = table[column].to_numpy(np.float64), _weigh(table, leukaemic)
+    model = LogisticRegression(C=1e6).fit(_to_logit(raw)[:, None], leukaemic, sample_weight=weight)
+    slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
+    if slope < _LEAST_SLOPE:
+        return nothing
+    probability = _apply_line(raw, slope, intercept)
+    found, alarms, cuts = _compute_rates(probability, leukaemic, weight)
+    person = _find_people(table).to_numpy()
+    return Decision(
+        slope=slope,
+        intercept=intercept,
+        threshold=float(cuts[np.argmax(found - alarms)]),
+        sensitive_threshold=float(cuts[np.searchsorted(found, SENSITIVITY - 1e-9)]),
+        conformal_lower=1 - _find_edge(1 - probability[leukaemic], person[leukaemic]),
+        conformal_upper=_find_edge(probability[~leukaemic], person[~leukaemic]),
+        novelty_limit=limit,
+    )
+
+
+def calibrate(raw: npt.ArrayLike, decision: Decision) -> FloatArray:
+    """Raw outputs, (n,) from 0 to 1 → calibrated probabilities, float64 (n,)."""
+    return _apply_line(np.asarray(raw, np.float64), decision.slope, decision.intercept)
+
+
+def decide_by_part(table: pd.DataFrame, column: str = "probability") -> pd.DataFrame:
+    """Calibrate every part, and choose its thresholds and limits, on the cells of the other parts.
+
+    Args:
+        table: as `fit_decision`, with column part. Of a single part, nothing can be chosen.
+        column: the outputs to calibrate.
+
+    Returns:
+        Columns probability, threshold, sensitive_threshold, conformal_call, and where the
+        table has it novelty, 1 at the limit; rows as in `table`.
+    """
+    found = table[[]].copy()
+    for part in table["part"].unique():
+        own = table["part"] == part
+        decision = fit_decision(table[~own], column)
+        probability = calibrate(table.loc[own, column], decision)
+        found.loc[own, "probability"] = probability
+        found.loc[own, "threshold"] = decision.threshold
+        found.loc[own, "sensitive_threshold"] = decision.sensitive_threshold
+        found.loc[own, "conformal_call"] = [
+            decision.find_conformal_call(value) for value in probability
+        ]
+        if "novelty" in table:
+            found.loc[own, "novelty"] = table.loc[own, "novelty"] / decision.novelty_limit
+    return found
+
+
+def average_by_subject(table: pd.DataFrame, column: str = "probability") -> FloatArray:
+    """Each cell's output in the context of its subject: the mean logit, as 0 to 1, float64 (n,)."""
+    logit = table.assign(logit=_to_logit(table[column].to_numpy(np.float64)))
+    mean = logit.groupby("subject")["logit"].transform("mean").to_numpy()
+    return np.asarray(1 / (1 + np.exp(-mean)))
+
+
+def _find_people(table: pd.DataFrame) -> pd.Series:
+    return table["group"] if "group" in table else table["subject"]
+
+
+def _find_edge(strangeness: FloatArray, person: npt.NDArray[np.object_]) -> float:
+    """The strangeness up to which a class belongs to the set, 0 to 1; 1 where all of it does.
+
+    The quantile of one class's cells, a person's adding up to 1, among the persons and one more
+    whose cells may lie anywhere.
+    """
+    names, code = np.unique(person.astype(str), return_inverse=True)
+    order = np.argsort(strangeness, kind="stable")
+    mass = np.cumsum(1 / np.bincount(code)[code[order]])
+    place = int(np.searchsorted(mass, COVERAGE * (len(names) + 1) - 1e-9))
+    return float(strangeness[order[place]]) if place < len(order) else 1.0
+
+
+def _weigh(table: pd.DataFrame, leukaemic: npt.NDArray[np.bool_]) -> FloatArray:
+    """Weight of each cell: 1/√(cells of the person), the classes adding up to their cells."""
+    person = _find_people(table)
+    weight = 1 / np.sqrt(person.groupby(person).transform("size").to_numpy(np.float64))
+    for truth in (True, False):
+        own = leukaemic == truth
+        weight[own] *= own.sum() / weight[own].sum()
+    return np.asarray(weight)
+
+
+def _to_logit(raw: FloatArray) -> FloatArray:
+    inside = np.clip(raw, _FLOOR, 1 - _FLOOR)
+    return np.asarray(np.log(inside / (1 - inside)))
+
+
+def _apply_line(raw: FloatArray, slope: float, intercept: float) -> FloatArray:
+    if (slope, intercept) == (1, 0):
+        return raw.copy()
+    return np.asarray(1 / (1 + np.exp(-(slope * _to_logit(raw) + intercept))))
+
+
+def _compute_rates(
+    probability: FloatArray, leukaemic: npt.NDArray[np.bool_], weight: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Share of leukaemic and of normal cells at or above each cut; cuts fall, (cuts,) each."""
+    order = np.argsort(-probability, kind="stable")
+    sorted_probability, truth, mass = probability[order], leukaemic[order], weight[order]
+    ends = np.append(np.flatnonzero(np.diff(sorted_probability)), len(order) - 1)
+    found = np.cumsum(mass * truth)[ends] / mass[truth].sum()
+    alarms = np.cumsum(mass * ~truth)[ends] / mass[~truth].sum()
+    return found, alarms, sorted_probability[ends]

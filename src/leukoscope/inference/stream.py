@@ -1,0 +1,153 @@
+"""Image files → rows of the answer table, streaming: one bad image never stops the rest."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from leukoscope.arrays import UInt8Array
+from leukoscope.cells.crop import cut_crop
+from leukoscope.cells.quality import find_warnings
+from leukoscope.errors import DataError
+from leukoscope.inference.decision import UNCERTAIN, Decision
+from leukoscope.io.images import read_image
+from leukoscope.io.sources import Source, list_sources
+from leukoscope.labels import LEUKAEMIC, NORMAL
+from leukoscope.machine import count_workers
+
+__all__ = ["ERROR", "Answer", "Predictor", "list_images", "predict_sources", "start_answers"]
+
+ERROR = "error"
+"""Call of an image that could not be read, or that is nothing like a cell."""
+
+_BATCH = 32
+_NO_CELL = "no answer, as nothing learned from is like it"
+_FAR = 10  # times the limit: no cell, whatever it is
+
+
+class Predictor(Protocol):
+    """What answers for crops: an `inference.Classifier`, or a queue in front of one."""
+
+    @property
+    def decision(self) -> Decision:
+        """Thresholds, and when a call is sure."""
+
+    def answer(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
+        """As `inference.Classifier.answer`."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One image's row.
+
+    Attributes:
+        image: its name.
+        probability: of leukaemic, 0 to 1; None where the image could not be read, or is nothing
+            like a cell: over ten times the novelty limit.
+        call: leukaemic, normal or error.
+        conformal_call: leukaemic or normal where the other is ruled out 9 times in 10, else
+            uncertain; uncertain too where there is a warning, error where there is no answer.
+        warnings: what speaks against trusting the answer, or the error; "" where nothing does.
+    """
+
+    image: str
+    probability: float | None
+    call: str
+    conformal_call: str
+    warnings: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Column → value."""
+        return asdict(self)
+
+
+def list_images(paths: Sequence[Path]) -> list[Source]:
+    """All images in files, folders and zips, in the order given; named by whole path if several.
+
+    Raises:
+        DataError: a path that does not exist, or that holds no image.
+    """
+    if len(paths) == 1:
+        return list_sources(paths[0])
+    return [
+        replace(
+            source,
+            name=(
+                path if path.is_file() and path.name == source.name else path / source.name
+            ).as_posix(),
+        )
+        for path in paths
+        for source in list_sources(path)
+    ]
+
+
+def predict_sources(
+    sources: Iterable[Source], classifier: Predictor, threshold: float | None = None
+) -> Iterator[Answer]:
+    """Answer for each image in turn; pixels are held for 32 images at a time.
+
+    Args:
+        sources: the images.
+        classifier: the network.
+        threshold: probability from which a cell is called leukaemic; the network's own if left out.
+    """
+    threshold = classifier.decision.threshold if threshold is None else threshold
+    remaining = iter(sources)
+    with ThreadPoolExecutor(count_workers()) as pool:
+        while chunk := list(islice(remaining, _BATCH)):
+            yield from _answer(list(pool.map(_read, chunk)), classifier, threshold)
+
+
+def start_answers(stream: TextIO) -> Callable[[Answer], None]:
+    """Begin a CSV of answers on a stream; the function returned writes one row."""
+    rows = csv.writer(stream, lineterminator="\n")
+    rows.writerow([field.name for field in fields(Answer)])
+
+    def write(answer: Answer) -> None:
+        shown = "" if answer.probability is None else f"{answer.probability:.6f}"
+        rows.writerow([answer.image, shown, answer.call, answer.conformal_call, answer.warnings])
+
+    return write
+
+
+def _read(source: Source) -> tuple[str, UInt8Array | None, str]:
+    """(name, crop or None, warnings or error)."""
+    try:
+        rgb = read_image(source.read(), source.name)
+    except DataError as error:
+        return source.name, None, str(error).removeprefix(f"{source.name}: ")
+    except OSError as error:
+        return source.name, None, f"cannot be read ({error.strerror})"
+    crop = cut_crop(rgb)
+    return source.name, crop, "; ".join(find_warnings(rgb, crop))
+
+
+def _answer(
+    read: Sequence[tuple[str, UInt8Array | None, str]], classifier: Predictor, threshold: float
+) -> Iterator[Answer]:
+    crops = [crop for _, crop, _ in read if crop is not None]
+    answers = iter(classifier.answer(np.stack(crops)).tolist() if crops else [])
+    for name, crop, words in read:
+        if crop is None:
+            yield Answer(name, None, ERROR, ERROR, words)
+            continue
+        probability, novelty = next(answers)
+        if novelty > _FAR:
+            yield Answer(name, None, ERROR, ERROR, "; ".join(filter(None, (_NO_CELL, words))))
+            continue
+        warnings = "; ".join(filter(None, (_describe_novelty(novelty), words)))
+        call = LEUKAEMIC if probability >= threshold else NORMAL
+        sure = classifier.decision.find_conformal_call(probability)
+        yield Answer(name, probability, call, UNCERTAIN if warnings else sure, warnings)
+
+
+def _describe_novelty(novelty: float) -> str:
+    return "" if novelty <= 1 else f"unlike most cells learned from ({novelty:.2f} times the limit)"

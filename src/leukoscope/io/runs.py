@@ -1,0 +1,177 @@
+"""A run folder ↔ its parts. The only place that knows what the files in it are called.
+
+run.json                what was asked, resolved: recipe, split, seed, data, versions
+cells.csv               the cells used: image, label, subject, group, fold, area, row, part
+history.csv             one row an epoch of each part
+predictions.csv         out-of-fold cells, as `predictions` documents
+parts/NAME/             one fold: its network (model.keras, model.onnx), part-history.csv, and
+                        outputs.csv, the evaluated cells as the network answered; checkpoint.npz
+                        while it trains
+model.keras, model.onnx the network trained on all the cells, calibrated; its part-history.csv
+evaluation/             what `leukoscope evaluate` wrote: metrics.json, report.html, model-card.md
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leukoscope.errors import RunError
+from leukoscope.io.files import move_into_place, write_text
+
+__all__ = ["FINAL", "Part", "Run", "create_run", "open_run"]
+
+FINAL = "final"
+"""Name of the part that is trained on all cells and evaluated on none."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Paths of what one network leaves."""
+
+    folder: Path
+
+    @property
+    def keras(self) -> Path:  # noqa: D102
+        return self.folder / "model.keras"
+
+    @property
+    def onnx(self) -> Path:  # noqa: D102
+        return self.folder / "model.onnx"
+
+    @property
+    def checkpoint(self) -> Path:  # noqa: D102
+        return self.folder / "checkpoint.npz"
+
+    @property
+    def history(self) -> Path:  # noqa: D102
+        return self.folder / "part-history.csv"
+
+    @property
+    def outputs(self) -> Path:  # noqa: D102
+        return self.folder / "outputs.csv"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Paths within one run folder."""
+
+    folder: Path
+
+    @property
+    def settings(self) -> Path:  # noqa: D102
+        return self.folder / "run.json"
+
+    @property
+    def cells(self) -> Path:  # noqa: D102
+        return self.folder / "cells.csv"
+
+    @property
+    def history(self) -> Path:  # noqa: D102
+        return self.folder / "history.csv"
+
+    @property
+    def predictions(self) -> Path:  # noqa: D102
+        return self.folder / "predictions.csv"
+
+    @property
+    def evaluation(self) -> Path:  # noqa: D102
+        return self.folder / "evaluation"
+
+    def find_part(self, name: str) -> Part:
+        """One part's files; they lie in the run folder itself for the final network."""
+        return Part(self.folder if name == FINAL else self.folder / "parts" / name)
+
+    def find_model(self) -> Path:
+        """The ONNX file that answers for this run.
+
+        Raises:
+            RunError: the run made no final network.
+        """
+        path = self.find_part(FINAL).onnx
+        if not path.exists():
+            raise RunError(
+                f"{self.folder}: this run has no final model (it was cross-validation only, or has "
+                "not ended). Finish it, or name one file, such as "
+                f"{self.folder / 'parts'}/…/model.onnx."
+            )
+        return path
+
+    def read_settings(self) -> dict[str, Any]:
+        """What stands in run.json."""
+        try:
+            return dict(json.loads(self.settings.read_text("utf-8")))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.settings}: cannot be read ({error}).") from error
+
+
+def create_run(folder: Path, settings: dict[str, Any], *, resume: bool) -> Run:
+    """Claim a folder for a run, or take up one that was begun with the same settings.
+
+    Args:
+        folder: where the run goes.
+        settings: what makes the run what it is; becomes run.json.
+        resume: go on with a run that is there.
+
+    Raises:
+        RunError: the folder holds something already, and `resume` is false or it is another run.
+    """
+    run = Run(folder)
+    if folder.exists() and (not folder.is_dir() or _is_taken(folder)):
+        if not run.settings.exists():
+            raise RunError(f"{folder}: not empty, and not a run. Choose another --out.")
+        if not resume:
+            raise RunError(
+                f"{folder}: a run is there already. Go on with it by --resume, or choose another "
+                "--out."
+            )
+        _check_same(run, settings)
+        return run
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(run.settings, settings)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written ({error.strerror}).") from error
+    return run
+
+
+def _is_taken(folder: Path) -> bool:
+    """Whether it holds more than what a killed writer left."""
+    return any(not item.name.startswith(".") for item in folder.iterdir())
+
+
+def _check_same(run: Run, settings: dict[str, Any]) -> None:
+    began = run.read_settings()
+    for key in ("recipe", "split", "seed", "data"):
+        if began.get(key) != json.loads(json.dumps(settings[key])):
+            raise RunError(
+                f"{run.folder}: the run there was begun with another {key}. Expected "
+                f"{json.dumps(began.get(key))}; choose another --out for this one."
+            )
+
+
+def open_run(folder: Path) -> Run:
+    """A run that is there.
+
+    Raises:
+        RunError: the folder is not a run.
+    """
+    run = Run(folder)
+    if not run.settings.exists():
+        raise RunError(f"{folder}: not a run of `leukoscope train` (it holds no run.json).")
+    return run
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, indented, whole."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a CSV whole."""
+    with move_into_place(path) as part:
+        table.to_csv(part, index=False)

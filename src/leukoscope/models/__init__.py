@@ -1,0 +1,37 @@
+"""Settings → an uncompiled Keras model: uint8 crops in, probability of leukaemic out.
+
+Cutting, averaging and scaling are its first layers, so that no caller can forget them.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+from leukoscope.errors import MissingExtraError
+
+try:
+    import keras
+except ImportError as error:
+    raise MissingExtraError("Keras with TensorFlow", "train") from error
+
+from leukoscope.models.build import (
+    ARCHITECTURES,
+    add_novelty,
+    build_model,
+    calibrate_model,
+    cut_features,
+    cut_head,
+)
+
+__all__ = [
+    "ARCHITECTURES",
+    "add_novelty",
+    "build_model",
+    "calibrate_model",
+    "cut_features",
+    "cut_head",
+    "keras",
+]

@@ -1,0 +1,194 @@
+"""The graph around an architecture: preprocessing before it, the answer after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from leukoscope.cells.crop import CROP_PX
+from leukoscope.errors import SettingsError
+from leukoscope.models.compact import apply_compact
+from leukoscope.models.lite0 import LITE0_MEAN, LITE0_SCALE, apply_lite0
+from leukoscope.models.texture import apply_texture
+from leukoscope.settings import ModelSettings
+
+__all__ = [
+    "ARCHITECTURES",
+    "add_novelty",
+    "build_model",
+    "calibrate_model",
+    "cut_features",
+    "cut_head",
+]
+
+_FEATURES, _ANSWER = "features", "probability_leukaemic"
+
+Architecture = Callable[[keras.KerasTensor, bool], keras.KerasTensor]
+
+
+def build_model(settings: ModelSettings) -> keras.Model:
+    """Build one network, float32 or whatever Keras's dtype policy says.
+
+    Returns:
+        A flat functional model: uint8 (batch, 225, 225, 3), RGB → float32 (batch, 1), probability
+        of leukaemic.
+
+    Raises:
+        SettingsError: an architecture that does not exist, or a size that it cannot take.
+        MissingExtraError: pretrained weights that are not installed.
+    """
+    crops = keras.Input((CROP_PX, CROP_PX, 3), dtype="uint8", name="crops")
+    images = _prepare(crops, settings)
+    features = _find_architecture(settings.architecture)(images, settings.pretrained)
+    policy = keras.config.dtype_policy().name
+    full = "float32" if policy.startswith("mixed") else policy  # the answer is never rounded
+    ready = len(features.shape) == 2
+    if not ready:
+        features = keras.layers.GlobalAveragePooling2D(dtype=full)(features)
+    x = keras.layers.Activation("linear", name=_FEATURES, dtype=full)(features)
+    for layer in _list_head(settings, full, standardise=ready):
+        x = layer(x)
+    return keras.Model(crops, x, name=f"leukoscope_{settings.architecture}".lower())
+
+
+def _list_head(
+    settings: ModelSettings, dtype: str, *, standardise: bool
+) -> list[keras.layers.Layer]:
+    """The layers between the features, one number each, and the answer."""
+    layers = keras.layers
+    found: list[keras.layers.Layer] = []
+    if standardise:
+        found.append(
+            layers.BatchNormalization(
+                momentum=0.95, center=False, scale=False, name="standardise", dtype=dtype
+            )
+        )
+    if settings.hidden:
+        found += [
+            layers.Dropout(settings.dropout, seed=1, name="dropout_features", dtype=dtype),
+            layers.Dense(settings.hidden, activation="relu", name="hidden", dtype=dtype),
+        ]
+    return [
+        *found,
+        layers.Dropout(settings.dropout, seed=0, name="dropout", dtype=dtype),
+        layers.Dense(1, activation="sigmoid", name=_ANSWER, dtype=dtype),
+    ]
+
+
+def cut_features(model: keras.Model) -> keras.Model:
+    """The part of a network before its head: crops → features, float32 (batch, n)."""
+    return keras.Model(model.input, model.get_layer(_FEATURES).output, name="features_of_crops")
+
+
+def cut_head(model: keras.Model) -> keras.Model:
+    """The part after the features, sharing its layers with the whole: training one trains both."""
+    start = model.get_layer(_FEATURES)
+    inputs = keras.Input(start.output.shape[1:])
+    x = inputs
+    for layer in model.layers[model.layers.index(start) + 1 :]:
+        x = layer(x)
+    return keras.Model(inputs, x, name="head")
+
+
+def calibrate_model(model: keras.Model, slope: float, intercept: float) -> None:
+    """Put a calibration into the last layer: every program that runs the network has it then.
+
+    Args:
+        model: from `build_model`; changed in place. Its logit becomes slope × logit + intercept.
+        slope: above 0.
+        intercept: added to the logit.
+    """
+    answer = model.get_layer(_ANSWER)
+    kernel, bias = answer.get_weights()
+    answer.set_weights([slope * kernel, slope * bias + intercept])
+
+
+def add_novelty(
+    model: keras.Model, kernel: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]
+) -> keras.Model:
+    """The same network with a second answer: how far a crop lies from the training cells.
+
+    Args:
+        model: from `build_model`; shared, not changed.
+        kernel: (features, components), as `novelty.Novelty` documents.
+        bias: (components,).
+
+    Returns:
+        uint8 crops → float32 (batch, 1), probability of leukaemic; float32 (batch, 1), novelty.
+    """
+    features = model.get_layer(_FEATURES).output
+    project = keras.layers.Dense(kernel.shape[1], name="novelty_components", dtype="float32")
+    components = project(features)
+    project.set_weights([kernel, bias])
+    distance = keras.ops.norm(components, axis=1, keepdims=True)
+    return keras.Model(model.input, [model.output, distance], name=model.name)
+
+
+def _prepare(crops: keras.KerasTensor, settings: ModelSettings) -> keras.KerasTensor:
+    """Central square at the input size; float, 0 to 255."""
+    margin = CROP_PX - settings.crop_px
+    before = margin // 2
+    edges = (before, margin - before)
+    x = keras.layers.Rescaling(1.0, name="to_float")(crops)
+    x = keras.layers.Cropping2D((edges, edges), name="centre")(x)
+    if settings.crop_px == settings.input_px:
+        return x
+    if settings.crop_px % settings.input_px == 0:
+        return keras.layers.AveragePooling2D(settings.crop_px // settings.input_px, name="size")(x)
+    return keras.layers.Resizing(settings.input_px, settings.input_px, name="size")(x)
+
+
+def _find_architecture(name: str) -> Architecture:
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
+    if not _is_application(name):
+        raise SettingsError(
+            f"Unknown architecture {name!r}. Expected {', '.join(ARCHITECTURES)}, or a function "
+            "of keras.applications such as MobileNetV3Small."
+        )
+
+    def apply(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTensor:
+        return _apply_keras_application(name, images, pretrained)
+
+    return apply
+
+
+def _is_application(name: str) -> bool:
+    return isinstance(getattr(keras.applications, name, None), FunctionType)
+
+
+def _apply_keras_application(
+    name: str, images: keras.KerasTensor, pretrained: bool
+) -> keras.KerasTensor:
+    module = keras.applications
+    options = {"include_top": False, "input_tensor": images}
+    try:
+        backbone = getattr(module, name)(weights="imagenet" if pretrained else None, **options)
+    except Exception as error:  # Keras passes on whatever its downloader raises
+        raise SettingsError(
+            f"The ImageNet weights of {name} could not be fetched ({type(error).__name__}). "
+            "Connect to the network, or set pretrained = false in the recipe."
+        ) from error
+    return backbone.output
+
+
+def _apply_compact(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTensor:
+    del pretrained  # there are no weights to start from
+    return apply_compact(images)
+
+
+def _apply_lite0(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTensor:
+    scale = keras.layers.Rescaling(1 / LITE0_SCALE, -LITE0_MEAN / LITE0_SCALE, name="scale")
+    return apply_lite0(scale(images), weights=pretrained)
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "compact": _apply_compact,
+    "lite0": _apply_lite0,
+    "texture": apply_texture,
+}
+"""Our architectures by name: (images float32 0 to 255, pretrained) → feature map, or features."""

@@ -1,0 +1,280 @@
+"""Catalogue + seed → folds whose evaluated people were never trained on.
+
+Every split but two keeps each group (persons joined by the audit) on one side. `random` and
+`subject-name-kfold` exist only to show how much a leak inflates a score; they are branded leaky.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedKFold
+
+from leukoscope.errors import SplitError
+
+__all__ = ["SPLITS", "Fold", "Split", "check_split", "choose_stopping", "find_seen", "make_split"]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division of the cells. Values are index labels of the table that was split.
+
+    Attributes:
+        name: of the evaluated part.
+        training: cells to train on.
+        evaluated: cells of people that must not be trained on.
+        removed: cells left out of training because their group is evaluated too.
+    """
+
+    name: str
+    training: pd.Index
+    evaluated: pd.Index
+    removed: pd.Index
+
+
+@dataclass(frozen=True)
+class Split:
+    """A named list of folds; `leaky` where people stand on both sides on purpose."""
+
+    name: str
+    folds: tuple[Fold, ...]
+    leaky: bool
+
+
+def make_split(table: pd.DataFrame, name: str, *, folds: int = 5, seed: int = 0) -> Split:
+    """Split a table of usable cells.
+
+    Args:
+        table: columns image, label, subject, group, fold; for `leave-one-group-out:COLUMN` also
+            that column.
+        name: one of `SPLITS`, or "leave-one-group-out:COLUMN" to evaluate each value of that
+            column in turn.
+        folds: how many, for the splits that have a choice.
+        seed: of the shuffling.
+
+    Returns:
+        The split, checked.
+
+    Raises:
+        SplitError: an unknown name, a cell without a subject, fewer groups than folds, no such
+            part in the data, or a group on both sides of a split that must not leak.
+    """
+    _check_subjects(table)
+    if name.startswith("leave-one-group-out:"):
+        split = _split_by_column(table, name)
+    elif name in SPLITS:
+        split = SPLITS[name](table, folds, seed)
+    else:
+        known = ", ".join(SPLITS)
+        raise SplitError(
+            f"Unknown split {name!r}. Expected one of {known}, or leave-one-group-out:COLUMN."
+        )
+    check_split(table, split)
+    return split
+
+
+def check_split(table: pd.DataFrame, split: Split) -> None:
+    """Refuse a split that puts a group, or a cell, on both sides.
+
+    Raises:
+        SplitError: naming the fold and a group, unless the split is branded leaky.
+    """
+    for fold in split.folds:
+        for part, cells in (("trained on", fold.training), ("evaluated", fold.evaluated)):
+            if not len(cells):
+                raise SplitError(f"Split {split.name}, fold {fold.name}: no cell is {part}.")
+            if table.loc[cells, "label"].nunique() < 2 and part == "trained on":
+                raise SplitError(
+                    f"Split {split.name}, fold {fold.name}: the cells {part} are of one class. "
+                    "Expected both; use fewer folds or more subjects."
+                )
+        if split.leaky:
+            continue
+        both = set(table.loc[fold.training, "group"]) & set(table.loc[fold.evaluated, "group"])
+        if both:
+            raise SplitError(
+                f"Split {split.name}, fold {fold.name}: group {min(both)} would be trained on and "
+                "evaluated. Expected each person on one side; use group-kfold or fold-cv."
+            )
+
+
+def find_seen(training: pd.DataFrame, evaluated: pd.DataFrame) -> pd.Series:
+    """Which evaluated cells a network has seen: of a person, or an image, that it was trained on.
+
+    In a split by groups no person is; the image, pixel for pixel, may be, where a file of groups
+    takes the names under which it stands for two persons.
+
+    Args:
+        training: columns group and pixel_hash of the cells trained on.
+        evaluated: the same of those evaluated.
+
+    Returns:
+        bool, one for each evaluated cell.
+    """
+    return evaluated["group"].isin(set(training["group"])) | evaluated["pixel_hash"].isin(
+        set(training["pixel_hash"]) - {""}
+    )
+
+
+def _check_subjects(table: pd.DataFrame) -> None:
+    unknown = table.index[(table["subject"] == "") | (table["group"] == "")]
+    if len(unknown):
+        raise SplitError(
+            f"{table.loc[unknown[0], 'image']}: no subject. Expected one for every cell, in the "
+            "file name or in a CSV, since people must not stand on both sides."
+        )
+
+
+def _make_fold(table: pd.DataFrame, name: str, evaluated: pd.Series) -> Fold:
+    """Train on all other cells but those whose group is evaluated too."""
+    groups = set(table.loc[evaluated, "group"])
+    leaking = ~evaluated & table["group"].isin(groups)
+    index = table.index
+    return Fold(name, index[~evaluated & ~leaking], index[evaluated], index[leaking])
+
+
+def _split_by_group(table: pd.DataFrame, folds: int, seed: int) -> Split:
+    parts = _deal(table, "group", folds, seed)
+    made = [_make_fold(table, f"part_{part}", parts == part) for part in range(folds)]
+    return Split("group-kfold", tuple(made), leaky=False)
+
+
+def _split_by_name(table: pd.DataFrame, folds: int, seed: int) -> Split:
+    parts = _deal(table, "subject", folds, seed)
+    none = table.index[:0]
+    made = [
+        Fold(f"part_{part}", table.index[parts != part], table.index[parts == part], none)
+        for part in range(folds)
+    ]
+    return Split("subject-name-kfold", tuple(made), leaky=True)
+
+
+def _split_at_random(table: pd.DataFrame, folds: int, seed: int) -> Split:
+    dealer = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    none = table.index[:0]
+    try:
+        divided = list(dealer.split(table, table["label"]))
+    except ValueError as error:
+        raise SplitError(f"Split random: {error} Use fewer folds.") from error
+    made = [
+        Fold(f"part_{part}", table.index[training], table.index[evaluated], none)
+        for part, (training, evaluated) in enumerate(divided)
+    ]
+    return Split("random", tuple(made), leaky=True)
+
+
+def _split_by_fold(table: pd.DataFrame, folds: int, seed: int) -> Split:
+    del folds, seed  # the official folds are what they are
+    official = sorted(fold for fold in table["fold"].unique() if fold.startswith("fold"))
+    if len(official) < 2:
+        raise SplitError(
+            f"Split fold-cv: expected folders fold_0, fold_1, …; received {official or 'none'}. "
+            "Use group-kfold."
+        )
+    training = table[table["fold"].isin(official)]
+    made = [_make_fold(training, fold, training["fold"] == fold) for fold in official]
+    return Split("fold-cv", tuple(made), leaky=False)
+
+
+def _split_officially(table: pd.DataFrame, folds: int, seed: int) -> Split:
+    del folds, seed
+    known = table[table["fold"].str.startswith("fold") | (table["fold"] == "preliminary")]
+    evaluated = known["fold"] == "preliminary"
+    if not evaluated.any() or evaluated.all():
+        raise SplitError(
+            "Split official: expected the training folds and the preliminary test with its labels "
+            f"CSV; received {sorted(set(table['fold']) - {''}) or 'no folds'}. Use group-kfold."
+        )
+    return Split("official", (_make_fold(known, "preliminary", evaluated),), leaky=False)
+
+
+def _split_by_column(table: pd.DataFrame, name: str) -> Split:
+    column = name.removeprefix("leave-one-group-out:")
+    if column not in table.columns:
+        raise SplitError(
+            f"Split {name}: no such column. Expected one of {', '.join(map(str, table))}."
+        )
+    values = table[column].astype(str)
+    index, none = table.index, table.index[:0]
+    made = [
+        Fold(
+            f"{column}_{quote(value, safe='')}",
+            index[values != value],
+            index[values == value],
+            none,
+        )
+        for value in sorted(values.unique())
+    ]
+    return Split(name, tuple(made), leaky=False)
+
+
+SPLITS: dict[str, Callable[[pd.DataFrame, int, int], Split]] = {
+    "group-kfold": _split_by_group,
+    "fold-cv": _split_by_fold,
+    "official": _split_officially,
+    "subject-name-kfold": _split_by_name,
+    "random": _split_at_random,
+}
+"""Splits by name; see docs/splits.md."""
+
+
+def choose_stopping(table: pd.DataFrame, seed: int, share: float = 0.15) -> pd.Index:
+    """Cells of whole groups, about `share` of both classes, on which training decides when to stop.
+
+    Args:
+        table: the training cells of one fold.
+        seed: of the choice.
+        share: of the cells.
+
+    Returns:
+        Index labels; never all groups of a class.
+
+    Raises:
+        SplitError: a class has one group only.
+    """
+    people = _find_main_class(table, "group")["label"].value_counts()
+    pieces = min(max(2, round(1 / share)), people.min() if len(people) > 1 else 0)
+    if pieces < 2:
+        raise SplitError(
+            "Early stopping needs two groups of each class among the training cells; "
+            "received one. Use fewer folds or more subjects."
+        )
+    parts = _deal(table, "group", int(pieces), seed)
+    # the part of many small groups: few large ones would be a poor sample of people
+    return table.index[parts == table.groupby(parts)["group"].nunique().idxmax()]
+
+
+def _deal(table: pd.DataFrame, key: str, parts: int, seed: int) -> pd.Series:
+    """Deal whole persons to parts, alike in cells and in persons of either class.
+
+    Persons are dealt from the largest to the smallest, each to the part that has the fewest of
+    its class by then (share of its cells plus share of its persons).
+
+    Returns:
+        The part of each row, 0 to parts - 1.
+    """
+    shuffled = _find_main_class(table, key).sample(frac=1, random_state=seed)
+    shuffled = shuffled.sort_values("cells", ascending=False, kind="stable")
+    dealt: dict[str, int] = {}
+    for label, people in shuffled.groupby("label"):
+        if len(people) < parts:
+            raise SplitError(
+                f"{len(people)} {label} {key}s cannot be dealt to {parts} folds. "
+                f"Use at most {len(people)} folds, or more subjects."
+            )
+        load = np.zeros(parts)
+        for person, cells in zip(people[key], people["cells"], strict=True):
+            part = int(load.argmin())
+            dealt[str(person)] = part
+            load[part] += cells / people["cells"].sum() + 1 / len(people)
+    return table[key].map(dealt).astype(int)
+
+
+def _find_main_class(table: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Each person's number of cells of the class that most of them bear: key, label, cells."""
+    sizes = table.groupby([key, "label"]).size().rename("cells").reset_index()
+    return sizes.sort_values("cells", ascending=False, kind="stable").drop_duplicates(key)

@@ -1,0 +1,218 @@
+"""One part of a run: its network trained, exported and asked about the cells that are held out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from leukoscope import __version__
+from leukoscope.arrays import UInt8Array
+from leukoscope.catalogue import Catalogue, compute_fingerprint
+from leukoscope.cells.crop import CROP_PX
+from leukoscope.errors import ModelError
+from leukoscope.inference.decision import Decision
+from leukoscope.inference.novelty import Novelty, fit_novelty
+from leukoscope.io.files import move_into_place
+from leukoscope.io.runs import Part, Run, write_table
+from leukoscope.labels import LABELS
+from leukoscope.settings import Recipe
+from leukoscope.splits import Fold, choose_stopping, find_seen
+
+if TYPE_CHECKING:
+    from leukoscope.training.loop import EpochReport
+
+__all__ = ["Work", "predict_part", "read_features", "train_part"]
+
+_FEATURES_FORMAT = 1
+_CHUNK = 512  # crops in memory at a time
+_COMPARED = 256  # cells on which an export must answer as Keras does
+_NOTHING_KNOWN = {"expected": None, "subjects": None}
+_LEARNED = 2000  # training cells from which novelty is learnt, where features are not at hand
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What the training of every part shares."""
+
+    run: Run
+    recipe: Recipe
+    crops: UInt8Array
+    inputs: npt.NDArray[Any]  # crops, or the features of a frozen recipe
+    seed: int
+    on_step: Callable[[EpochReport], None] | None
+
+
+def train_part(
+    work: Work,
+    name: str,
+    cells: pd.DataFrame,
+    decision: Decision = Decision(),  # noqa: B008 (frozen)
+    known: dict[str, Any] | None = None,
+) -> None:
+    """Train and export one network, unless that is done already.
+
+    The networks of the folds answer as they learned; the final one, given a decision, calibrated.
+    """
+    from leukoscope.models import calibrate_model
+    from leukoscope.training.loop import save_keras, train_model
+
+    part = work.run.find_part(name)
+    if part.onnx.exists():
+        return
+    part.folder.mkdir(parents=True, exist_ok=True)
+    early = work.recipe.training.early_stopping
+    stopping = choose_stopping(cells, work.seed) if early else cells.index[:0]
+    training = cells.index.difference(stopping, sort=False)
+    model, history = train_model(
+        work.recipe,
+        work.inputs,
+        cells.loc[training],
+        cells.loc[stopping],
+        part.checkpoint,
+        seed=work.seed,
+        progress=work.on_step,
+    )
+    write_table(part.history, history)
+    calibrate_model(model, decision.slope, decision.intercept)
+    metadata = _describe_network(work.recipe, cells, decision) | (known or _NOTHING_KNOWN)
+    save_keras(model, part.keras, metadata)
+    _export(work, part, model, cells, metadata, decision.novelty_limit)
+    part.checkpoint.unlink()
+
+
+def _describe_network(recipe: Recipe, cells: pd.DataFrame, decision: Decision) -> dict[str, Any]:
+    """Its metadata, as `inference` documents it."""
+    from leukoscope.inference.model import FORMAT
+
+    return {
+        "format": FORMAT,
+        "classes": list(LABELS),
+        "crop_px": CROP_PX,
+        "threshold": decision.threshold,
+        "sensitive_threshold": decision.sensitive_threshold,
+        "conformal_lower": decision.conformal_lower,
+        "conformal_upper": decision.conformal_upper,
+        "calibration": {"slope": decision.slope, "intercept": decision.intercept},
+        "recipe": recipe.name,
+        "fingerprint": compute_fingerprint(cells),
+        "version": __version__,
+    }
+
+
+def _export(
+    work: Work,
+    part: Part,
+    model: Any,
+    cells: pd.DataFrame,
+    metadata: dict[str, Any],
+    novelty_limit: float,
+) -> None:
+    """Write the network as ONNX, if it answers as Keras does."""
+    from leukoscope.export import export_onnx
+    from leukoscope.models import cut_features, cut_head
+    from leukoscope.training.loop import predict_exactly, predict_with_keras, run_keras
+
+    rows = _spread(cells.index.to_numpy(), _COMPARED)
+    crops, frozen = np.asarray(work.crops[rows]), work.recipe.training.freeze_backbone
+    novelty = _fit_novelty(work, model, cells).divide(novelty_limit)
+    features = work.inputs[rows] if frozen else run_keras(cut_features(model), work.crops, rows)
+    distances = novelty.compute(features)
+
+    def export(probability: npt.NDArray[np.float64]) -> None:
+        expected = np.column_stack([probability, distances])
+        export_onnx(model, novelty, part.onnx, metadata, crops, expected)
+
+    try:
+        export(predict_with_keras(cut_head(model) if frozen else model, work.inputs, rows))
+    except ModelError:  # float32 may round further apart than is allowed; the truth decides
+        export(predict_exactly(work.recipe, model, work.crops, rows))
+
+
+def _fit_novelty(work: Work, model: Any, cells: pd.DataFrame) -> Novelty:
+    """What is usual among a network's training cells; some of them, where the network is slow."""
+    from leukoscope.models import cut_features
+    from leukoscope.training.loop import run_keras
+
+    if work.recipe.training.freeze_backbone:
+        return fit_novelty(work.inputs[cells.index])
+    rows = _spread(cells.index.to_numpy(), _LEARNED)
+    return fit_novelty(run_keras(cut_features(model), work.crops, rows))
+
+
+def read_features(
+    recipe: Recipe, catalogue: Catalogue, progress: Callable[[int, int], None] | None = None
+) -> npt.NDArray[np.float32]:
+    """Features of all crops, computed once for a backbone and kept beside the crops.
+
+    Args:
+        recipe: a frozen one.
+        catalogue: of the crops.
+        progress: called with (done, total) while they are computed.
+
+    Returns:
+        float32 (n, features), rows as in the catalogue.
+    """
+    from leukoscope.training.loop import compute_features
+
+    model = dataclasses.replace(recipe.model, hidden=0, dropout=0.0)
+    name = hashlib.sha256(f"{_FEATURES_FORMAT} {model}".encode()).hexdigest()[:16]
+    path = catalogue.folder / f"features-{name}.npy"
+    if not path.exists():
+        features = compute_features(recipe, catalogue.crops, progress)
+        with move_into_place(path) as part, part.open("wb") as file:
+            np.save(file, features)
+    return np.asarray(np.load(path))
+
+
+def predict_part(work: Work, catalogue: Catalogue, cells: pd.DataFrame, fold: Fold) -> None:
+    """Probabilities of the evaluated cells, beside what their area alone says of them."""
+    from leukoscope.evaluation import compute_size_probability
+
+    part = work.run.find_part(fold.name)
+    if part.outputs.exists():
+        return
+    evaluated = catalogue.table.loc[fold.evaluated]
+    answers = _answer(work, part, cells, evaluated.index.to_numpy())
+    found = evaluated[["image", "subject", "label"]].assign(
+        probability=answers[:, 0],
+        novelty=answers[:, 1],
+        part=fold.name,
+        group=evaluated["group"],
+        area=evaluated["area"],
+        area_probability=compute_size_probability(cells["area"], cells["label"], evaluated["area"]),
+        pixel_hash=evaluated["pixel_hash"],
+        leaky=find_seen(cells, evaluated),
+    )
+    write_table(part.outputs, found)
+
+
+def _answer(
+    work: Work, part: Part, cells: pd.DataFrame, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Probability and novelty of some rows: by ONNX Runtime, or from ready features.
+
+    The two were found equal when the network was exported.
+    """
+    if work.recipe.training.freeze_backbone:
+        from leukoscope.models import cut_head, keras
+        from leukoscope.training.loop import predict_with_keras
+
+        model = keras.saving.load_model(part.keras, compile=False)
+        probability = predict_with_keras(cut_head(model), work.inputs, rows)
+        novelty = _fit_novelty(work, model, cells).compute(work.inputs[rows])
+        return np.column_stack([probability, novelty])
+    from leukoscope.inference.model import Classifier
+
+    classifier, chunks = Classifier(part.onnx), range(0, len(rows), _CHUNK)
+    answers = [classifier.answer(work.crops[rows[at : at + _CHUNK]]) for at in chunks]
+    return np.concatenate(answers)
+
+
+def _spread(rows: Any, count: int) -> Any:
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]

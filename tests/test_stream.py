@@ -1,0 +1,77 @@
+"""Images → rows: what is sure, and what a warning does to it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from leukoscope.arrays import UInt8Array
+from leukoscope.catalogue import Catalogue
+from leukoscope.inference.decision import Decision
+from leukoscope.inference.stream import list_images, predict_sources, start_answers
+
+
+@dataclass
+class Oracle:
+    """Answers what it is told."""
+
+    told: list[tuple[float, float]]
+    decision: Decision = field(
+        default_factory=lambda: Decision(threshold=0.5, conformal_lower=0.2, conformal_upper=0.7)
+    )
+
+    def answer(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
+        assert len(crops) == len(self.told)
+        return np.array(self.told)
+
+
+@pytest.fixture
+def images(catalogue: Catalogue) -> list[Path]:
+    areas = catalogue.table["area"]
+    near = (areas - areas.median()).abs().sort_values().index[:4]
+    return [catalogue.root / catalogue.table.loc[row, "image"] for row in near]
+
+
+def test_calls_and_what_is_sure(images: list[Path]) -> None:
+    oracle = Oracle([(0.1, 0.5), (0.4, 0.9), (0.6, 1.0), (0.9, 0.2)])
+    found = list(predict_sources(list_images(images), oracle))
+    assert [answer.call for answer in found] == ["normal", "normal", "leukaemic", "leukaemic"]
+    assert [answer.conformal_call for answer in found] == [
+        *("normal", "uncertain", "uncertain", "leukaemic")
+    ]
+    assert [answer.warnings for answer in found] == [""] * 4
+
+
+def test_nothing_is_sure_where_something_warns(images: list[Path]) -> None:
+    oracle = Oracle([(0.1, 1.01), (0.9, 12.0), (0.9, 1.0), (0.1, 0.0)])
+    found = list(predict_sources(list_images(images), oracle))
+    assert [answer.conformal_call for answer in found] == [
+        *("uncertain", "error", "leukaemic", "normal")
+    ]
+    assert found[0].call == "normal" and "1.01 times the limit" in found[0].warnings
+    assert (found[1].call, found[1].probability) == ("error", None)
+    assert "nothing learned from is like it" in found[1].warnings
+
+
+def test_an_image_that_cannot_be_read_does_not_stop_the_rest(
+    images: list[Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.bmp"
+    broken.write_bytes(b"BM")
+    found = list(
+        predict_sources(list_images([images[0], broken, images[1]]), Oracle([(0.9, 0)] * 2))
+    )
+    assert [answer.call for answer in found] == ["leukaemic", "error", "leukaemic"]
+    assert (found[1].conformal_call, found[1].probability) == ("error", None)
+    stream = io.StringIO()
+    write = start_answers(stream)
+    for answer in found:
+        write(answer)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "image,probability,call,conformal_call,warnings"
+    assert ",0.900000,leukaemic,leukaemic," in lines[1] and ",,error,error," in lines[2]
