@@ -53,13 +53,13 @@ def _parse() -> argparse.Namespace:
 
 
 def _train(data: Path, out: Path, recipe: str, split: str, seed: int) -> Run:
-    if (out / "run.json").exists() and "finished" in open_run(out).read_settings():
+    if (out / "run.json").exists() and open_run(out).read_record().finished:
         return open_run(out)
     return train_run(TrainingRequest(data, out, recipe, split, seed=seed, final=False, resume=True))
 
 
 def _summarise(run: Run) -> dict[str, object]:
-    settings, history = run.read_settings(), pd.read_csv(run.history)
+    record, history = run.read_record(), pd.read_csv(run.history)
     found = compute_evaluation(read_predictions(run.predictions))
     scores = {score.name: score for score in found.by_cell}
     by_subject = {score.name: score for score in found.by_subject}
@@ -67,9 +67,9 @@ def _summarise(run: Run) -> dict[str, object]:
         (row for row in found.subjects if row.cells >= _LEAST_CELLS), key=lambda row: row.accuracy
     )
     row: dict[str, object] = {
-        "recipe": settings["recipe"]["name"],
-        "split": settings["split"]["name"],
-        "seed": settings["seed"],
+        "recipe": record.recipe.name,
+        "split": record.split.name,
+        "seed": record.seed,
         "images/s": round(history["images_per_second"].median()),
         "minutes": round(history["seconds"].sum() / 60, 1),
     }

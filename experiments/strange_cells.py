@@ -47,9 +47,9 @@ def main() -> None:
     request = parser.parse_args()
     run, catalogue = open_run(request.run), read_catalogue(request.data)
     rows = []
-    for part in run.read_settings()["split"]["folds"]:
-        rows += _ask_part(run, catalogue, part["name"], request.cells)
-        print(part["name"], flush=True)
+    for part in run.read_record().split.folds:
+        rows += _ask_part(run, catalogue, part.name, request.cells)
+        print(part.name, flush=True)
     table = pd.DataFrame(rows).groupby("kind", sort=False).mean(numeric_only=True).reset_index()
     write_table(request.out, table.round(4))
     write_text(request.out.with_suffix(".md"), _to_markdown(table))
@@ -59,8 +59,8 @@ def main() -> None:
 def _ask_part(run: Run, catalogue: Catalogue, name: str, count: int) -> list[dict[str, object]]:
     cells = pd.read_csv(run.cells, dtype={"part": str, "subject": str}, keep_default_na=False)
     outputs = {
-        other["name"]: pd.read_csv(run.find_part(other["name"]).outputs)
-        for other in run.read_settings()["split"]["folds"]
+        other.name: pd.read_csv(run.find_part(other.name).outputs)
+        for other in run.read_record().split.folds
     }
     usual = outputs[name]["novelty"].to_numpy()
     others = [table["novelty"] for other, table in outputs.items() if other != name]
@@ -72,7 +72,7 @@ def _ask_part(run: Run, catalogue: Catalogue, name: str, count: int) -> list[dic
     classifier = Classifier(run.find_part(name).onnx)
     rows: list[dict[str, object]] = []
     for kind, strange in _make_strange(crops, random).items():
-        novelty = classifier.answer(strange)[:, 1]
+        novelty = classifier.predict_batch(strange)[:, 1]
         truth = np.repeat([0, 1], [len(usual), len(novelty)])
         far = novelty > limit
         full = np.zeros((FRAME_PX, FRAME_PX, 3), np.uint8)

@@ -217,7 +217,7 @@ def test_tables_that_cannot_be_summarised(text: str, words: str, tmp_path: Path)
 def test_the_command_prints_and_writes_a_row_a_subject(tmp_path: Path) -> None:
     table, out = tmp_path / "labelled.csv", tmp_path / "subjects.csv"
     build_table().drop(columns="called").to_csv(table, index=False)
-    done = run("summarise", table, "--out", out, "--n_bootstrap", 100)
+    done = run("summarise", table, "--out", out, "--n-bootstrap", 100)
     for words in ("Sensitivity", "Specificity", "ROC-AUC", "nobody judges themselves"):
         assert words in done.stdout
     assert "not a medical device" in done.stdout

@@ -105,9 +105,9 @@ def test_the_shipped_model_is_small_and_honest() -> None:
     assert path.stat().st_size <= 10_000_000
     from leukoscope.inference.model import Classifier
 
-    expected = Classifier(path).metadata["expected"]
-    assert expected["leaky"] is False
-    assert 0.5 < expected["scores"]["roc_auc"]["value"] < 0.95
+    expected = Classifier(path).metadata.expected
+    assert expected is not None and not expected.leaky
+    assert 0.5 < (expected.scores["roc_auc"].value or 0) < 0.95
 
 
 def test_predict_goes_on_after_a_bad_image(cohort: Cohort, image: Path, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_evaluate_takes_anybodys_table(tmp_path: Path) -> None:
         probability = np.clip(random.normal(0.4 + 0.2 * sick, 0.2), 0, 1)
         rows.append(f"{number}.bmp,{number % 20},{'all' if sick else 'hem'},{probability:.3f}")
     table.write_text("\n".join(rows))
-    done = run("evaluate", table, "--n_bootstrap", 200)
+    done = run("evaluate", table, "--n-bootstrap", 200)
     assert "ROC-AUC" in done.stdout
     assert (tmp_path / "mine-evaluation" / "report.html").exists()
     assert (tmp_path / "mine-evaluation" / "metrics.json").exists()

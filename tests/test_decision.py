@@ -7,13 +7,12 @@ import pandas as pd
 import pytest
 
 from leukoscope.inference.decision import (
-    UNCERTAIN,
-    Decision,
     average_by_subject,
     calibrate,
     decide_by_part,
     fit_decision,
 )
+from leukoscope.records import UNCERTAIN, Decision
 
 
 def build_outputs(people: int = 40, cells: int = 60, seed: int = 0) -> pd.DataFrame:
@@ -162,9 +161,7 @@ def test_a_call_is_sure_where_the_set_holds_one_class() -> None:
         *("normal", UNCERTAIN, UNCERTAIN, "leukaemic")
     ]
     assert [torn.find_conformal_call(p) for p in (0.3, 0.4, 0.6)] == [
-        "normal",
-        UNCERTAIN,
-        "leukaemic",
+        *("normal", UNCERTAIN, "leukaemic")
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import compute_foreground
 from leukoscope.cells.measures import MEASURES
+from leukoscope.datasets.cnmc import CNMC
 from leukoscope.errors import DataError
 from leukoscope.explanation import (
     Faithfulness,
@@ -23,7 +23,9 @@ from leukoscope.explanation import (
     compute_verdict,
     flatten_cell,
 )
-from leukoscope.inference.model import FORMAT, OUTPUTS, Classifier
+from leukoscope.inference.model import OUTPUTS, Classifier
+from leukoscope.labels import LABELS
+from leukoscope.records import Decision, ModelMetadata
 from leukoscope.simulate import Cohort
 from leukoscope.workflow import explanation
 from leukoscope.workflow.explanation import explain_images
@@ -161,16 +163,11 @@ def write_cue_model(path: Path) -> None:
         [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    metadata = {
-        "format": FORMAT,
-        "classes": ["normal", "leukaemic"],
-        "crop_px": 225,
-        "threshold": 0.5,
-        "sensitive_threshold": 0.2,
-        "conformal_lower": 0.3,
-        "conformal_upper": 0.7,
-    }
-    helper.set_model_props(model, {"leukoscope": json.dumps(metadata)})
+    decision = Decision(
+        threshold=0.5, sensitive_threshold=0.2, conformal_lower=0.3, conformal_upper=0.7
+    )
+    metadata = ModelMetadata(LABELS, 225, decision, CNMC, "test", "", "0")
+    helper.set_model_props(model, {"leukoscope": metadata.to_json()})
     onnx.save(model, path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 
 
 from leukoscope.inference.model import Classifier
+from leukoscope.records import Expected
 from leukoscope.serve import build_app
 from leukoscope.simulate import simulate_pairs
 from test_explain import CUE, look_at_size, write_cue_model
@@ -34,7 +36,8 @@ class Network:
     """Sees a spot, or, told so, the cell's size only; can be held up."""
 
     def __init__(self, cue: Classifier) -> None:
-        self.metadata = cue.metadata | {"expected": {"words": "A network of a test."}}
+        words = Expected("test", False, {}, "A network of a test.")
+        self.metadata = dataclasses.replace(cue.metadata, expected=words)
         self.threshold, self.decision = cue.threshold, cue.decision
         self.sensitive_threshold = cue.sensitive_threshold
         self.size_only, self.asked = False, 0
@@ -42,10 +45,10 @@ class Network:
         self.go_on.set()
         self._cue = cue
 
-    def answer(self, crops: Any) -> Any:
+    def predict_batch(self, crops: Any) -> Any:
         self.asked += len(crops)
         assert self.go_on.wait(30)
-        found = self._cue.answer(crops)
+        found = self._cue.predict_batch(crops)
         if self.size_only:
             found[:, 0] = look_at_size(crops)
         return found

@@ -78,7 +78,7 @@ def test_hardly_any_real_cell_is_warned_of(real: Catalogue) -> None:
 def test_the_shipped_model_knows_the_cells_that_it_learned_from(real: Catalogue) -> None:
     """No proof of anything but that file, decoder and labels fit together."""
     rows = np.linspace(0, len(real.table) - 1, 96).astype(int)
-    answers = Classifier(find_shipped_model()).answer(np.asarray(real.crops[rows]))
+    answers = Classifier(find_shipped_model()).predict_batch(np.asarray(real.crops[rows]))
     leukaemic = real.table["label"].iloc[rows] == "leukaemic"
     assert roc_auc_score(leukaemic, answers[:, 0]) > 0.9
     assert (answers[:, 1] > 1).mean() < 0.15

@@ -123,7 +123,7 @@ def test_an_answer_says_what_it_rests_on(
     sensitive = post(client, ("a.png", cells[0]), params={"sensitive": True})
     assert sensitive["called_at"] == classifier.sensitive_threshold < classifier.threshold
     model = client.get("/v1/model").json()
-    assert model["metadata"] == classifier.metadata
+    assert model["metadata"] == json.loads(classifier.metadata.to_json())
     assert model["limits"]["images"] == SMALL.images
 
 
@@ -247,10 +247,10 @@ def test_a_full_queue_says_when_to_come_back(classifier: Classifier, cells: list
         metadata, threshold = classifier.metadata, classifier.threshold
         sensitive_threshold, decision = classifier.sensitive_threshold, classifier.decision
 
-        def answer(self, crops: Any) -> Any:
+        def predict_batch(self, crops: Any) -> Any:
             held.set()
             assert go_on.wait(30)
-            return classifier.answer(crops)
+            return classifier.predict_batch(crops)
 
     with ask(Slow(), replace(SMALL, requests=1)) as client:
         first = threading.Thread(target=post, args=(client, ("a.png", cells[0])))
@@ -277,10 +277,10 @@ def test_the_batcher_gathers_and_hands_errors_back(classifier: Classifier) -> No
     crops = np.zeros((3, 225, 225, 3), np.uint8)
     sizes: list[int] = []
     batcher = Batcher(classifier, sizes.append)
-    assert batcher.answer(crops).tolist() == classifier.answer(crops).tolist()
+    assert batcher.predict_batch(crops).tolist() == classifier.predict_batch(crops).tolist()
     with pytest.raises(Exception, match="dimension"):
-        batcher.answer(crops[:, :9])
-    assert batcher.answer(crops[:1]).shape == (1, 2)  # the worker is still there
+        batcher.predict_batch(crops[:, :9])
+    assert batcher.predict_batch(crops[:1]).shape == (1, 2)  # the worker is still there
     batcher.close()
     assert sizes == [3, 3, 1]
 

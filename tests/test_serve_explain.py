@@ -101,11 +101,11 @@ class Watched:
             assert time.monotonic() < end
             time.sleep(0.01)
 
-    def answer(self, crops: Any) -> Any:
+    def predict_batch(self, crops: Any) -> Any:
         self.asked.append(len(crops))
         time.sleep(self._seconds)
         assert self.go_on.wait(30)
-        return self._cue.answer(crops)
+        return self._cue.predict_batch(crops)
 
 
 def test_command_api_and_function_give_the_same_numbers(

@@ -12,8 +12,8 @@ import pytest
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import Catalogue
-from leukoscope.inference.decision import Decision
 from leukoscope.inference.stream import list_images, predict_sources, start_answers
+from leukoscope.records import Decision
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Oracle:
         default_factory=lambda: Decision(threshold=0.5, conformal_lower=0.2, conformal_upper=0.7)
     )
 
-    def answer(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
+    def predict_batch(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
         assert len(crops) == len(self.told)
         return np.array(self.told)
 

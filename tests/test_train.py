@@ -18,14 +18,18 @@ import pytest
 
 pytest.importorskip("keras", reason="needs the extra: pip install 'leukoscope[train]'")
 
+from leukoscope import __version__
 from leukoscope.catalogue import Catalogue, select_usable
+from leukoscope.datasets.cnmc import CNMC
 from leukoscope.errors import LeukoscopeError, ModelError, RunError, SettingsError
 from leukoscope.export import export_onnx
-from leukoscope.inference.decision import Decision, calibrate
-from leukoscope.inference.model import FORMAT, Classifier
+from leukoscope.inference.decision import calibrate
+from leukoscope.inference.model import Classifier
 from leukoscope.inference.novelty import fit_novelty
 from leukoscope.io.runs import open_run
+from leukoscope.labels import LABELS
 from leukoscope.models import build_model, calibrate_model, cut_features, cut_head, keras
+from leukoscope.records import Decision, ModelMetadata
 from leukoscope.settings import ModelSettings, Recipe, TrainingSettings
 from leukoscope.simulate import Cohort
 from leukoscope.splits import choose_stopping
@@ -180,23 +184,19 @@ def test_every_architecture_exports_as_keras_answers(name: str, tmp_path: Path) 
     difference = export_onnx(model, novelty, tmp_path / "m.onnx", build_metadata(), CROPS, answers)
     assert difference < 1e-4
     classifier = Classifier(tmp_path / "m.onnx")
-    alone = np.vstack([classifier.answer(CROPS[n : n + 1]) for n in range(8)])
+    alone = np.vstack([classifier.predict_batch(CROPS[n : n + 1]) for n in range(8)])
     assert np.allclose(alone[:, 0], expected, atol=1e-5)
     assert np.allclose(alone[:, 1], answers[:, 1], rtol=1e-2)
-    assert classifier.predict(CROPS[:2]).tolist() == classifier.answer(CROPS[:2])[:, 0].tolist()
+    assert (
+        classifier.predict(CROPS[:2]).tolist() == classifier.predict_batch(CROPS[:2])[:, 0].tolist()
+    )
 
 
-def build_metadata() -> dict[str, object]:
-    return {
-        "format": FORMAT,
-        "classes": ["normal", "leukaemic"],
-        "crop_px": 225,
-        "threshold": 0.5,
-        "sensitive_threshold": 0.3,
-        "conformal_lower": 0.2,
-        "conformal_upper": 0.8,
-        "expected": None,
-    }
+def build_metadata() -> ModelMetadata:
+    decision = Decision(
+        threshold=0.5, sensitive_threshold=0.3, conformal_lower=0.2, conformal_upper=0.8
+    )
+    return ModelMetadata(LABELS, 225, decision, CNMC, "test", "", __version__)
 
 
 @pytest.mark.parametrize("name", ["compact", "lite0"])
@@ -384,10 +384,7 @@ def test_a_run_holds_what_it_promises(run_folder: Path, catalogue: Catalogue) ->
         assert inside == Classifier(folder / "model.onnx").metadata
         assert inside["classes"] == ["normal", "leukaemic"]
     assert not list(run_folder.rglob("checkpoint*")) and not list(run_folder.rglob(".*"))
-    assert (
-        "Expected on new people"
-        in Classifier(run_folder / "model.onnx").metadata["expected"]["words"]
-    )
+    assert "Expected on new people" in Classifier(run_folder / "model.onnx").metadata.expected.words
 
 
 def test_fewer_cells_than_a_batch_are_learned_from_all_the_same(
@@ -444,8 +441,9 @@ def test_groups_that_put_equal_images_apart_show_in_all_that_follows(
     )
     train_run(request, on_groups=told.append)
     assert "6 cells stand, with equal pixels," in told[0]
-    settings = open_run(out).read_settings()
-    assert (settings["groups"]["equal_cells_apart"], settings["data"]["groups"]) == (6, 14)
+    record = open_run(out).read_record()
+    assert record.group_overrides is not None
+    assert (record.group_overrides.equal_cells_apart, record.data.groups) == (6, 14)
     predictions = pd.read_csv(out / "predictions.csv")
     shared = cohort.planted[cohort.planted["kind"] == "shared_image"]
     leaky = set(predictions.loc[predictions["leaky"], "image"])

@@ -8,7 +8,9 @@ LeukoscopeError
 ├── ModelError         a model file is not ours, or not of this version
 └── MissingExtraError  a command needs a package that is not installed
 
-Each message is one sentence or two: what was expected, what was received, how to mend it.
+RenamedWarning         an old name of an option, a setting or a column was used
+
+Each message is one sentence or two: what was expected, what was received, how to fix it.
 The command line catches the root, prints the message and exits with code 2.
 """
 
@@ -19,6 +21,7 @@ __all__ = [
     "LeukoscopeError",
     "MissingExtraError",
     "ModelError",
+    "RenamedWarning",
     "RunError",
     "SettingsError",
     "SplitError",
@@ -27,6 +30,10 @@ __all__ = [
 
 class LeukoscopeError(Exception):
     """Root of all errors raised on purpose."""
+
+
+class RenamedWarning(FutureWarning):
+    """An old name was used; it works until version 1.0."""
 
 
 class DataError(LeukoscopeError):

@@ -1,14 +1,14 @@
 """What a model and a run say of themselves: frozen values ↔ JSON, checked when they are read.
 
-A record is read by `ModelMetadata.from_json` or `RunRecord.from_json`, which refuse what is missing,
-of another type or out of range; so nothing behind them asks whether a key is there. Records of
-version 0.1 are brought up to date on the way.
+`ModelMetadata.from_json` and `RunRecord.from_json` refuse what is missing, of another type or out
+of range; so nothing behind them asks whether a key is there. Records of version 0.1 are brought up
+to date on the way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -164,9 +164,13 @@ class ModelMetadata:
     subjects: SubjectRecord | None = None
     format: int = MODEL_FORMAT
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
     def to_json(self) -> str:
         """JSON text, one line."""
-        return msgspec.json.encode(self).decode()
+        return msgspec.json.encode(asdict(self)).decode()
 
     @classmethod
     def from_json(cls, text: str, name: str) -> ModelMetadata:
@@ -216,7 +220,7 @@ def _upgrade_model(old: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: old[key] for key in ("classes", "crop_px", "recipe", "fingerprint", "version")},
         "format": MODEL_FORMAT,
-        "dataset": msgspec.to_builtins(CNMC),
+        "dataset": asdict(CNMC),
         "decision": {
             **old["calibration"],
             "threshold": old["threshold"],
@@ -327,7 +331,7 @@ class RunRecord:
 
     def to_json(self) -> str:
         """JSON text, indented."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode() + "\n"
+        return msgspec.json.format(msgspec.json.encode(asdict(self)), indent=2).decode() + "\n"
 
     @classmethod
     def from_json(cls, text: str, name: str) -> RunRecord:
@@ -356,6 +360,6 @@ def _upgrade_run(old: dict[str, Any]) -> dict[str, Any]:
     training = rename_old_settings(old["recipe"]["training"])
     return old | {
         "recipe": old["recipe"] | {"training": training},
-        "dataset": msgspec.to_builtins(CNMC),
+        "dataset": asdict(CNMC),
         "group_overrides": old["groups"],
     }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import tomllib
+import warnings
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from leukoscope.errors import SettingsError
+from leukoscope.errors import RenamedWarning, SettingsError
 
 __all__ = [
     "AugmentSettings",
@@ -20,6 +21,7 @@ __all__ = [
     "list_recipes",
     "parse_recipe",
     "read_recipe",
+    "rename_old_settings",
 ]
 
 
@@ -131,6 +133,10 @@ _LIMITS = {
 }
 
 
+_RENAMED = {"batch": "batch_size", "ema": "ema_momentum", "frozen": "freeze_backbone"}
+"""Names of version 0.1 in the section training → names now."""
+
+
 def list_recipes() -> list[str]:
     """Names of the recipes that come with the package."""
     folder = resources.files("leukoscope") / "recipes"
@@ -178,6 +184,11 @@ def parse_recipe(text: str, name: str) -> Recipe:
 
 def _parse_section(name: str, section: str, values: dict[str, Any]) -> Any:
     kind = _SECTIONS[section]
+    if section == "training":
+        for old in _RENAMED.keys() & values.keys():
+            words = f"Recipe {name}: {old} is now called {_RENAMED[old]}; rename it before 1.0."
+            warnings.warn(words, RenamedWarning, stacklevel=2)
+        values = rename_old_settings(values)
     fields = {item.name: item for item in dataclasses.fields(kind)}
     checked = {}
     for key, value in values.items():
@@ -185,6 +196,11 @@ def _parse_section(name: str, section: str, values: dict[str, Any]) -> Any:
             raise SettingsError(f"Recipe {name}: {_suggest(key, list(fields), 'setting')}")
         checked[key] = _check_value(name, f"{section}.{key}", value, fields[key].default)
     return kind(**checked)
+
+
+def rename_old_settings(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings of the section training with names of version 0.1 → the same with today's."""
+    return {_RENAMED.get(key, key): value for key, value in values.items()}
 
 
 def _check_value(name: str, key: str, value: Any, default: Any) -> Any:

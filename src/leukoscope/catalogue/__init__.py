@@ -19,7 +19,9 @@ from leukoscope.catalogue.groups import (
 from leukoscope.catalogue.same_cell import link_same_cells
 from leukoscope.catalogue.store import CellStore, Progress
 from leukoscope.catalogue.table import COLUMNS, read_table
+from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.kaggle import find_data
+from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.io.files import write_text
 
@@ -46,6 +48,7 @@ class Catalogue:
         same_cells: first, second, correlation, evidence, angle of cells processed twice.
         crops: uint8 (n, 225, 225, 3), memory-mapped, in the order of the table.
         folder: of the store, where what was computed of all the crops is kept.
+        spec: facts of the data set.
         groups_csv: the file that the groups come from; None where they come from the links.
     """
 
@@ -55,6 +58,7 @@ class Catalogue:
     same_cells: pd.DataFrame
     crops: UInt8Array
     folder: Path
+    spec: DatasetSpec
     groups_csv: Path | None = None
 
     def find_overruling(self) -> Overruling | None:
@@ -97,7 +101,9 @@ def read_catalogue(
         table["group"] = assign_groups(subjects, links)
     else:
         table["group"] = [decided.get(subject, "") for subject in subjects]
-    return Catalogue(root, table, duplicates, same_cells, store.crops, store.folder, groups_csv)
+    return Catalogue(
+        root, table, duplicates, same_cells, store.crops, store.folder, CNMC, groups_csv
+    )
 
 
 def _list_pairs(links: pd.DataFrame) -> list[tuple[int, int]]:

@@ -13,10 +13,10 @@ from typing import Any, Self
 
 from leukoscope.cli.progress import console
 from leukoscope.errors import DataError
-from leukoscope.inference.decision import UNCERTAIN
 from leukoscope.inference.stream import ERROR, Answer, start_answers
 from leukoscope.io.files import move_into_place
 from leukoscope.notices import RESEARCH_ONLY
+from leukoscope.records import UNCERTAIN, ModelMetadata
 
 __all__ = ["AnswerPrinter"]
 
@@ -63,7 +63,7 @@ class AnswerPrinter:
         if self._write:
             self._write(answer)
 
-    def summarise(self, metadata: dict[str, Any]) -> None:
+    def summarise(self, metadata: ModelMetadata) -> None:
         """Counts, what to expect of the model, and what it is not, on standard error."""
         counts = ", ".join(f"{count:,} {call}" for call, count in sorted(self._calls.items()))
         images = "1 image" if self._calls.total() == 1 else f"{self._calls.total():,} images"
@@ -72,13 +72,14 @@ class AnswerPrinter:
             f"Sure of {self._calls.total() - self._unsure - self._calls[ERROR]:,}; uncertain of "
             f"{self._unsure:,}, {self._warned:,} of them with a warning."
         )
-        edges = (metadata["conformal_lower"], metadata["conformal_upper"])
+        decision = metadata.decision
+        edges = (decision.conformal_lower, decision.conformal_upper)
         console.print(
-            f"Leukaemic from a probability of {metadata['threshold']:.3f}; sure of it above "
+            f"Leukaemic from a probability of {decision.threshold:.3f}; sure of it above "
             f"{max(edges):.3f}, sure of normal below {min(edges):.3f}."
         )
         if self._out:
             console.print(f"Written: {self._out}", markup=False)
-        if metadata.get("expected"):
-            console.print(metadata["expected"]["words"])
+        if metadata.expected:
+            console.print(metadata.expected.words)
         console.print(RESEARCH_ONLY)

@@ -19,13 +19,13 @@ import pandas as pd
 from leukoscope.evaluation.cohort import build_cohort, draw_group_counts
 from leukoscope.evaluation.intervals import Score, compute_view
 from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL
+from leukoscope.records import SubjectLine
 
 __all__ = [
     "MIN_CELLS",
     "NO_CALL",
     "TOO_FEW",
     "TOO_STRANGE",
-    "SubjectLine",
     "SubjectSummary",
     "compute_wilson",
     "fit_subject_line",
@@ -44,23 +44,6 @@ FloatArray = npt.NDArray[np.float64]
 _Z = 1.959964  # of a 95% interval
 _FLOOR = 1e-6  # of a probability, so that its logit is finite
 _SCORES = ("sensitivity", "specificity", "roc_auc")
-
-
-@dataclass(frozen=True)
-class SubjectLine:
-    """Mean logit of a subject's cells → logit of the subject.
-
-    Attributes:
-        slope: of the line.
-        intercept: of the line.
-        names: subject names that it was learnt from.
-        leukaemic: of them leukaemic.
-    """
-
-    slope: float
-    intercept: float
-    names: int
-    leukaemic: int
 
 
 @dataclass(frozen=True)

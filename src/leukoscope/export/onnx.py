@@ -7,7 +7,6 @@ not, and every export is compared with Keras on real inputs all the same.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from leukoscope.errors import MissingExtraError, ModelError
 from leukoscope.inference.model import METADATA_KEY, OUTPUTS, Classifier
 from leukoscope.inference.novelty import Novelty
 from leukoscope.io.files import move_into_place
+from leukoscope.records import ModelMetadata
 
 __all__ = ["MAX_DIFFERENCE", "export_onnx"]
 
@@ -34,7 +34,7 @@ def export_onnx(
     model: Any,
     novelty: Novelty,
     path: Path,
-    metadata: dict[str, Any],
+    metadata: ModelMetadata,
     crops: UInt8Array,
     expected: npt.NDArray[np.float64],
 ) -> float:
@@ -44,7 +44,7 @@ def export_onnx(
         model: keras.Model with the TensorFlow backend: uint8 crops in, probability out.
         novelty: of its features, 1 at the limit; becomes the second output.
         path: of the .onnx file.
-        metadata: kept in the file, as `inference` documents.
+        metadata: kept in the file, see `records`.
         crops: uint8 (n, 225, 225, 3), at least 200 of them where the data has so many.
         expected: float64 (n, 2), what Keras says of them: probability and novelty.
 
@@ -58,7 +58,7 @@ def export_onnx(
     """
     with move_into_place(path) as part:
         part.write_bytes(_convert(model, novelty, metadata))
-        gap = np.abs(Classifier(part).answer(crops) - expected)
+        gap = np.abs(Classifier(part).predict_batch(crops) - expected)
         difference = float(gap[:, 0].max(initial=0))
         share = float((gap[:, 1] / np.maximum(expected[:, 1], 1)).max(initial=0))
         if not (difference < MAX_DIFFERENCE and share < _MAX_SHARE):
@@ -71,7 +71,7 @@ def export_onnx(
     return difference
 
 
-def _convert(model: Any, novelty: Novelty, metadata: dict[str, Any]) -> bytes:
+def _convert(model: Any, novelty: Novelty, metadata: ModelMetadata) -> bytes:
     try:
         import onnx
         import tensorflow as tf
@@ -88,5 +88,5 @@ def _convert(model: Any, novelty: Novelty, metadata: dict[str, Any]) -> bytes:
         return dict(zip(OUTPUTS, whole(crops, training=False), strict=True))
 
     proto, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=_OPSET)
-    onnx.helper.set_model_props(proto, {METADATA_KEY: json.dumps(metadata)})
+    onnx.helper.set_model_props(proto, {METADATA_KEY: metadata.to_json()})
     return bytes(proto.SerializeToString())

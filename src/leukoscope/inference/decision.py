@@ -24,20 +24,19 @@ what the other parts say (`decide_by_part`). The final network takes what all pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from leukoscope.labels import LEUKAEMIC, NORMAL
+from leukoscope.arrays import FloatArray
+from leukoscope.labels import LEUKAEMIC
+from leukoscope.records import Decision
 
 if TYPE_CHECKING:  # answering for an image loads this module, and needs no table
     import pandas as pd
 
 __all__ = [
-    "UNCERTAIN",
-    "Decision",
     "average_by_subject",
     "calibrate",
     "decide_by_part",
@@ -53,43 +52,8 @@ COVERAGE = 0.90
 USUAL = 0.95
 """Share of unseen people's cells within the novelty limit."""
 
-UNCERTAIN = "uncertain"
-"""What is sure of a cell that may be of either class."""
-
-FloatArray = npt.NDArray[np.float64]
-
 _FLOOR = 1e-6  # of a probability, so that its logit is finite
 _LEAST_SLOPE = 0.05  # below, the network orders the cells no better than chance
-
-
-@dataclass(frozen=True)
-class Decision:
-    """How raw outputs become probabilities, calls and silence.
-
-    Attributes:
-        slope: of the line on the logit, above 0.
-        intercept: of the line on the logit.
-        threshold: calibrated probability from which a cell is called leukaemic.
-        sensitive_threshold: the same where 95% of the leukaemic cells are to be found.
-        conformal_lower: calibrated probability from which the prediction set holds leukaemic.
-        conformal_upper: calibrated probability up to which it holds normal.
-        novelty_limit: distance from the training cells beyond which a cell is unusual.
-    """
-
-    slope: float = 1.0
-    intercept: float = 0.0
-    threshold: float = 0.5
-    sensitive_threshold: float = 0.5
-    conformal_lower: float = 0.0
-    conformal_upper: float = 1.0
-    novelty_limit: float = 1.0
-
-    def find_conformal_call(self, probability: float) -> str:
-        """The one class in the prediction set; "uncertain" where it holds both, or neither."""
-        leukaemic, normal = probability >= self.conformal_lower, probability <= self.conformal_upper
-        if leukaemic == normal:
-            return UNCERTAIN
-        return LEUKAEMIC if leukaemic else NORMAL
 
 
 def fit_decision(table: pd.DataFrame, column: str = "probability") -> Decision:

@@ -17,11 +17,11 @@ from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import cut_crop
 from leukoscope.cells.quality import find_warnings
 from leukoscope.errors import DataError
-from leukoscope.inference.decision import UNCERTAIN, Decision
 from leukoscope.io.images import read_image
 from leukoscope.io.sources import Source, list_sources
 from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.machine import count_workers
+from leukoscope.records import UNCERTAIN, Decision
 
 __all__ = ["ERROR", "Answer", "Predictor", "list_images", "predict_sources", "start_answers"]
 
@@ -40,8 +40,8 @@ class Predictor(Protocol):
     def decision(self) -> Decision:
         """Thresholds, and when a call is sure."""
 
-    def answer(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
-        """As `inference.Classifier.answer`."""
+    def predict_batch(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
+        """As `inference.Classifier.predict_batch`."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _answer(
     read: Sequence[tuple[str, UInt8Array | None, str]], classifier: Predictor, threshold: float
 ) -> Iterator[Answer]:
     crops = [crop for _, crop, _ in read if crop is not None]
-    answers = iter(classifier.answer(np.stack(crops)).tolist() if crops else [])
+    answers = iter(classifier.predict_batch(np.stack(crops)).tolist() if crops else [])
     for name, crop, words in read:
         if crop is None:
             yield Answer(name, None, ERROR, ERROR, words)

@@ -22,8 +22,9 @@ import pandas as pd
 
 from leukoscope.errors import RunError
 from leukoscope.io.files import move_into_place, write_text
+from leukoscope.records import RunRecord
 
-__all__ = ["FINAL", "Part", "Run", "create_run", "open_run"]
+__all__ = ["FINAL", "Part", "Run", "create_run", "open_run", "write_json", "write_table"]
 
 FINAL = "final"
 """Name of the part that is trained on all cells and evaluated on none."""
@@ -63,7 +64,7 @@ class Run:
     folder: Path
 
     @property
-    def settings(self) -> Path:  # noqa: D102
+    def record(self) -> Path:  # noqa: D102
         return self.folder / "run.json"
 
     @property
@@ -101,20 +102,29 @@ class Run:
             )
         return path
 
-    def read_settings(self) -> dict[str, Any]:
-        """What stands in run.json."""
+    def read_record(self) -> RunRecord:
+        """What stands in run.json.
+
+        Raises:
+            RunError: it cannot be read, or is not such a record.
+        """
         try:
-            return dict(json.loads(self.settings.read_text("utf-8")))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.settings}: cannot be read ({error}).") from error
+            text = self.record.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(f"{self.record}: cannot be read ({error}).") from error
+        return RunRecord.from_json(text, str(self.record))
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write run.json, whole."""
+        write_text(self.record, record.to_json())
 
 
-def create_run(folder: Path, settings: dict[str, Any], *, resume: bool) -> Run:
+def create_run(folder: Path, record: RunRecord, *, resume: bool) -> Run:
     """Claim a folder for a run, or take up one that was begun with the same settings.
 
     Args:
         folder: where the run goes.
-        settings: what makes the run what it is; becomes run.json.
+        record: what makes the run what it is; becomes run.json.
         resume: go on with a run that is there.
 
     Raises:
@@ -122,18 +132,18 @@ def create_run(folder: Path, settings: dict[str, Any], *, resume: bool) -> Run:
     """
     run = Run(folder)
     if folder.exists() and (not folder.is_dir() or _is_taken(folder)):
-        if not run.settings.exists():
+        if not run.record.exists():
             raise RunError(f"{folder}: not empty, and not a run. Choose another --out.")
         if not resume:
             raise RunError(
                 f"{folder}: a run is there already. Go on with it by --resume, or choose another "
                 "--out."
             )
-        _check_same(run, settings)
+        _check_same(run, record)
         return run
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(run.settings, settings)
+        run.write_record(record)
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror}).") from error
     return run
@@ -144,13 +154,13 @@ def _is_taken(folder: Path) -> bool:
     return any(not item.name.startswith(".") for item in folder.iterdir())
 
 
-def _check_same(run: Run, settings: dict[str, Any]) -> None:
-    began = run.read_settings()
+def _check_same(run: Run, record: RunRecord) -> None:
+    began = run.read_record()
     for key in ("recipe", "split", "seed", "data"):
-        if began.get(key) != json.loads(json.dumps(settings[key])):
+        if getattr(began, key) != getattr(record, key):
             raise RunError(
                 f"{run.folder}: the run there was begun with another {key}. Expected "
-                f"{json.dumps(began.get(key))}; choose another --out for this one."
+                f"{getattr(began, key)}; choose another --out for this one."
             )
 
 
@@ -161,7 +171,7 @@ def open_run(folder: Path) -> Run:
         RunError: the folder is not a run.
     """
     run = Run(folder)
-    if not run.settings.exists():
+    if not run.record.exists():
         raise RunError(f"{folder}: not a run of `leukoscope train` (it holds no run.json).")
     return run
 

@@ -194,7 +194,7 @@ def _add_model(app: FastAPI, classifier: Classifier, limits: Limits) -> None:
             sensitive_threshold=classifier.sensitive_threshold,
             expected=_find_words(classifier),
             notice=RESEARCH_ONLY,
-            metadata=classifier.metadata,
+            metadata=classifier.metadata.to_dict(),
             limits=asdict(limits),
         )
 
@@ -239,5 +239,5 @@ def _add_page(app: FastAPI) -> None:
 
 
 def _find_words(classifier: Classifier) -> str | None:
-    expected = classifier.metadata.get("expected")
-    return str(expected["words"]) if expected else None
+    expected = classifier.metadata.expected
+    return expected.words if expected else None

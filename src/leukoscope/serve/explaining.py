@@ -117,7 +117,9 @@ class _Work:
             if self.closed.is_set() or self.left.is_set() or time.monotonic() > self._end:
                 wait = 10
                 raise RefusedError(503, f"Busy with answers. Try again in {wait} s.", wait)
-            found.append(self.batcher.answer(crops[start : start + _AT_ONCE], waits=True)[:, 0])
+            found.append(
+                self.batcher.predict_batch(crops[start : start + _AT_ONCE], waits=True)[:, 0]
+            )
         return np.concatenate(found)
 
 

@@ -48,8 +48,8 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
         self._thread.start()
 
-    def answer(self, crops: UInt8Array, *, waits: bool = False) -> npt.NDArray[np.float64]:
-        """As `inference.Classifier.answer`; returns when the worker has answered.
+    def predict_batch(self, crops: UInt8Array, *, waits: bool = False) -> npt.NDArray[np.float64]:
+        """As `inference.Classifier.predict_batch`; returns when the worker has answered.
 
         Args:
             crops: uint8 (n, 225, 225, 3), RGB.
@@ -87,7 +87,7 @@ class Batcher:
         try:
             crops = np.concatenate([crops for crops, _ in jobs]) if jobs[1:] else jobs[0][0]
             self._on_batch(len(crops))
-            found = self._classifier.answer(crops)
+            found = self._classifier.predict_batch(crops)
         except BaseException as error:
             for _, answer in jobs:
                 answer.set_exception(error)

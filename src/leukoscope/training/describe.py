@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib.metadata
 import platform
 import time
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
@@ -16,8 +16,22 @@ from leukoscope.catalogue import Catalogue, compute_fingerprint
 from leukoscope.io.runs import Run
 from leukoscope.notices import find_banner
 from leukoscope.predictions import read_answers, read_predictions
+from leukoscope.records import (
+    DataRecord,
+    Expected,
+    FoldRecord,
+    GroupOverrides,
+    Machine,
+    RunRecord,
+    ScoreRecord,
+    SplitRecord,
+    SubjectRecord,
+)
 from leukoscope.settings import Recipe
 from leukoscope.splits import Split
+
+if TYPE_CHECKING:
+    from leukoscope.evaluation import Score
 
 __all__ = [
     "compute_expected",
@@ -31,7 +45,7 @@ _PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "torch", "tf2onnx",
 _EXPECTED = ("weighted_f1", "roc_auc", "sensitivity", "specificity", "balanced_accuracy", "ece")
 
 
-def compute_expected(run: Run, split: Split) -> dict[str, Any]:
+def compute_expected(run: Run, split: Split) -> Expected:
     """What to expect of the final network on new people, for its metadata."""
     from leukoscope.evaluation import compute_evaluation
 
@@ -41,7 +55,7 @@ def compute_expected(run: Run, split: Split) -> dict[str, Any]:
     found, spared = scores["sensitivity"].value, scores["specificity"].value
     leaky = split.leaky or evaluation.leak.status == "leaky"
     leak = " (leaky split: will not hold)" if leaky else ""
-    if run.read_settings()["simulated"]:
+    if run.read_record().simulated:
         leak += " (simulated)"
     words = "Expected on new people of the same laboratory: not known."
     if auc.value is not None and found is not None and spared is not None:
@@ -52,14 +66,14 @@ def compute_expected(run: Run, split: Split) -> dict[str, Any]:
             f"{100 - 100 * spared:.0f} called leukaemic too. The {evaluation.counts.cells:,} cells "
             "that it learned from are no test of it."
         )
-    numbers = {
-        name: {"value": score.value, "low": score.low, "high": score.high}
-        for name, score in scores.items()
-    }
-    return {"split": split.name, "leaky": leaky, "scores": numbers, "words": words}
+    return Expected(split.name, leaky, _record_scores(scores.values()), words)
 
 
-def describe_subjects(run: Run, calibrated: pd.DataFrame) -> dict[str, Any] | None:
+def _record_scores(scores: Iterable[Score]) -> dict[str, ScoreRecord]:
+    return {score.name: ScoreRecord(score.value, score.low, score.high) for score in scores}
+
+
+def describe_subjects(run: Run, calibrated: pd.DataFrame) -> SubjectRecord | None:
     """How a person's cells together become a probability, and what it was worth on new people."""
     from leukoscope.evaluation.aggregate import fit_subject_line, summarise_subjects
 
@@ -67,8 +81,7 @@ def describe_subjects(run: Run, calibrated: pd.DataFrame) -> dict[str, Any] | No
     if line is None:
         return None
     tested = summarise_subjects(read_answers(run.predictions), n_bootstrap=1000)
-    scores = {s.name: {"value": s.value, "low": s.low, "high": s.high} for s in tested.scores}
-    return dataclasses.asdict(line) | {"tested": tested.scored, "scores": scores}
+    return SubjectRecord(line, tested.scored, _record_scores(tested.scores))
 
 
 def describe_cells(table: pd.DataFrame, split: Split) -> pd.DataFrame:
@@ -82,68 +95,65 @@ def describe_cells(table: pd.DataFrame, split: Split) -> pd.DataFrame:
 
 def describe_run(
     recipe: Recipe, catalogue: Catalogue, table: pd.DataFrame, split: Split, seed: int
-) -> dict[str, Any]:
+) -> RunRecord:
     """run.json: what was asked, resolved; on what data, by which programs."""
+    folds = (
+        FoldRecord(fold.name, len(fold.training), len(fold.evaluated), len(fold.removed))
+        for fold in split.folds
+    )
+    return RunRecord(
+        recipe=recipe,
+        split=SplitRecord(split.name, split.leaky, tuple(folds)),
+        seed=seed,
+        data=DataRecord(
+            fingerprint=compute_fingerprint(table),
+            cells=len(table),
+            subjects=int(table["subject"].nunique()),
+            groups=int(table["group"].nunique()),
+            groups_fingerprint=_fingerprint_groups(catalogue),
+        ),
+        dataset=catalogue.spec,
+        group_overrides=_describe_groups(catalogue),
+        simulated=find_banner(catalogue.root) is not None,
+        root=str(catalogue.root.resolve()),
+        versions=_list_versions(),
+        machine=Machine(platform.platform(), platform.machine()),
+        started=tell_time(),
+    )
+
+
+def _list_versions() -> dict[str, str]:
     versions = {"leukoscope": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return {
-        "recipe": dataclasses.asdict(recipe),
-        "split": {
-            "name": split.name,
-            "leaky": split.leaky,
-            "folds": [
-                {
-                    "name": fold.name,
-                    "training": len(fold.training),
-                    "evaluated": len(fold.evaluated),
-                    "removed": len(fold.removed),
-                }
-                for fold in split.folds
-            ],
-        },
-        "seed": seed,
-        "data": {
-            "fingerprint": compute_fingerprint(table),
-            "cells": len(table),
-            "subjects": int(table["subject"].nunique()),
-            "groups": int(table["group"].nunique()),
-            **_fingerprint_groups(catalogue),
-        },
-        "groups": _describe_groups(catalogue),
-        "simulated": find_banner(catalogue.root) is not None,
-        "root": str(catalogue.root.resolve()),
-        "versions": versions,
-        "machine": {"system": platform.platform(), "processor": platform.machine()},
-        "started": tell_time(),
-    }
+    return versions
 
 
-def _fingerprint_groups(catalogue: Catalogue) -> dict[str, str]:
-    """So that a run is not resumed with a file of other groups; nothing where there is no file."""
+def _fingerprint_groups(catalogue: Catalogue) -> str:
+    """So that a run is not continued with a file of other groups; "" where there is no file."""
     if catalogue.groups_csv is None:
-        return {}
+        return ""
     named = catalogue.table[["subject", "group"]].drop_duplicates().sort_values("subject")
     lines = "\n".join("\0".join(row) for row in named.itertuples(index=False))
-    return {"groups_fingerprint": hashlib.sha256(lines.encode()).hexdigest()[:16]}
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
-def _describe_groups(catalogue: Catalogue) -> dict[str, Any] | None:
+def _describe_groups(catalogue: Catalogue) -> GroupOverrides | None:
     """The file of groups, and what it overrules; None where the groups are those of the links."""
     overruling = catalogue.find_overruling()
     if catalogue.groups_csv is None or overruling is None:
         return None
-    return {
-        "file": str(catalogue.groups_csv.resolve()),
-        "equal_cells_apart": overruling.equal_cells,
-        "similar_pairs_apart": overruling.similar_pairs,
-        "names_apart": overruling.apart.to_dict("records"),
-        "joined": overruling.joined["group"].unique().tolist(),
-        "overruled": overruling.describe(),
-    }
+    return GroupOverrides(
+        file=str(catalogue.groups_csv.resolve()),
+        equal_cells_apart=overruling.equal_cells,
+        similar_pairs_apart=overruling.similar_pairs,
+        names_apart=tuple(cast(list[dict[str, Any]], overruling.apart.to_dict("records"))),
+        joined=tuple(overruling.joined["group"].unique().tolist()),
+        overruled=tuple(overruling.describe()),
+    )
 
 
 def tell_time() -> str:

@@ -30,6 +30,7 @@ from leukoscope.io.files import move_into_place
 from leukoscope.labels import LEUKAEMIC
 from leukoscope.models import build_model, cut_features, cut_head, keras
 from leukoscope.models.device import choose_compilation, choose_precision, set_precision
+from leukoscope.records import ModelMetadata
 from leukoscope.settings import Recipe
 from leukoscope.training.batches import compute_weights, draw_order, iterate_batches
 
@@ -233,12 +234,12 @@ def predict_exactly(
     return predict_with_keras(exact, crops, rows)
 
 
-def save_keras(model: keras.Model, path: Path, metadata: dict[str, Any]) -> None:
+def save_keras(model: keras.Model, path: Path, metadata: ModelMetadata) -> None:
     """Write a .keras file that also holds our metadata, as `leukoscope.json` in its archive."""
     with move_into_place(path) as part:
         model.save(part)
         with zipfile.ZipFile(part, "a") as archive:
-            archive.writestr("leukoscope.json", json.dumps(metadata))
+            archive.writestr("leukoscope.json", metadata.to_json())
 
 
 def _assess(model: keras.Model, inputs: npt.NDArray[Any], cells: pd.DataFrame) -> dict[str, float]:

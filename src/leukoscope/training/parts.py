@@ -15,12 +15,13 @@ from leukoscope import __version__
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import Catalogue, compute_fingerprint
 from leukoscope.cells.crop import CROP_PX
+from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import ModelError
-from leukoscope.inference.decision import Decision
 from leukoscope.inference.novelty import Novelty, fit_novelty
 from leukoscope.io.files import move_into_place
 from leukoscope.io.runs import Part, Run, write_table
 from leukoscope.labels import LABELS
+from leukoscope.records import Decision, Expected, ModelMetadata, SubjectRecord
 from leukoscope.settings import Recipe
 from leukoscope.splits import Fold, choose_stopping, find_seen
 
@@ -32,7 +33,6 @@ __all__ = ["Work", "predict_part", "read_features", "train_part"]
 _FEATURES_FORMAT = 1
 _CHUNK = 512  # crops in memory at a time
 _COMPARED = 256  # cells on which an export must answer as Keras does
-_NOTHING_KNOWN = {"expected": None, "subjects": None}
 _LEARNED = 2000  # training cells from which novelty is learnt, where features are not at hand
 
 
@@ -42,6 +42,7 @@ class Work:
 
     run: Run
     recipe: Recipe
+    dataset: DatasetSpec
     crops: UInt8Array
     inputs: npt.NDArray[Any]  # crops, or the features of a frozen recipe
     seed: int
@@ -53,7 +54,8 @@ def train_part(
     name: str,
     cells: pd.DataFrame,
     decision: Decision = Decision(),  # noqa: B008 (frozen)
-    known: dict[str, Any] | None = None,
+    expected: Expected | None = None,
+    subjects: SubjectRecord | None = None,
 ) -> None:
     """Train and export one network, unless that is done already.
 
@@ -80,29 +82,20 @@ def train_part(
     )
     write_table(part.history, history)
     calibrate_model(model, decision.slope, decision.intercept)
-    metadata = _describe_network(work.recipe, cells, decision) | (known or _NOTHING_KNOWN)
+    metadata = ModelMetadata(
+        classes=LABELS,
+        crop_px=CROP_PX,
+        decision=decision,
+        dataset=work.dataset,
+        recipe=work.recipe.name,
+        fingerprint=compute_fingerprint(cells),
+        version=__version__,
+        expected=expected,
+        subjects=subjects,
+    )
     save_keras(model, part.keras, metadata)
     _export(work, part, model, cells, metadata, decision.novelty_limit)
     part.checkpoint.unlink()
-
-
-def _describe_network(recipe: Recipe, cells: pd.DataFrame, decision: Decision) -> dict[str, Any]:
-    """Its metadata, as `inference` documents it."""
-    from leukoscope.inference.model import FORMAT
-
-    return {
-        "format": FORMAT,
-        "classes": list(LABELS),
-        "crop_px": CROP_PX,
-        "threshold": decision.threshold,
-        "sensitive_threshold": decision.sensitive_threshold,
-        "conformal_lower": decision.conformal_lower,
-        "conformal_upper": decision.conformal_upper,
-        "calibration": {"slope": decision.slope, "intercept": decision.intercept},
-        "recipe": recipe.name,
-        "fingerprint": compute_fingerprint(cells),
-        "version": __version__,
-    }
 
 
 def _export(
@@ -110,7 +103,7 @@ def _export(
     part: Part,
     model: Any,
     cells: pd.DataFrame,
-    metadata: dict[str, Any],
+    metadata: ModelMetadata,
     novelty_limit: float,
 ) -> None:
     """Write the network as ONNX, if it answers as Keras does."""
@@ -210,7 +203,7 @@ def _answer(
     from leukoscope.inference.model import Classifier
 
     classifier, chunks = Classifier(part.onnx), range(0, len(rows), _CHUNK)
-    answers = [classifier.answer(work.crops[rows[at : at + _CHUNK]]) for at in chunks]
+    answers = [classifier.predict_batch(work.crops[rows[at : at + _CHUNK]]) for at in chunks]
     return np.concatenate(answers)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -22,6 +21,7 @@ from leukoscope.io.runs import FINAL, Run, open_run
 from leukoscope.io.sources import list_sources
 from leukoscope.notices import SIMULATED_BANNER
 from leukoscope.predictions import read_predictions, set_threshold
+from leukoscope.records import GroupOverrides, RunRecord
 from leukoscope.report import brighten, cut_middle, write_model_card, write_report
 
 __all__ = ["evaluate_predictions"]
@@ -66,47 +66,47 @@ def evaluate_predictions(
     page = folder / "report.html"
     write_metrics(evaluation, folder / "metrics.json")
     if run:
-        settings = run.read_settings()
-        root = Path(settings["root"])
+        record = run.read_record()
         write_report(
             evaluation,
             table,
             page,
-            title=f"{settings['recipe']['name']}, {settings['split']['name']}",
+            title=f"{record.recipe.name}, {record.split.name}",
             facts=_list_facts(run),
             history=pd.read_csv(run.history),
-            pictures=_read_pictures(root, table),
-            banner=_find_run_banner(settings),
+            pictures=_read_pictures(Path(record.root), table),
+            banner=_find_run_banner(record),
         )
-        _write_card(run, settings, evaluation, folder / "model-card.md")
+        _write_card(run, record, evaluation, folder / "model-card.md")
     else:
         write_report(evaluation, table, page, title=target.stem, facts={"Table": str(target)})
     return evaluation, page
 
 
-def _write_card(run: Run, settings: dict[str, Any], evaluation: Evaluation, path: Path) -> None:
+def _write_card(run: Run, record: RunRecord, evaluation: Evaluation, path: Path) -> None:
     model = run.find_part(FINAL).onnx
     expected = "No final network was trained in this run; each fold has its own."
     if model.exists():
-        expected = Classifier(model).metadata["expected"]["words"]
+        known = Classifier(model).metadata.expected
+        expected = known.words if known else "It was not tested on new people."
     write_model_card(
         evaluation,
         path,
-        name=settings["recipe"]["name"],
-        split=settings["split"]["name"],
+        name=record.recipe.name,
+        split=record.split.name,
         expected=expected,
         facts=_list_facts(run),
-        banner=_find_run_banner(settings),
+        banner=_find_run_banner(record),
     )
 
 
-def _find_run_banner(settings: dict[str, Any]) -> str | None:
-    words = [SIMULATED_BANNER] if settings.get("simulated") else []
-    if settings["split"]["leaky"]:
+def _find_run_banner(record: RunRecord) -> str | None:
+    words = [SIMULATED_BANNER] if record.simulated else []
+    if record.split.leaky:
         words.append(
             "Leaky split: people stand on both sides, so these numbers do not hold on new people."
         )
-    if (settings.get("groups") or {}).get("equal_cells_apart"):
+    if record.group_overrides and record.group_overrides.equal_cells_apart:
         words.append(
             "The groups of this run put names apart that share equal images; cells that were seen "
             "in training so are counted as leaky."
@@ -115,32 +115,30 @@ def _find_run_banner(settings: dict[str, Any]) -> str | None:
 
 
 def _list_facts(run: Run) -> dict[str, str]:
-    settings = run.read_settings()
-    recipe, data, split = settings["recipe"], settings["data"], settings["split"]
+    record = run.read_record()
+    recipe, data, split = record.recipe, record.data, record.split
     speeds = pd.read_csv(run.history)["images_per_second"]
     return {
-        "Recipe": f"{recipe['name']} ({recipe['model']['architecture']}, "
-        f"{recipe['model']['input_px']} px, {recipe['training']['epochs']} epochs at most)",
-        "Split": f"{split['name']}, {len(split['folds'])} networks; "
-        f"{sum(fold['removed'] for fold in split['folds']):,} cells left out of training because "
+        "Recipe": f"{recipe.name} ({recipe.model.architecture}, {recipe.model.input_px} px, "
+        f"{recipe.training.epochs} epochs at most)",
+        "Split": f"{split.name}, {len(split.folds)} networks; "
+        f"{sum(fold.removed for fold in split.folds):,} cells left out of training because "
         "their person is evaluated",
-        "Data": f"{data['cells']:,} cells, {data['subjects']} subject names, {data['groups']} "
-        f"groups; fingerprint {data['fingerprint']}",
-        "Groups": _describe_groups(settings.get("groups")),
-        "Seed": str(settings["seed"]),
+        "Data": f"{record.dataset.name}: {data.cells:,} cells, {data.subjects} subject names, "
+        f"{data.groups} groups; fingerprint {data.fingerprint}",
+        "Groups": _describe_groups(record.group_overrides),
+        "Seed": str(record.seed),
         "Training speed": f"{speeds.median():.0f} images/s",
-        "Versions": ", ".join(
-            f"{name} {version}" for name, version in settings["versions"].items()
-        ),
-        "Machine": settings["machine"]["system"],
+        "Versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
+        "Machine": record.machine.system,
         "Ethics approval, annotators, funding": "not available: only a person can state these",
     }
 
 
-def _describe_groups(groups: dict[str, Any] | None) -> str:
-    if groups is None:
+def _describe_groups(overrides: GroupOverrides | None) -> str:
+    if overrides is None:
         return "subject names joined by the cells they share"
-    return " ".join([f"from {Path(groups['file']).name}.", *groups["overruled"]])
+    return " ".join([f"from {Path(overrides.file).name}.", *overrides.overruled])
 
 
 def _read_pictures(root: Path, table: pd.DataFrame) -> dict[str, UInt8Array]:

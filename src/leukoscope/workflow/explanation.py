@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pandas as pd
 
@@ -26,6 +25,7 @@ from leukoscope.io.runs import write_table
 from leukoscope.io.sources import Source
 from leukoscope.labels import LABELS
 from leukoscope.notices import find_banner
+from leukoscope.records import ModelMetadata
 from leukoscope.report.explanation_figures import draw_card
 from leukoscope.report.explanation_page import write_explanation_page
 from leukoscope.workflow.prediction import open_classifier
@@ -153,7 +153,7 @@ def _name_pictures(sources: Sequence[Source]) -> dict[str, str]:
 
 
 def _list_facts(
-    metadata: dict[str, Any],
+    metadata: ModelMetadata,
     model: Path | None,
     threshold: float,
     cells: Sequence[Explanation],
@@ -161,10 +161,10 @@ def _list_facts(
 ) -> dict[str, str]:
     passes = sum(cell.passes for cell in cells) / len(cells)
     return {
-        "Model": f"{model or 'the one in the package'}: {metadata.get('recipe', 'unnamed')}, "
-        f"trained on data {metadata.get('fingerprint', 'unknown')}",
+        "Model": f"{model or 'the one in the package'}: {metadata.recipe}, "
+        f"trained on data {metadata.fingerprint}",
         "Threshold": f"{threshold:.3f}",
-        "Expected": (metadata.get("expected") or {}).get("words", "not available"),
+        "Expected": metadata.expected.words if metadata.expected else "not available",
         "Cells": f"{len(cells):,}, "
         + ", ".join(f"{sum(c.call == label for c in cells):,} called {label}" for label in LABELS),
         "Time": f"{passes:.0f} forward passes and {seconds:.1f} s a cell",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from leukoscope.errors import ModelError
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.inference.stream import Answer, list_images, predict_sources
+from leukoscope.records import ModelMetadata
 
 __all__ = ["open_classifier", "predict_images"]
 
@@ -36,7 +36,7 @@ def predict_images(
     *,
     sensitive: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[Iterator[Answer], dict[str, Any]]:
+) -> tuple[Iterator[Answer], ModelMetadata]:
     """Answer for images, folders and zips.
 
     Args:

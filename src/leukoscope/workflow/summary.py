@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from leukoscope.errors import DataError, RunError
-from leukoscope.evaluation.aggregate import SubjectLine, SubjectSummary, summarise_subjects
+from leukoscope.evaluation.aggregate import SubjectSummary, summarise_subjects
 from leukoscope.io.runs import open_run, write_table
 from leukoscope.predictions import read_answers
+from leukoscope.records import SubjectLine
 from leukoscope.workflow.prediction import open_classifier
 
 __all__ = ["summarise_predictions"]
@@ -54,11 +55,8 @@ def summarise_predictions(
 
 def _read_line(model: Path | None) -> SubjectLine | None:
     """The line that a model brings along."""
-    known = open_classifier(model).metadata.get("subjects")
-    if not known:
-        return None
-    fields = ("slope", "intercept", "names", "leukaemic")
-    return SubjectLine(**{field: known[field] for field in fields})
+    known = open_classifier(model).metadata.subjects
+    return known.line if known else None
 
 
 def _read_reference(path: Path) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from leukoscope.inference.decision import (
     decide_by_part,
     fit_decision,
 )
-from leukoscope.io.runs import FINAL, Run, create_run, write_json, write_table
+from leukoscope.io.runs import FINAL, Run, create_run, write_table
 from leukoscope.predictions import write_predictions
 from leukoscope.settings import read_recipe
 from leukoscope.splits import Split, make_split
@@ -109,16 +109,16 @@ def train_run(
     )
     table = select_usable(catalogue)
     split = make_split(table, request.split, folds=request.folds, seed=request.seed)
-    settings = describe_run(recipe, catalogue, table, split, request.seed)
-    if on_groups and settings["groups"]:
-        for sentence in settings["groups"]["overruled"]:
+    record = describe_run(recipe, catalogue, table, split, request.seed)
+    if on_groups and record.group_overrides:
+        for sentence in record.group_overrides.overruled:
             on_groups(f"{catalogue.groups_csv}: {sentence}")
-    run = create_run(request.out, settings, resume=request.resume)
+    run = create_run(request.out, record, resume=request.resume)
     write_table(run.cells, describe_cells(table, split))
     inputs: npt.NDArray[Any] = catalogue.crops
     if recipe.training.freeze_backbone:
         inputs = read_features(recipe, catalogue, on_features)
-    work = Work(run, recipe, catalogue.crops, inputs, request.seed, on_step)
+    work = Work(run, recipe, catalogue.spec, catalogue.crops, inputs, request.seed, on_step)
     names = [fold.name for fold in split.folds]
     count = len(names) + request.final
     for number, fold in enumerate(split.folds, start=1):
@@ -134,14 +134,12 @@ def train_run(
             on_part(FINAL, count, count)
         decision = fit_decision(outputs)
         calibrated = outputs.assign(probability=calibrate(outputs["probability"], decision))
-        known = {
-            "expected": compute_expected(run, split),
-            "subjects": describe_subjects(run, calibrated),
-        }
-        train_part(work, FINAL, table, decision, known)
+        expected = compute_expected(run, split)
+        subjects = describe_subjects(run, calibrated)
+        train_part(work, FINAL, table, decision, expected, subjects)
         names.append(FINAL)
     _gather_histories(run, names)
-    write_json(run.settings, run.read_settings() | {"finished": tell_time()})
+    run.write_record(dataclasses.replace(run.read_record(), finished=tell_time()))
     return run
 
 
