@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import Catalogue, read_catalogue
-from leukoscope.cells.crop import CROP_PX, FRAME_PX, compute_foreground, cut_crop
+from leukoscope.cells.crop import CROP_PX, compute_foreground, cut_crop
 from leukoscope.cells.quality import find_warnings
 from leukoscope.inference.model import Classifier
 from leukoscope.io.files import write_text
@@ -32,6 +32,7 @@ from leukoscope.io.runs import Run, open_run, write_table
 _PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "ihc.png", "retina.jpg", "rocket.jpg")
 _TEXTURES = ("brick.png", "grass.png", "gravel.png")
 _STAIN = (165, 105, 185)  # mean colour that a texture is given, RGB
+_FRAME_PX = 2 * CROP_PX
 _USUAL = 0.95
 
 Change = Callable[[UInt8Array, np.random.Generator], np.ndarray]
@@ -75,8 +76,10 @@ def _ask_part(run: Run, catalogue: Catalogue, name: str, count: int) -> list[dic
         novelty = classifier.predict_batch(strange)[:, 1]
         truth = np.repeat([0, 1], [len(usual), len(novelty)])
         far = novelty > limit
-        full = np.zeros((FRAME_PX, FRAME_PX, 3), np.uint8)
-        warned = np.array([any(True for _ in find_warnings(full, crop)) for crop in strange])
+        full = np.zeros((_FRAME_PX, _FRAME_PX, 3), np.uint8)
+        warned = np.array(
+            [any(True for _ in find_warnings(full, crop, catalogue.spec)) for crop in strange]
+        )
         rows.append(
             {
                 "kind": kind,
@@ -161,7 +164,7 @@ def _cut_patches(names: tuple[str, ...], count: int, random: np.random.Generator
     patches = []
     for place in range(count):
         image = np.asarray(Image.open(folder / names[place % len(names)]).convert("RGB"))
-        side = min(FRAME_PX, *image.shape[:2])
+        side = min(_FRAME_PX, *image.shape[:2])
         top, left = (int(random.integers(0, length - side + 1)) for length in image.shape[:2])
         patches.append(cut_crop(image[top : top + side, left : left + side]))
     return np.stack(patches)

@@ -16,8 +16,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "leukoscope"
 # key that fits an import, or a file, is its room.
 VALUES = {"errors", "labels", "arrays", "machine"}
 FILES = VALUES | {"settings", "io", "records"}
-CELLS = FILES | {"cells"}
-TABLES = CELLS | {"predictions", "datasets", "datasets.spec"}
+CELLS = FILES | {"cells", "datasets.spec"}
+TABLES = CELLS | {"predictions", "datasets"}
 ROOMS: dict[str, set[str]] = {
     "": set(),
     "errors": set(),
@@ -25,14 +25,15 @@ ROOMS: dict[str, set[str]] = {
     "arrays": set(),
     "machine": set(),
     "notices": set(),
-    "settings": {"errors"},
+    "registry": {"errors"},
+    "settings": {"errors", "registry"},
     "datasets.spec": {"labels"},
     "records": VALUES | {"settings", "datasets.spec", "datasets"},
     "io": VALUES | {"records"},
     "cells": FILES | {"datasets.spec"},
-    "datasets": CELLS | {"datasets.spec"},
-    "catalogue": CELLS | {"datasets", "datasets.spec", "notices"},
-    "splits": VALUES | {"catalogue"},
+    "datasets": FILES | {"datasets.spec", "notices", "registry"},
+    "catalogue": CELLS | {"datasets", "notices"},
+    "splits": VALUES | {"datasets.spec"},
     "predictions": FILES | {"datasets"},
     "inference": CELLS,
     "models": VALUES | {"settings", "cells"},
@@ -48,6 +49,7 @@ ROOMS: dict[str, set[str]] = {
     | {"notices", "catalogue", "splits", "inference", "models", "training", "evaluation"}
     | {"explanation", "report", "serve", "simulate"},
     "cli": FILES
+    | {"datasets"}
     | {"notices", "inference", "report", "simulate", "workflow", ""}
     | {"catalogue", "evaluation", "training"},
     "__main__": {"cli"},

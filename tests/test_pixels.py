@@ -64,7 +64,7 @@ def test_transparent_pixels_are_black() -> None:
 )
 def test_bad_images_say_what_and_how_to_mend(data: bytes, words: str) -> None:
     with pytest.raises(DataError, match=words) as caught:
-        read_crop(data, "cell.bmp")
+        read_crop(data, name="cell.bmp")
     assert str(caught.value).startswith("cell.bmp: ")
 
 

@@ -10,6 +10,7 @@ from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import Catalogue
 from leukoscope.cells.crop import compute_foreground
 from leukoscope.cells.quality import find_warnings
+from leukoscope.datasets.cnmc import CNMC
 
 FULL = np.zeros((450, 450, 3), np.uint8)
 
@@ -22,7 +23,7 @@ def crop(catalogue: Catalogue) -> UInt8Array:
 
 
 def look(crop: UInt8Array, image: UInt8Array = FULL) -> list[str]:
-    return list(find_warnings(image, crop))
+    return list(find_warnings(image, crop, CNMC))
 
 
 def test_nothing_is_said_of_most_cells(catalogue: Catalogue) -> None:

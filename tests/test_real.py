@@ -12,6 +12,7 @@ from conftest import SHARED
 from leukoscope.catalogue import Catalogue, read_catalogue
 from leukoscope.catalogue.audit import compute_audit
 from leukoscope.cells.quality import find_warnings
+from leukoscope.datasets.cnmc import CNMC
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.splits import make_split
 
@@ -71,7 +72,9 @@ def test_originals_of_two_parts_share_a_cell_whatever_their_headers() -> None:
 def test_hardly_any_real_cell_is_warned_of(real: Catalogue) -> None:
     frame = np.zeros((450, 450, 3), np.uint8)
     rows = range(0, len(real.table), 4)
-    warned = [any(True for _ in find_warnings(frame, np.asarray(real.crops[row]))) for row in rows]
+    warned = [
+        any(True for _ in find_warnings(frame, np.asarray(real.crops[row]), CNMC)) for row in rows
+    ]
     assert np.mean(warned) < 0.01
 
 

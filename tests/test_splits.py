@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leukoscope.datasets.cnmc import CNMC
 from leukoscope.errors import SplitError
 from leukoscope.splits import SPLITS, Fold, Split, check_split, choose_stopping, make_split
 
@@ -99,7 +100,7 @@ def test_fold_cv_takes_leaking_groups_out_of_training() -> None:
 def test_official_evaluates_the_preliminary_test_alone() -> None:
     table = build_table([10] * 8, ["leukaemic", "normal"] * 4, [0, 1, 2, 3, 4, 5, 0, 6])
     table.loc[table["subject"].isin(["S6", "S7"]), "fold"] = "preliminary"
-    (fold,) = make_split(table, "official").folds
+    (fold,) = make_split(table, "official", spec=CNMC).folds
     assert set(table.loc[fold.evaluated, "subject"]) == {"S6", "S7"}
     assert set(table.loc[fold.removed, "subject"]) == {"S0"}
 
@@ -149,7 +150,7 @@ def test_a_cell_without_a_subject_is_refused() -> None:
     [
         ("by-luck", "Unknown split"),
         ("leave-one-group-out:site", "no such column"),
-        ("official", "preliminary"),
+        ("official", "no official labelled test part"),
         ("group-kfold", "cannot be dealt to 5 folds"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,10 @@ import pytest
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import Catalogue
+from leukoscope.datasets.cnmc import CNMC
 from leukoscope.inference.stream import list_images, predict_sources, start_answers
-from leukoscope.records import Decision
+from leukoscope.labels import LABELS
+from leukoscope.records import Decision, ModelMetadata
 
 
 @dataclass
@@ -21,8 +23,14 @@ class Oracle:
     """Answers what it is told."""
 
     told: list[tuple[float, float]]
-    decision: Decision = field(
-        default_factory=lambda: Decision(threshold=0.5, conformal_lower=0.2, conformal_upper=0.7)
+    metadata: ModelMetadata = ModelMetadata(  # noqa: RUF009 (frozen)
+        LABELS,
+        225,
+        Decision(threshold=0.5, conformal_lower=0.2, conformal_upper=0.7),
+        CNMC,
+        "oracle",
+        "",
+        "0",
     )
 
     def predict_batch(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
@@ -73,5 +81,5 @@ def test_an_image_that_cannot_be_read_does_not_stop_the_rest(
     for answer in found:
         write(answer)
     lines = stream.getvalue().splitlines()
-    assert lines[0] == "image,probability,call,conformal_call,warnings"
+    assert lines[0] == "image,cell,probability,call,conformal_call,warnings"
     assert ",0.900000,leukaemic,leukaemic," in lines[1] and ",,error,error," in lines[2]

@@ -6,6 +6,7 @@ Every split but two keeps each group (persons joined by the audit) on one side. 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -14,9 +15,15 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
-from leukoscope.errors import SplitError
+from leukoscope.datasets.spec import DatasetSpec
+from leukoscope.errors import RenamedWarning, SplitError
 
 __all__ = ["SPLITS", "Fold", "Split", "check_split", "choose_stopping", "find_seen", "make_split"]
+
+
+_LEAVE_OUT = "leave-one-group-out:"
+_RENAMED = {"subject-cv": "group-kfold", "name-cv": "subject-name-kfold", "column:": _LEAVE_OUT}
+"""Names of version 0.1, or how they begin → names now."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,29 @@ class Split:
     leaky: bool
 
 
-def make_split(table: pd.DataFrame, name: str, *, folds: int = 5, seed: int = 0) -> Split:
+@dataclass(frozen=True)
+class _Request:
+    """What a split is asked for; each takes what it needs."""
+
+    table: pd.DataFrame
+    folds: int
+    seed: int
+    spec: DatasetSpec
+
+
+def _describe_plain(table: pd.DataFrame) -> DatasetSpec:
+    folds = sorted(fold for fold in set(table["fold"]) if fold.startswith("fold"))
+    return DatasetSpec(name="this data set", reader="", folds=tuple(folds))
+
+
+def make_split(
+    table: pd.DataFrame,
+    name: str,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    spec: DatasetSpec | None = None,
+) -> Split:
     """Split a table of usable cells.
 
     Args:
@@ -55,6 +84,8 @@ def make_split(table: pd.DataFrame, name: str, *, folds: int = 5, seed: int = 0)
             column in turn.
         folds: how many, for the splits that have a choice.
         seed: of the shuffling.
+        spec: whose official folds and test part are meant; where left out, the folds are those
+            whose names begin with "fold".
 
     Returns:
         The split, checked.
@@ -63,11 +94,12 @@ def make_split(table: pd.DataFrame, name: str, *, folds: int = 5, seed: int = 0)
         SplitError: an unknown name, a cell without a subject, fewer groups than folds, no such
             part in the data, or a group on both sides of a split that must not leak.
     """
+    name = _rename(name)
     _check_subjects(table)
-    if name.startswith("leave-one-group-out:"):
+    if name.startswith(_LEAVE_OUT):
         split = _split_by_column(table, name)
     elif name in SPLITS:
-        split = SPLITS[name](table, folds, seed)
+        split = SPLITS[name](_Request(table, folds, seed, spec or _describe_plain(table)))
     else:
         known = ", ".join(SPLITS)
         raise SplitError(
@@ -75,6 +107,17 @@ def make_split(table: pd.DataFrame, name: str, *, folds: int = 5, seed: int = 0)
         )
     check_split(table, split)
     return split
+
+
+def _rename(name: str) -> str:
+    """A name of version 0.1 works, with a note."""
+    for old, new in _RENAMED.items():
+        if name == old or (old.endswith(":") and name.startswith(old)):
+            now = new + name.removeprefix(old)
+            words = f"The split {name} is now called {now}."
+            warnings.warn(words, RenamedWarning, stacklevel=3)
+            return now
+    return name
 
 
 def check_split(table: pd.DataFrame, split: Split) -> None:
@@ -137,13 +180,15 @@ def _make_fold(table: pd.DataFrame, name: str, evaluated: pd.Series) -> Fold:
     return Fold(name, index[~evaluated & ~leaking], index[evaluated], index[leaking])
 
 
-def _split_by_group(table: pd.DataFrame, folds: int, seed: int) -> Split:
+def _split_by_group(asked: _Request) -> Split:
+    table, folds, seed = asked.table, asked.folds, asked.seed
     parts = _deal(table, "group", folds, seed)
     made = [_make_fold(table, f"part_{part}", parts == part) for part in range(folds)]
     return Split("group-kfold", tuple(made), leaky=False)
 
 
-def _split_by_name(table: pd.DataFrame, folds: int, seed: int) -> Split:
+def _split_by_name(asked: _Request) -> Split:
+    table, folds, seed = asked.table, asked.folds, asked.seed
     parts = _deal(table, "subject", folds, seed)
     none = table.index[:0]
     made = [
@@ -153,7 +198,8 @@ def _split_by_name(table: pd.DataFrame, folds: int, seed: int) -> Split:
     return Split("subject-name-kfold", tuple(made), leaky=True)
 
 
-def _split_at_random(table: pd.DataFrame, folds: int, seed: int) -> Split:
+def _split_at_random(asked: _Request) -> Split:
+    table, folds, seed = asked.table, asked.folds, asked.seed
     dealer = StratifiedKFold(folds, shuffle=True, random_state=seed)
     none = table.index[:0]
     try:
@@ -167,12 +213,13 @@ def _split_at_random(table: pd.DataFrame, folds: int, seed: int) -> Split:
     return Split("random", tuple(made), leaky=True)
 
 
-def _split_by_fold(table: pd.DataFrame, folds: int, seed: int) -> Split:
-    del folds, seed  # the official folds are what they are
-    official = sorted(fold for fold in table["fold"].unique() if fold.startswith("fold"))
+def _split_by_fold(asked: _Request) -> Split:
+    table = asked.table
+    official = [fold for fold in asked.spec.folds if (table["fold"] == fold).any()]
     if len(official) < 2:
+        expected = ", ".join(asked.spec.folds) or "folders fold_0, fold_1, …"
         raise SplitError(
-            f"Split fold-cv: expected folders fold_0, fold_1, …; received {official or 'none'}. "
+            f"Split fold-cv: expected {expected}; received {', '.join(official) or 'none'}. "
             "Use group-kfold."
         )
     training = table[table["fold"].isin(official)]
@@ -180,20 +227,25 @@ def _split_by_fold(table: pd.DataFrame, folds: int, seed: int) -> Split:
     return Split("fold-cv", tuple(made), leaky=False)
 
 
-def _split_officially(table: pd.DataFrame, folds: int, seed: int) -> Split:
-    del folds, seed
-    known = table[table["fold"].str.startswith("fold") | (table["fold"] == "preliminary")]
-    evaluated = known["fold"] == "preliminary"
+def _split_officially(asked: _Request) -> Split:
+    table, test = asked.table, asked.spec.test_part
+    if not test:
+        raise SplitError(
+            f"Split official: {asked.spec.name} has no official labelled test part. "
+            "Use group-kfold."
+        )
+    known = table[table["fold"].isin((*asked.spec.folds, test))]
+    evaluated = known["fold"] == test
     if not evaluated.any() or evaluated.all():
         raise SplitError(
-            "Split official: expected the training folds and the preliminary test with its labels "
-            f"CSV; received {sorted(set(table['fold']) - {''}) or 'no folds'}. Use group-kfold."
+            f"Split official: expected the training folds and the part {test} with its labels; "
+            f"received {sorted(set(table['fold']) - {''}) or 'no folds'}. Use group-kfold."
         )
-    return Split("official", (_make_fold(known, "preliminary", evaluated),), leaky=False)
+    return Split("official", (_make_fold(known, test, evaluated),), leaky=False)
 
 
 def _split_by_column(table: pd.DataFrame, name: str) -> Split:
-    column = name.removeprefix("leave-one-group-out:")
+    column = name.removeprefix(_LEAVE_OUT)
     if column not in table.columns:
         raise SplitError(
             f"Split {name}: no such column. Expected one of {', '.join(map(str, table))}."
@@ -212,7 +264,7 @@ def _split_by_column(table: pd.DataFrame, name: str) -> Split:
     return Split(name, tuple(made), leaky=False)
 
 
-SPLITS: dict[str, Callable[[pd.DataFrame, int, int], Split]] = {
+SPLITS: dict[str, Callable[[_Request], Split]] = {
     "group-kfold": _split_by_group,
     "fold-cv": _split_by_fold,
     "official": _split_officially,

@@ -19,8 +19,7 @@ from leukoscope.catalogue.groups import (
 from leukoscope.catalogue.same_cell import link_same_cells
 from leukoscope.catalogue.store import CellStore, Progress
 from leukoscope.catalogue.table import COLUMNS, read_table
-from leukoscope.datasets.cnmc import CNMC
-from leukoscope.datasets.kaggle import find_data
+from leukoscope.datasets.reader import ReadOptions
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.io.files import write_text
@@ -50,6 +49,8 @@ class Catalogue:
         folder: of the store, where what was computed of all the crops is kept.
         spec: facts of the data set.
         groups_csv: the file that the groups come from; None where they come from the links.
+        compared: whether cells were compared; those that are not cut out on black cannot be, and
+            then `same_cells` is empty.
     """
 
     root: Path
@@ -60,6 +61,7 @@ class Catalogue:
     folder: Path
     spec: DatasetSpec
     groups_csv: Path | None = None
+    compared: bool = True
 
     def find_overruling(self) -> Overruling | None:
         """Where the file of groups overrules the links; None where there is no such file."""
@@ -70,8 +72,9 @@ class Catalogue:
 
 def read_catalogue(
     data: str | Path,
-    labels_csv: Path | None = None,
+    options: ReadOptions | None = None,
     *,
+    reader: str = "auto",
     groups_csv: Path | None = None,
     turns: int = 1,
     on_decode: Progress | None = None,
@@ -80,8 +83,9 @@ def read_catalogue(
     """Read a data set, find its duplicates and same-cell pairs, and join its subjects to groups.
 
     Args:
-        data: a folder, a zip, or the word "kaggle".
-        labels_csv: labels and subjects of the images, as `read_table` documents.
+        data: a folder, a zip, a CSV, or the word "kaggle".
+        options: what a user says of it: labels, subjects, classes, frame.
+        reader: of `datasets.registry.READERS`; the first that recognises the data if left out.
         groups_csv: which subjects are one person, as `read_groups` documents; overrules the links.
         turns: rotations at which cells are compared, as in `link_same_cells`.
         on_decode: called while new images are decoded.
@@ -89,20 +93,30 @@ def read_catalogue(
 
     Raises:
         DataError: there is no such data, it cannot be read, or the groups do not fit it.
+        SettingsError: no such reader.
     """
-    root = find_data(data)
-    table, store = read_table(root, labels_csv, progress=on_decode)
+    found = read_table(data, options, reader, progress=on_decode)
+    table, store = found.table, found.store
     subjects = table["subject"].tolist()
     decided = read_groups(groups_csv, subjects) if groups_csv else None
     duplicates = find_duplicates(table)
-    same_cells = _read_links(store, turns, on_link)
+    cut_out = found.spec.quality is None or found.spec.quality.black_background
+    same_cells = _read_links(store, turns, on_link) if cut_out else link_same_cells(store.crops[:0])
     if decided is None:
         links = [*_list_pairs(duplicates), *_list_pairs(same_cells)]
         table["group"] = assign_groups(subjects, links)
     else:
         table["group"] = [decided.get(subject, "") for subject in subjects]
     return Catalogue(
-        root, table, duplicates, same_cells, store.crops, store.folder, CNMC, groups_csv
+        root=found.root,
+        spec=found.spec,
+        table=table,
+        duplicates=duplicates,
+        same_cells=same_cells,
+        crops=store.crops,
+        folder=store.folder,
+        groups_csv=groups_csv,
+        compared=cut_out,
     )
 
 
@@ -128,17 +142,32 @@ def select_usable(catalogue: Catalogue) -> pd.DataFrame:
     table = catalogue.table
     usable = table[(table["label"] != "") & (table["subject"] != "") & (table["problem"] == "")]
     if usable.empty:
-        raise DataError(
-            f"{catalogue.root}: no cell with a label and a subject. Expected names like "
-            "UID_1_2_3_all.bmp, folders all/ and hem/, or a CSV with image, label and subject "
-            "(see `leukoscope data check`)."
-        )
+        raise DataError(f"{catalogue.root}: {_describe_nothing(table, catalogue.spec)}")
     if usable["label"].nunique() < 2:
         raise DataError(
             f"{catalogue.root}: every usable cell is {usable['label'].iloc[0]}. "
             "Expected both classes, leukaemic and normal."
         )
     return usable
+
+
+def _describe_nothing(table: pd.DataFrame, spec: DatasetSpec) -> str:
+    """Why no cell can be trained on, and what to do."""
+    if (table["label"] == "").all():
+        return (
+            "no cell with a label. Expected folders all/ and hem/ (or leukaemic/ and normal/), "
+            "other words for them with --classes, or a CSV with image, label and subject "
+            "(--labels)."
+        )
+    if (table["subject"] == "").all():
+        named = f"names like {spec.naming}, " if spec.naming else ""
+        return (
+            f"no cell with a subject, and people must not stand on both sides of a split. Expected "
+            f"{named}a level of the folders (--subject-from folder:1), a part of the names "
+            '(--subject-from "(patient[0-9]+)_"), or a CSV with image, label and subject '
+            "(--labels)."
+        )
+    return "no readable cell with a label and a subject (see `leukoscope data audit`)."
 
 
 def compute_fingerprint(table: pd.DataFrame) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,22 +10,13 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from leukoscope.catalogue import Catalogue
+from leukoscope.datasets.spec import PartCounts
 from leukoscope.labels import LEUKAEMIC, NORMAL
-from leukoscope.notices import find_banner
 
-__all__ = ["PUBLISHED", "Audit", "compute_audit"]
-
-PUBLISHED = {
-    "fold_0": (2397, 19, 1130, 9),
-    "fold_1": (2418, 11, 1163, 3),
-    "fold_2": (2457, 17, 1096, 14),
-    "preliminary": (1219, 13, 648, 15),
-}
-"""C-NMC 2019 as published: leukaemic cells, subjects, normal cells, subjects of each part."""
+__all__ = ["Audit", "compute_audit"]
 
 _APART = ("subject", "other_subject", "links")
 _JOINED = ("group", "subject", "other_subject")
-_FINAL_CELLS = 2586  # of the final test, whose labels were never published
 
 
 @dataclass(frozen=True)
@@ -49,6 +41,7 @@ class Audit:
         overruled: where that file overrules the links, in words.
         put_apart: subject, other_subject, links: names that a link joins and that file does not.
         joined: group, subject, other_subject: names that it joins and no link does.
+        compared: whether cells were compared; those not cut out on black cannot be.
     """
 
     counts: pd.DataFrame
@@ -67,6 +60,7 @@ class Audit:
     overruled: list[str]
     put_apart: pd.DataFrame
     joined: pd.DataFrame
+    compared: bool
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values; undefined numbers are null."""
@@ -103,7 +97,7 @@ def compute_audit(catalogue: Catalogue) -> Audit:
         same_cells=same_cells,
         groups=_list_groups(table, pairs),
         exposure=_compute_exposure(table),
-        missing=[] if find_banner(catalogue.root) else _find_missing(table),
+        missing=_find_missing(table, catalogue.spec.published),
         class_crossings=int(crossings.sum()),
         labelled_pairs=int(labelled_pairs.sum()),
         chance_crossings=float(2 * share * (1 - share) * labelled_pairs.sum()),
@@ -112,6 +106,7 @@ def compute_audit(catalogue: Catalogue) -> Audit:
         overruled=overruling.describe() if overruling else [],
         put_apart=overruling.apart if overruling else pd.DataFrame(columns=list(_APART)),
         joined=overruling.joined if overruling else pd.DataFrame(columns=list(_JOINED)),
+        compared=catalogue.compared,
     )
 
 
@@ -164,29 +159,32 @@ def _compute_exposure(table: pd.DataFrame) -> pd.DataFrame:
     return found.assign(share=found["exposed"] / found["cells"])
 
 
-def _find_missing(table: pd.DataFrame) -> list[str]:
-    """In words, against the published counts; nothing is said of other data sets."""
-    present = set(table["fold"]) & set(PUBLISHED)
-    if not present:
+def _find_missing(table: pd.DataFrame, published: Sequence[PartCounts]) -> list[str]:
+    """In words, against the published counts; nothing is said where no part of them is there."""
+    if not set(table["fold"]) & {counts.part for counts in published}:
         return []
-    missing = []
-    for fold, numbers in PUBLISHED.items():
-        part = table[table["fold"] == fold]
-        if part.empty:
-            missing.append(f"{fold}: all of it")
-            continue
-        for label, cells, subjects in ((LEUKAEMIC, *numbers[:2]), (NORMAL, *numbers[2:])):
-            found = part[part["label"] == label]
-            names = found.loc[found["subject"] != "", "subject"].nunique()
-            if len(found) < cells or names < subjects:
-                missing.append(
-                    f"{fold}, {label}: {len(found):,} of {cells:,} cells, "
-                    f"{names} of {subjects} subjects"
-                )
-    final = int((table["fold"] == "final").sum())
-    if final < _FINAL_CELLS:
-        missing.append(f"final test (unlabelled): {final:,} of {_FINAL_CELLS:,} cells")
-    return missing
+    return [line for counts in published for line in _find_missing_of(table, counts)]
+
+
+def _find_missing_of(table: pd.DataFrame, counts: PartCounts) -> Iterator[str]:
+    part = table[table["fold"] == counts.part]
+    if counts.unlabelled_cells and len(part) < counts.unlabelled_cells:
+        yield f"{counts.part} (unlabelled): {len(part):,} of {counts.unlabelled_cells:,} cells"
+        return
+    if part.empty:
+        yield f"{counts.part}: all of it"
+        return
+    for label, cells, subjects in (
+        (LEUKAEMIC, counts.leukaemic_cells, counts.leukaemic_subjects),
+        (NORMAL, counts.normal_cells, counts.normal_subjects),
+    ):
+        found = part[part["label"] == label]
+        names = found.loc[found["subject"] != "", "subject"].nunique()
+        if len(found) < cells or names < subjects:
+            yield (
+                f"{counts.part}, {label}: {len(found):,} of {cells:,} cells, "
+                f"{names} of {subjects} subjects"
+            )
 
 
 def _compute_size_cue(labelled: pd.DataFrame) -> pd.DataFrame:

@@ -193,7 +193,7 @@ def _find_candidates(
     steps = (-_SMALL_SHIFT, 0, _SMALL_SHIFT)
     shifts = [(x, y) for x in steps for y in steps] if symmetric else [(0, 0)]
     fixed = _shrink(textures)
-    found = []
+    found = [np.zeros((0, 2), np.int64)]
     for start in range(0, len(textures), _BLOCK):
         block = queries[start : start + _BLOCK]
         others = fixed[start:] if symmetric else fixed

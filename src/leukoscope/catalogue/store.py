@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ import numpy as np
 import pandas as pd
 
 from leukoscope.arrays import UInt8Array
-from leukoscope.cells.crop import CROP_PX, compute_foreground, cut_crop
+from leukoscope.cells.crop import CROP_PX, cut_crop
+from leukoscope.cells.quality import CellQuality, measure_quality
+from leukoscope.datasets.spec import CropSpec
 from leukoscope.errors import DataError
-from leukoscope.io.images import compute_pixel_hash, read_image
+from leukoscope.io.images import compute_pixel_hash, try_read_image
 from leukoscope.io.sources import Source, compute_stamp
 from leukoscope.machine import count_workers
 
@@ -32,8 +34,9 @@ __all__ = ["CellStore", "Progress", "get_cache_folder", "open_store"]
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
-_FORMAT = 3
+_FORMAT = 4
 _DAY = 86_400
+_FACTS_NUMBERS = {name: [""] for name in ("hue", "saturation", "brightness", "sharpness")}
 _FACTS_TYPES: dict[str, Any] = {"image": str, "pixel_hash": str, "problem": str}
 
 
@@ -44,7 +47,7 @@ class CellStore:
     Attributes:
         crops: uint8 (n, 225, 225, 3), RGB, memory-mapped; black where an image cannot be read.
         facts: one row per image in the order of `crops`: image, pixel_hash, width, height,
-            area (foreground pixels of the crop), cut (foreground at the crop's edge), problem.
+            problem, and the columns of `quality.CellQuality`, such as area (foreground pixels).
         folder: where the store lies; what is computed from the crops may be kept in it.
     """
 
@@ -61,13 +64,18 @@ def get_cache_folder() -> Path:
 
 
 def open_store(
-    root: Path, sources: Sequence[Source], *, progress: Progress | None = None
+    root: Path,
+    sources: Sequence[Source],
+    crop: CropSpec,
+    *,
+    progress: Progress | None = None,
 ) -> CellStore:
     """Open the store of a data folder, packing its images first where they are new or changed.
 
     Args:
         root: the folder or zip that the sources lie in; its path names the store.
         sources: what `list_sources` found there.
+        crop: how the images become crops.
         progress: called while images are decoded.
 
     Raises:
@@ -75,11 +83,11 @@ def open_store(
     """
     name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
     home = get_cache_folder() / "cells" / name
-    folder = home / f"{_FORMAT}-{compute_stamp(sources)}"
+    folder = home / f"{_FORMAT}-{crop.frame_px}-{compute_stamp(sources)}"
     if not folder.exists():
         try:
             home.mkdir(parents=True, exist_ok=True)
-            _pack(folder, sources, progress)
+            _pack(folder, sources, crop, progress)
         except OSError as error:
             raise DataError(
                 f"{home}: the cell store cannot be written ({error.strerror or error}). It needs "
@@ -90,14 +98,18 @@ def open_store(
             in_work = other.name.startswith("part-") and time.time() - other.stat().st_mtime < _DAY
             if other != folder and not in_work:
                 shutil.rmtree(other, ignore_errors=True)
-    facts = pd.read_csv(folder / "facts.csv", dtype=_FACTS_TYPES, keep_default_na=False)
+    facts = pd.read_csv(
+        folder / "facts.csv", dtype=_FACTS_TYPES, keep_default_na=False, na_values=_FACTS_NUMBERS
+    )
     return CellStore(np.load(folder / "crops.npy", mmap_mode="r"), facts, folder)
 
 
-def _pack(folder: Path, sources: Sequence[Source], progress: Progress | None) -> None:
+def _pack(
+    folder: Path, sources: Sequence[Source], crop: CropSpec, progress: Progress | None
+) -> None:
     part = Path(tempfile.mkdtemp(prefix="part-", dir=folder.parent))
     try:
-        facts = _fill(part / "crops.npy", sources, progress)
+        facts = _fill(part / "crops.npy", sources, crop, progress)
         pd.DataFrame(facts).to_csv(part / "facts.csv", index=False)
         try:
             part.rename(folder)
@@ -108,14 +120,16 @@ def _pack(folder: Path, sources: Sequence[Source], progress: Progress | None) ->
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _fill(path: Path, sources: Sequence[Source], progress: Progress | None) -> list[dict[str, Any]]:
+def _fill(
+    path: Path, sources: Sequence[Source], spec: CropSpec, progress: Progress | None
+) -> list[dict[str, Any]]:
     """Decode all images into the array file; its memory map is closed when this returns."""
     shape = (len(sources), CROP_PX, CROP_PX, 3)
     crops = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
     _reserve(path)
 
     def pack(item: tuple[int, Source]) -> dict[str, Any]:
-        return _pack_one(item[1], crops[item[0]])
+        return _pack_one(item[1], spec, crops[item[0]])
 
     facts = []
     with ThreadPoolExecutor(count_workers()) as pool:
@@ -134,29 +148,12 @@ def _reserve(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def _pack_one(source: Source, crop: UInt8Array) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "image": source.name,
-        "pixel_hash": "",
-        "width": 0,
-        "height": 0,
-        "area": 0,
-        "cut": False,
-        "problem": "",
-    }
-    try:
-        rgb = read_image(source.read(), source.name)
-    except DataError as error:
-        return row | {"problem": str(error).removeprefix(f"{source.name}: ")}
-    except OSError as error:
-        return row | {"problem": f"cannot be read ({error.strerror})"}
-    crop[:] = cut_crop(rgb)
-    foreground = compute_foreground(crop)
-    edge = foreground[[0, -1]].any() or foreground[:, [0, -1]].any()
-    return row | {
-        "pixel_hash": compute_pixel_hash(rgb),
-        "width": rgb.shape[1],
-        "height": rgb.shape[0],
-        "area": int(np.count_nonzero(foreground)),
-        "cut": bool(edge),
-    }
+def _pack_one(source: Source, spec: CropSpec, crop: UInt8Array) -> dict[str, Any]:
+    row: dict[str, Any] = {"image": source.name, "pixel_hash": "", "width": 0, "height": 0}
+    rgb = try_read_image(source)
+    if isinstance(rgb, str):
+        return row | asdict(CellQuality()) | {"problem": rgb}
+    crop[:] = cut_crop(rgb, spec)
+    height, width = rgb.shape[:2]
+    facts = {"pixel_hash": compute_pixel_hash(rgb), "width": width, "height": height}
+    return row | facts | asdict(measure_quality(crop)) | {"problem": ""}

@@ -1,9 +1,8 @@
-"""An image → one uint8 crop at a fixed scale.
+"""An image of one cell → one uint8 crop, at the scale of its data set.
 
-The scale is fixed: one pixel of a C-NMC image is one pixel of a cell, whatever the frame. So a
-frame is cut or padded about its centre to 450×450 and never resized to fit (resizing 450 and 600
-frames to one size would change the cells' scale by a third). The crop keeps the whole 450 px frame
-at half resolution, which holds every cell; C-NMC images are smooth enough that nothing is lost.
+A frame is cut or padded about its centre to the square that the data set's `CropSpec` names, and
+never resized to fit: resizing frames of 450 and 600 px to one size would change the cells' scale by
+a third. The square becomes the whole crop, whatever its size.
 """
 
 from __future__ import annotations
@@ -14,48 +13,48 @@ import cv2
 import numpy as np
 
 from leukoscope.arrays import BoolArray, UInt8Array
+from leukoscope.datasets.spec import CropSpec
 from leukoscope.io.images import read_image
 
-__all__ = ["CROP_PX", "FRAMES_PX", "FRAME_PX", "compute_foreground", "cut_crop", "read_crop"]
+__all__ = ["CROP_PX", "compute_foreground", "cut_crop", "read_crop"]
 
-FRAME_PX = 450
-"""Side of the central square that is kept, in pixels of the original image."""
+CROP_PX = 225
+"""Side of a crop."""
 
-CROP_PX = FRAME_PX // 2
-"""Side of a crop: the 450 px frame at half resolution."""
-
-FRAMES_PX = (FRAME_PX, 600)
-"""Sides of the square frames whose scale is known: C-NMC's training and final test images."""
-
-_BACKGROUND_LEVEL = 10  # C-NMC backgrounds are exactly 0; the rest is room for JPEG noise
+_BACKGROUND_LEVEL = 10  # a cut-out cell's background is exactly 0; the rest is room for JPEG noise
+_WHOLE = CropSpec(frame_px=2 * CROP_PX)
 
 
-def cut_crop(rgb: UInt8Array) -> UInt8Array:
-    """Cut the central 450×450 pixels (padded with black) and average them 2×2.
+def cut_crop(rgb: UInt8Array, spec: CropSpec = _WHOLE) -> UInt8Array:
+    """Cut the central square, pad it with black where the image is smaller, and bring it to 225 px.
 
     Args:
         rgb: uint8 (height, width, 3).
+        spec: how large the square is; 450 px where left out, so that 2×2 pixels are averaged.
 
     Returns:
         uint8 (225, 225, 3).
     """
-    height, width = rgb.shape[:2]
-    if (height, width) != (FRAME_PX, FRAME_PX):
-        pad_y, pad_x = max(0, FRAME_PX - height), max(0, FRAME_PX - width)
-        if pad_y or pad_x:
-            rgb = np.pad(
-                rgb,
-                ((pad_y // 2, pad_y - pad_y // 2), (pad_x // 2, pad_x - pad_x // 2), (0, 0)),
-            )
-        top, left = (rgb.shape[0] - FRAME_PX) // 2, (rgb.shape[1] - FRAME_PX) // 2
-        rgb = rgb[top : top + FRAME_PX, left : left + FRAME_PX]
-    crop = cv2.resize(np.ascontiguousarray(rgb), (CROP_PX, CROP_PX), interpolation=cv2.INTER_AREA)
+    side = spec.frame_px
+    square = _cut_centre(rgb, side)
+    if square.shape[:2] != (side, side):
+        pad_y, pad_x = side - square.shape[0], side - square.shape[1]
+        margins = ((pad_y // 2, pad_y - pad_y // 2), (pad_x // 2, pad_x - pad_x // 2), (0, 0))
+        square = np.pad(square, margins)
+    how = cv2.INTER_AREA if side >= CROP_PX else cv2.INTER_CUBIC
+    crop = cv2.resize(np.ascontiguousarray(square), (CROP_PX, CROP_PX), interpolation=how)
     return np.asarray(crop, dtype=np.uint8)
 
 
-def read_crop(source: Path | bytes, name: str | None = None) -> UInt8Array:
+def _cut_centre(rgb: UInt8Array, side: int) -> UInt8Array:
+    """The central pixels, at most `side` along each axis: cut before anything is padded."""
+    top, left = (max(0, (length - side) // 2) for length in rgb.shape[:2])
+    return rgb[top : top + side, left : left + side]
+
+
+def read_crop(source: Path | bytes, spec: CropSpec = _WHOLE, name: str | None = None) -> UInt8Array:
     """Decode one image and cut its crop: uint8 (225, 225, 3), RGB. Raises as `read_image`."""
-    return cut_crop(read_image(source, name))
+    return cut_crop(read_image(source, name), spec)
 
 
 def compute_foreground(crop: UInt8Array) -> BoolArray:

@@ -1,85 +1,193 @@
 """What speaks against an image before any network sees it: a sentence a fault.
 
-The limits lie just outside what C-NMC's cells show on the 225 px crop (docs/trust.md), so a warning
-says that something is wrong with the image, not that a cell is rare.
+What is usual is not written here. The limits are a `QualityLimits`, measured from a model's
+training cells, and lie just outside of what these show: so a warning says that something is wrong
+with the image, not that a cell is rare.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
+import pandas as pd
 
-from leukoscope.arrays import UInt8Array
-from leukoscope.cells.crop import FRAME_PX, FRAMES_PX, compute_foreground
+from leukoscope.arrays import BoolArray, UInt8Array
+from leukoscope.cells.crop import CROP_PX, compute_foreground
+from leukoscope.datasets.spec import DatasetSpec, QualityLimits
 
-__all__ = ["find_warnings"]
+__all__ = ["CellQuality", "find_warnings", "measure_limits", "measure_quality"]
 
-_MAX_SHARE = 0.75  # of the crop that is not black
-_SMALLEST, _SMALL, _LARGE = 800, 1600, 16_000  # px of a cell; C-NMC's have 2,013 to 12,711
-_PIECE = 0.1  # a second body, as a share of the first; C-NMC's cells have none
-_SMOOTH, _ROUGH = 0.04, 0.25  # deviation of the Laplacian over the mean; C-NMC's 0.055 to 0.189
-_HUES = (255, 335)  # degrees of the mean colour; C-NMC's 272 to 316
-_SATURATIONS = (0.38, 0.78)  # C-NMC's 0.455 to 0.702
-_VALUES = (0.18, 0.55)  # C-NMC's 0.228 to 0.443
+_MAX_SHARE = 0.75  # of the crop that may be foreground where cells are cut out on black
+_BORDER = 0.5  # of the border that is foreground: as much on a bright ground, little on black
+_PIECE = 0.1  # a second body, as a share of the first; a cell that is cut out has none
 _RIM_PX = 3  # left out where sharpness is measured: the cut edge is sharp in any image
+_NO_CELL = 0.5  # of the smallest usual area: below, there is no cell
+
+_USUAL = 0.001  # share of the training cells beyond a limit on either side, before it is widened
+_WIDER = 0.35  # of the usual range, on either side
+_TIMES = 1.3  # areas and sharpness: factor on either side
+_RARE = 0.05  # share of the training cells up to which a thing draws a warning
 
 
-def find_warnings(rgb: UInt8Array, crop: UInt8Array) -> Iterator[str]:
+@dataclass(frozen=True)
+class CellQuality:
+    """What the checks look at, measured from one crop; NaN where there is no foreground.
+
+    Attributes:
+        area: foreground pixels.
+        bodies: pieces of foreground of more than a tenth of the largest.
+        cut: whether foreground reaches the crop's edge.
+        border: share of the crop's outermost pixels that are foreground, 0 to 1.
+        hue: degrees, of the foreground's mean colour.
+        saturation: 0 to 1, likewise.
+        brightness: 0 to 1, likewise.
+        sharpness: fine detail of green inside the foreground, relative to the light: little where
+            out of focus, much where noisy.
+    """
+
+    area: int = 0
+    bodies: int = 0
+    cut: bool = False
+    border: float = 0.0
+    hue: float = math.nan
+    saturation: float = math.nan
+    brightness: float = math.nan
+    sharpness: float = math.nan
+
+
+def measure_quality(crop: UInt8Array) -> CellQuality:
+    """Measure one crop, uint8 (225, 225, 3), RGB."""
+    foreground = compute_foreground(crop)
+    area = int(np.count_nonzero(foreground))
+    if not area:
+        return CellQuality()
+    _, _, facts, _ = cv2.connectedComponentsWithStats(foreground.astype(np.uint8))
+    pieces = facts[1:, cv2.CC_STAT_AREA]
+    edge = np.concatenate([*foreground[[0, -1]], *foreground[1:-1, [0, -1]].T])
+    mean = crop[foreground].mean(axis=0, dtype=np.float32).reshape(1, 1, 3) / 255
+    hue, saturation, brightness = map(float, cv2.cvtColor(mean, cv2.COLOR_RGB2HSV)[0, 0])
+    return CellQuality(
+        area=area,
+        bodies=int((pieces > _PIECE * pieces.max()).sum()),
+        cut=bool(edge.any()),
+        border=float(edge.mean()),
+        hue=hue,
+        saturation=saturation,
+        brightness=brightness,
+        sharpness=_measure_sharpness(crop[..., 1], foreground),
+    )
+
+
+def _measure_sharpness(green: UInt8Array, foreground: BoolArray) -> float:
+    inner = cv2.erode(foreground.astype(np.uint8), np.ones((2 * _RIM_PX + 1,) * 2, np.uint8)) > 0
+    if not inner.any():
+        return math.nan
+    detail = cv2.Laplacian(green.astype(np.float32), cv2.CV_32F)[inner].std()
+    return float(detail / (green[inner].mean() + 1))
+
+
+def measure_limits(table: pd.DataFrame) -> QualityLimits | None:
+    """What is usual among training cells, a little widened.
+
+    All but 1 in 1,000 on either side of a measure, and a third of that range more; a factor of 1.3
+    more where the measure has no upper end.
+
+    Args:
+        table: one row a cell with the columns of `CellQuality`, as the cell store keeps them.
+
+    Returns:
+        The limits; None where no cell has a foreground.
+    """
+    seen = table[[field.name for field in fields(CellQuality)]].dropna()
+    if seen.empty:
+        return None
+    low, high = (seen.astype(float).quantile(share) for share in (_USUAL, 1 - _USUAL))
+
+    def widen(name: str) -> tuple[float, float]:
+        margin = _WIDER * (high[name] - low[name])
+        return (max(0.0, float(low[name] - margin)), min(1.0, float(high[name] + margin)))
+
+    def stretch(name: str) -> tuple[float, float]:
+        return (float(low[name] / _TIMES), float(high[name] * _TIMES))
+
+    return QualityLimits(
+        black_background=bool(seen["border"].median() < _BORDER),
+        whole=bool(seen["cut"].mean() <= _RARE),
+        single=bool((seen["bodies"] > 1).mean() <= _RARE),
+        area_px=stretch("area"),
+        hue_deg=_measure_hues(seen["hue"]),
+        saturation=widen("saturation"),
+        brightness=widen("brightness"),
+        sharpness=stretch("sharpness"),
+    )
+
+
+def _measure_hues(hues: pd.Series) -> tuple[float, float]:
+    """As `measure_limits`, about the mean direction: a range may go through 0."""
+    angles = np.deg2rad(hues.to_numpy(np.float64))
+    middle = np.rad2deg(np.arctan2(np.sin(angles).mean(), np.cos(angles).mean()))
+    off = (hues.to_numpy(np.float64) - middle + 180) % 360 - 180
+    low, high = np.quantile(off, [_USUAL, 1 - _USUAL])
+    margin = _WIDER * (high - low)
+    if high - low + 2 * margin >= 360:
+        return (0.0, 360.0)
+    return (float((middle + low - margin) % 360), float((middle + high + margin) % 360))
+
+
+def find_warnings(rgb: UInt8Array, crop: UInt8Array, spec: DatasetSpec) -> Iterator[str]:
     """Find what is wrong with an image.
 
     Args:
         rgb: uint8 (height, width, 3), as it was read.
         crop: uint8 (225, 225, 3), cut from it.
+        spec: what the images that a network learned from look like.
     """
     height, width = rgb.shape[:2]
-    if width != height or width not in FRAMES_PX:
-        yield f"{width}×{height} pixels, not 450×450 or 600×600: the cell's scale is unknown"
-    foreground = compute_foreground(crop)
-    area = int(np.count_nonzero(foreground))
-    if area < _SMALLEST:
+    if not spec.crop.knows(width, height):
+        known = " or ".join(f"{side}×{side}" for side in spec.crop.known_frames)
+        yield f"{width}×{height} pixels, not {known}: the cell's scale is unknown"
+    if spec.quality is None:
+        return
+    found, limits = measure_quality(crop), spec.quality
+    if found.area < _NO_CELL * limits.area_px[0]:
         yield "no cell to be seen"
-    elif area > _MAX_SHARE * foreground.size:
-        field = ": a whole field?" if min(height, width) > 2 * FRAME_PX else ""
+    elif limits.black_background and found.area > max(_MAX_SHARE * CROP_PX**2, limits.area_px[1]):
+        field = ": a whole field?" if min(height, width) > 2 * spec.crop.frame_px else ""
         yield f"the background is not black{field or ':'} cut the cell out first"
     else:
-        yield from _look_at_outline(foreground.astype(np.uint8), area)
-        yield from _look_at_colour(crop, foreground)
-        yield from _look_at_sharpness(crop[..., 1], foreground)
+        yield from _look_at_outline(found, spec.name, limits)
+        yield from _look_at_colour(found, spec.name, limits)
+        yield from _look_at_sharpness(found, limits)
 
 
-def _look_at_outline(mask: UInt8Array, area: int) -> Iterator[str]:
-    _, _, facts, _ = cv2.connectedComponentsWithStats(mask)
-    bodies = np.sort(facts[1:, cv2.CC_STAT_AREA])[::-1]
-    several = int((bodies > _PIECE * bodies[0]).sum())
-    if several > 1:
-        yield f"{several} separate bodies: expected one cell"
-    elif area > _LARGE:
-        yield "larger than any cell of C-NMC: several cells in one, or another scale"
-    elif area < _SMALL:
-        yield "smaller than any cell of C-NMC: a piece of one, or another scale"
-    edges = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
-    if any(edge.any() for edge in edges):
+def _look_at_outline(found: CellQuality, name: str, limits: QualityLimits) -> Iterator[str]:
+    if limits.single and found.bodies > 1:
+        yield f"{found.bodies} separate bodies: expected one cell"
+    elif found.area > limits.area_px[1]:
+        yield f"larger than any cell of {name}: several cells in one, or another scale"
+    elif found.area < limits.area_px[0]:
+        yield f"smaller than any cell of {name}: a piece of one, or another scale"
+    if limits.whole and found.cut:
         yield "the cell reaches the edge of the image"
 
 
-def _look_at_colour(crop: UInt8Array, foreground: np.ndarray) -> Iterator[str]:
-    mean = crop[foreground].mean(axis=0, dtype=np.float32).reshape(1, 1, 3) / 255
-    found = cv2.cvtColor(mean, cv2.COLOR_RGB2HSV)[0, 0]
-    limits = (_HUES, _SATURATIONS, _VALUES)
-    if any(not low <= value <= high for value, (low, high) in zip(found, limits, strict=True)):
-        yield "its colour is unlike that of C-NMC's stained cells"
+def _look_at_colour(found: CellQuality, name: str, limits: QualityLimits) -> Iterator[str]:
+    low, high = limits.hue_deg
+    usual_hue = low <= found.hue <= high if low <= high else not high < found.hue < low
+    inside = (
+        limits.saturation[0] <= found.saturation <= limits.saturation[1]
+        and limits.brightness[0] <= found.brightness <= limits.brightness[1]
+    )
+    if not (usual_hue and inside):
+        yield f"its colour is unlike that of the stained cells of {name}"
 
 
-def _look_at_sharpness(green: UInt8Array, foreground: np.ndarray) -> Iterator[str]:
-    """Fine detail, relative to the light: little where out of focus, much where noisy."""
-    inner = cv2.erode(foreground.astype(np.uint8), np.ones((2 * _RIM_PX + 1,) * 2, np.uint8)) > 0
-    if not inner.any():
-        return
-    detail = cv2.Laplacian(green.astype(np.float32), cv2.CV_32F)[inner].std()
-    sharpness = detail / (green[inner].mean() + 1)
-    if sharpness < _SMOOTH:
+def _look_at_sharpness(found: CellQuality, limits: QualityLimits) -> Iterator[str]:
+    if found.sharpness < limits.sharpness[0]:
         yield "out of focus, or smoothed"
-    elif sharpness > _ROUGH:
+    elif found.sharpness > limits.sharpness[1]:
         yield "noisy, sharpened or strongly compressed"

@@ -43,12 +43,13 @@ def check(
     """Find faults, duplicates, people under several names, and what size alone would score."""
     from leukoscope.cli.progress import show_progress
     from leukoscope.cli.tables import print_audit
+    from leukoscope.datasets.reader import ReadOptions
     from leukoscope.workflow.checking import check_data
 
     with show_progress("Reading images", "Comparing cells") as (on_decode, on_link):
         audit = check_data(
             data,
-            labels,
+            ReadOptions(labels_csv=labels),
             groups_csv=groups,
             turns=turns,
             json=json,
@@ -83,12 +84,18 @@ def measures(
 ) -> None:
     """Measure all cells (area, outline, texture, colour) and keep both classes' quantiles."""
     from leukoscope.cli.progress import show_progress
+    from leukoscope.datasets.reader import ReadOptions
     from leukoscope.workflow.measuring import measure_cells
 
     titles = ("Reading images", "Comparing cells", "Measuring cells")
     with show_progress(*titles) as (on_decode, on_link, on_measure):
         reference = measure_cells(
-            data, out, labels, on_decode=on_decode, on_link=on_link, on_measure=on_measure
+            data,
+            out,
+            ReadOptions(labels_csv=labels),
+            on_decode=on_decode,
+            on_link=on_link,
+            on_measure=on_measure,
         )
     cells, persons = reference.provenance["cells"], reference.provenance["persons"]
     words = ", ".join(f"{cells[label]:,} {label} of {persons[label]} persons" for label in cells)

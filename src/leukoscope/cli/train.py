@@ -39,10 +39,21 @@ def train(
 ) -> None:
     """Train a network for each fold, predict the people it never saw, then train on all."""
     from leukoscope.cli.progress import TrainingDisplay
+    from leukoscope.datasets.reader import ReadOptions
     from leukoscope.workflow.training import TrainingRequest, train_run
 
     request = TrainingRequest(
-        data, out, recipe, split, labels, folds, seed, final, resume, turns, groups
+        data,
+        out,
+        recipe,
+        split,
+        ReadOptions(labels_csv=labels),
+        folds,
+        seed,
+        final,
+        resume,
+        turns,
+        groups,
     )
     with TrainingDisplay.open() as display:
         run = train_run(

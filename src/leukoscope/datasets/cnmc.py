@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from leukoscope.datasets.spec import CellName, CropSpec, DatasetSpec, PartCounts, QualityLimits
+import re
+from collections.abc import Sequence
 
-__all__ = ["CNMC", "parse_cell_name"]
+import pandas as pd
+
+from leukoscope.datasets.labels_csv import apply_labels, find_label_files, read_label_file
+from leukoscope.datasets.reader import (
+    ROW_COLUMNS,
+    Images,
+    Reader,
+    Reading,
+    ReadOptions,
+    find_label,
+    list_folders,
+)
+from leukoscope.datasets.spec import CellName, CropSpec, DatasetSpec, PartCounts, QualityLimits
+from leukoscope.io.sources import Source
+
+__all__ = ["CNMC", "READER", "parse_cell_name"]
 
 CNMC = DatasetSpec(
     name="C-NMC 2019",
@@ -17,6 +33,8 @@ CNMC = DatasetSpec(
     # saturation 0.455 to 0.702, brightness 0.228 to 0.443, sharpness 0.055 to 0.189.
     quality=QualityLimits(
         black_background=True,
+        whole=True,
+        single=True,
         area_px=(1600, 16_000),
         hue_deg=(255, 335),
         saturation=(0.38, 0.78),
@@ -43,3 +61,62 @@ CNMC = DatasetSpec(
 def parse_cell_name(image: str) -> CellName | None:
     """Read a C-NMC file name (with or without folders and suffix), else None."""
     return CNMC.parse_name(image)
+
+
+_FOLDER = re.compile(r"c-?nmc", re.IGNORECASE)
+_FOLDS = (("prelim", "preliminary"), ("final", "final"))
+
+
+def _recognises(images: Images, options: ReadOptions) -> bool:
+    """By the names of its images, or, in the tests whose images are numbered, of its folders."""
+    if options.subject_from:
+        return False
+    named = sum(CNMC.parse_name(source.name) is not None for source in images.sources)
+    if named >= len(images.sources) / 2:
+        return True
+    return any(_FOLDER.search(part) for part in list_folders(images, images.sources[0]))
+
+
+def _read(images: Images, options: ReadOptions) -> Reading:
+    """Label, subject, smear and cell by the file name, the label else by a folder `all` or `hem`.
+
+    The fold is the folder called `fold_N`. A CSV overrules both: the one that a user names, or one
+    in the data whose name ends in `labels.csv`, as of the preliminary test.
+    """
+    rows = pd.DataFrame(
+        [_describe(images, source) for source in images.sources], columns=list(ROW_COLUMNS)
+    )
+    if options.labels_csv is not None:
+        found = [read_label_file(options.labels_csv, images.root)]
+    else:
+        found = list(find_label_files(images))
+    for labels in found:
+        apply_labels(rows, labels, CNMC, options.classes)
+    return Reading(CNMC, rows)
+
+
+def _describe(images: Images, source: Source) -> dict[str, str]:
+    folders = list_folders(images, source)
+    name = CNMC.parse_name(source.name) or CellName("")
+    return {
+        "image": source.name,
+        "label": find_label(folders, {}) or name.label,
+        "claim": name.label,
+        "subject": name.subject,
+        "smear": name.smear,
+        "cell": name.cell,
+        "fold": _find_part(folders),
+    }
+
+
+def _find_part(folders: Sequence[str]) -> str:
+    for folder in reversed(folders):
+        if re.fullmatch(r"fold_?\d+", folder, re.IGNORECASE):
+            return folder.lower()
+        for word, part in _FOLDS:
+            if word in folder.lower():
+                return part
+    return ""
+
+
+READER = Reader('C-NMC 2019, Kaggle\'s "Leukemia Classification"', _recognises, _read)

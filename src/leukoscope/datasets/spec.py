@@ -49,6 +49,8 @@ class QualityLimits:
 
     Attributes:
         black_background: whether the cells are cut out on black.
+        whole: whether cells hardly ever reach the edge of their image.
+        single: whether an image hardly ever shows several bodies.
         area_px: foreground pixels of a cell.
         hue_deg: hue of the mean colour, 0 to 360; the first is the larger where the range goes
             through 0.
@@ -58,6 +60,8 @@ class QualityLimits:
     """
 
     black_background: bool
+    whole: bool
+    single: bool
     area_px: Range
     hue_deg: Range
     saturation: Range

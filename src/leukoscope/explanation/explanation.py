@@ -16,6 +16,7 @@ from leukoscope.cells.measures import (
     compute_measures,
     find_percentile,
 )
+from leukoscope.datasets.spec import CropSpec
 from leukoscope.explanation.faithfulness import Faithfulness, check_map
 from leukoscope.explanation.occlusion import FloatArray, Predict, compute_map
 from leukoscope.inference.stream import Answer
@@ -75,7 +76,7 @@ class Explanation:
 
 
 def explain_answer(
-    source: Source, answer: Answer, predict: Predict, reference: Reference
+    source: Source, answer: Answer, predict: Predict, reference: Reference, spec: CropSpec
 ) -> Explanation | str:
     """Explain an image's answer: the one way from an image to an explanation.
 
@@ -84,13 +85,14 @@ def explain_answer(
         answer: what `predict_sources` said of it.
         predict: the network.
         reference: the cells that the measures stand beside.
+        spec: how the network's images become crops.
 
     Returns:
         The explanation, or why there is none.
     """
     if answer.probability is None:
         return answer.warnings
-    crop = read_crop(source.read(), source.name)
+    crop = read_crop(source.read(), spec, source.name)
     if compute_measures(crop)["area"] is None:
         return f"no cell to be seen (under {MIN_AREA} px)"
     return explain_cell(

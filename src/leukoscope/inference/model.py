@@ -81,7 +81,7 @@ class Classifier:
         """Probability of leukaemic of each crop.
 
         Args:
-            crops: uint8 (n, 225, 225, 3), RGB, as `pixels.cut_crop` cuts them.
+            crops: uint8 (n, 225, 225, 3), RGB, as `cells.extract` cuts them.
 
         Returns:
             float64 (n,), 0 to 1. A crop's answer does not depend on the others.

@@ -14,14 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from leukoscope.arrays import UInt8Array
-from leukoscope.cells.crop import cut_crop
-from leukoscope.cells.quality import find_warnings
-from leukoscope.errors import DataError
-from leukoscope.io.images import read_image
+from leukoscope.cells.extract import Cell, extract_cells
+from leukoscope.datasets.spec import DatasetSpec
+from leukoscope.io.images import Readable, try_read_image
 from leukoscope.io.sources import Source, list_sources
 from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.machine import count_workers
-from leukoscope.records import UNCERTAIN, Decision
+from leukoscope.records import UNCERTAIN, Decision, ModelMetadata
 
 __all__ = ["ERROR", "Answer", "Predictor", "list_images", "predict_sources", "start_answers"]
 
@@ -37,8 +36,8 @@ class Predictor(Protocol):
     """What answers for crops: an `inference.Classifier`, or a queue in front of one."""
 
     @property
-    def decision(self) -> Decision:
-        """Thresholds, and when a call is sure."""
+    def metadata(self) -> ModelMetadata:
+        """Its decision, and what its images look like."""
 
     def predict_batch(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
         """As `inference.Classifier.predict_batch`."""
@@ -50,6 +49,7 @@ class Answer:
 
     Attributes:
         image: its name.
+        cell: names the cell within the image; "" where the image is the cell.
         probability: of leukaemic, 0 to 1; None where the image could not be read, or is nothing
             like a cell: over ten times the novelty limit.
         call: leukaemic, normal or error.
@@ -59,6 +59,7 @@ class Answer:
     """
 
     image: str
+    cell: str
     probability: float | None
     call: str
     conformal_call: str
@@ -90,20 +91,25 @@ def list_images(paths: Sequence[Path]) -> list[Source]:
 
 
 def predict_sources(
-    sources: Iterable[Source], classifier: Predictor, threshold: float | None = None
+    sources: Iterable[Readable], classifier: Predictor, threshold: float | None = None
 ) -> Iterator[Answer]:
-    """Answer for each image in turn; pixels are held for 32 images at a time.
+    """Answer for each cell of each image in turn; pixels are held for 32 images at a time.
 
     Args:
         sources: the images.
         classifier: the network.
         threshold: probability from which a cell is called leukaemic; the network's own if left out.
     """
-    threshold = classifier.decision.threshold if threshold is None else threshold
+    metadata = classifier.metadata
+    threshold = metadata.decision.threshold if threshold is None else threshold
+
+    def read(source: Readable) -> tuple[str, list[Cell] | str]:
+        return _read(source, metadata.dataset)
+
     remaining = iter(sources)
     with ThreadPoolExecutor(count_workers()) as pool:
         while chunk := list(islice(remaining, _BATCH)):
-            yield from _answer(list(pool.map(_read, chunk)), classifier, threshold)
+            yield from _answer(list(pool.map(read, chunk)), classifier, threshold)
 
 
 def start_answers(stream: TextIO) -> Callable[[Answer], None]:
@@ -113,41 +119,46 @@ def start_answers(stream: TextIO) -> Callable[[Answer], None]:
 
     def write(answer: Answer) -> None:
         shown = "" if answer.probability is None else f"{answer.probability:.6f}"
-        rows.writerow([answer.image, shown, answer.call, answer.conformal_call, answer.warnings])
+        rows.writerow(
+            [answer.image, answer.cell, shown, answer.call, answer.conformal_call, answer.warnings]
+        )
 
     return write
 
 
-def _read(source: Source) -> tuple[str, UInt8Array | None, str]:
-    """(name, crop or None, warnings or error)."""
-    try:
-        rgb = read_image(source.read(), source.name)
-    except DataError as error:
-        return source.name, None, str(error).removeprefix(f"{source.name}: ")
-    except OSError as error:
-        return source.name, None, f"cannot be read ({error.strerror})"
-    crop = cut_crop(rgb)
-    return source.name, crop, "; ".join(find_warnings(rgb, crop))
+def _read(source: Readable, spec: DatasetSpec) -> tuple[str, list[Cell] | str]:
+    """(name, cells or the error)."""
+    rgb = try_read_image(source)
+    return source.name, rgb if isinstance(rgb, str) else extract_cells(rgb, spec)
 
 
 def _answer(
-    read: Sequence[tuple[str, UInt8Array | None, str]], classifier: Predictor, threshold: float
+    read: Sequence[tuple[str, list[Cell] | str]], classifier: Predictor, threshold: float
 ) -> Iterator[Answer]:
-    crops = [crop for _, crop, _ in read if crop is not None]
+    crops = [cell.crop for _, cells in read if not isinstance(cells, str) for cell in cells]
     answers = iter(classifier.predict_batch(np.stack(crops)).tolist() if crops else [])
-    for name, crop, words in read:
-        if crop is None:
-            yield Answer(name, None, ERROR, ERROR, words)
+    decision = classifier.metadata.decision
+    for name, cells in read:
+        if isinstance(cells, str):
+            yield Answer(name, "", None, ERROR, ERROR, cells)
             continue
-        probability, novelty = next(answers)
-        if novelty > _FAR:
-            yield Answer(name, None, ERROR, ERROR, "; ".join(filter(None, (_NO_CELL, words))))
-            continue
-        warnings = "; ".join(filter(None, (_describe_novelty(novelty), words)))
-        call = LEUKAEMIC if probability >= threshold else NORMAL
-        sure = classifier.decision.find_conformal_call(probability)
-        yield Answer(name, probability, call, UNCERTAIN if warnings else sure, warnings)
+        for cell in cells:
+            yield _describe_answer(name, cell, next(answers), decision, threshold)
 
 
-def _describe_novelty(novelty: float) -> str:
-    return "" if novelty <= 1 else f"unlike most cells learned from ({novelty:.2f} times the limit)"
+def _describe_answer(
+    name: str, cell: Cell, found: Sequence[float], decision: Decision, threshold: float
+) -> Answer:
+    probability, novelty = found
+    if novelty > _FAR:
+        words = "; ".join((_NO_CELL, *cell.warnings))
+        return Answer(name, cell.id, None, ERROR, ERROR, words)
+    warnings = "; ".join((*_describe_novelty(novelty), *cell.warnings))
+    call = LEUKAEMIC if probability >= threshold else NORMAL
+    certain = UNCERTAIN if warnings else decision.find_conformal_call(probability)
+    return Answer(name, cell.id, probability, call, certain, warnings)
+
+
+def _describe_novelty(novelty: float) -> Iterator[str]:
+    if novelty > 1:
+        yield f"unlike most cells learned from ({novelty:.2f} times the limit)"

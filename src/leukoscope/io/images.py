@@ -6,6 +6,7 @@ import hashlib
 import io
 import warnings
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -13,7 +14,14 @@ from PIL import Image, UnidentifiedImageError
 from leukoscope.arrays import UInt8Array
 from leukoscope.errors import DataError
 
-__all__ = ["IMAGE_SUFFIXES", "compute_pixel_hash", "read_image"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Readable",
+    "compute_pixel_hash",
+    "read_image",
+    "read_size",
+    "try_read_image",
+]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif"})
 
@@ -62,8 +70,8 @@ def _to_rgb(image: Image.Image, name: str) -> UInt8Array:
     width, height = image.size
     if width * height > _MAX_PIXELS:
         raise DataError(
-            f"{name}: {width}×{height} pixels. Expected one cell of about 450×450; "
-            "cut the cells out of a whole field first."
+            f"{name}: {width}×{height} pixels. Expected one cell, of at most "
+            f"{_MAX_PIXELS:,} pixels; cut the cells out of a whole field first."
         )
     if image.mode == "RGB":
         return np.asarray(image)
@@ -75,6 +83,38 @@ def _to_rgb(image: Image.Image, name: str) -> UInt8Array:
         image.mode, "16-bit or floating point" if image.mode[0] in "IF" else image.mode
     )
     raise DataError(f"{name}: {kind} pixels. Expected 8-bit colour; save it again as RGB.")
+
+
+def read_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height by an image's header; None where it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                return image.size
+    except Exception:  # as in read_image: whatever a decoder trips over
+        return None
+
+
+class Readable(Protocol):
+    """An image file that is somewhere: a `sources.Source`, or an upload."""
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+
+    def read(self) -> bytes:
+        """Its bytes."""
+
+
+def try_read_image(source: Readable) -> UInt8Array | str:
+    """As `read_image`, or in words what is wrong with the file: a bad one never stops the rest."""
+    try:
+        return read_image(source.read(), source.name)
+    except DataError as error:
+        return str(error).removeprefix(f"{source.name}: ")
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
 
 
 def compute_pixel_hash(rgb: UInt8Array) -> str:

@@ -9,14 +9,14 @@ import threading
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from leukoscope.errors import DataError
 from leukoscope.io.images import IMAGE_SUFFIXES
 
-__all__ = ["Source", "compute_stamp", "list_sources", "list_zip", "read_text"]
+__all__ = ["Archive", "Source", "compute_stamp", "list_sources", "list_zip", "read_text"]
 
 _MAX_MEMBER_BYTES = 200_000_000
 _ZIP_ERRORS = (
@@ -31,21 +31,80 @@ _ZIP_ERRORS = (
 _MAX_RATIO = 2000  # a black 450×450 BMP deflates about 1000 times; a bomb far more
 
 
+class Archive:
+    """A zip that is opened when it is first read, and again in another process.
+
+    Safe to read from several threads.
+    """
+
+    def __init__(self, place: Path | bytes, name: str) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            place: a path, or the bytes of a zip.
+            name: what to call it in an error.
+        """
+        self.place, self.name = place, name
+        self._lock = threading.Lock()
+        self._opened: zipfile.ZipFile | None = None
+
+    def __reduce__(self) -> tuple[type[Archive], tuple[Path | bytes, str]]:
+        """Another process opens it for itself."""
+        return Archive, (self.place, self.name)
+
+    def list(self) -> list[zipfile.ZipInfo]:
+        """Its members. Raises DataError where it is damaged."""
+        try:
+            with self._lock:
+                return self._open().infolist()
+        except (*_ZIP_ERRORS, ValueError) as error:
+            raise DataError(f"{self.name}: damaged zip ({error}). Download it again.") from error
+
+    def read(self, member: str) -> bytes:
+        """Bytes of a member. Raises DataError where it is damaged."""
+        try:
+            with self._lock:
+                return self._open().read(member)
+        except (*_ZIP_ERRORS, KeyError) as error:
+            raise DataError(f"{member}: damaged in {self.name} ({error}).") from error
+
+    def _open(self) -> zipfile.ZipFile:
+        if self._opened is None:
+            place = io.BytesIO(self.place) if isinstance(self.place, bytes) else self.place
+            self._opened = zipfile.ZipFile(place)
+        return self._opened
+
+
 @dataclass(frozen=True)
 class Source:
-    """One image file.
+    """One image file, as a value that can be pickled.
 
     Attributes:
         name: path within the folder or zip, "/" between parts: the `image` of every table.
         size: bytes.
         stamp: changes when the file does.
-        read: returns the file's bytes; safe to call from several threads.
+        root: the file itself, the zip that holds it, or its bytes.
+        member: its name within the zip.
     """
 
     name: str
     size: int
     stamp: str
-    read: Callable[[], bytes]
+    root: Path | Archive | bytes
+    member: str = ""
+
+    def read(self) -> bytes:
+        """The file's bytes; safe to call from several threads.
+
+        Raises:
+            DataError: damaged in its zip.
+            OSError: it cannot be read.
+        """
+        if isinstance(self.root, bytes):
+            return self.root
+        if isinstance(self.root, Archive):
+            return self.root.read(self.member)
+        return self.root.read_bytes()
 
 
 def list_sources(root: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[Source]:
@@ -74,7 +133,7 @@ def list_sources(root: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[
 def _from_file(path: Path, name: str) -> Source:
     stat = path.stat()
     name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return Source(name, stat.st_size, str(stat.st_mtime_ns), path.read_bytes)
+    return Source(name, stat.st_size, str(stat.st_mtime_ns), path)
 
 
 def _list_folder(root: Path, suffixes: frozenset[str]) -> list[Source]:
@@ -104,25 +163,10 @@ def list_zip(
             unpack to far more than an image.
     """
     name = name or (str(archived) if isinstance(archived, Path) else "zip")
-    try:
-        archive = zipfile.ZipFile(archived if isinstance(archived, Path) else io.BytesIO(archived))
-    except (*_ZIP_ERRORS, ValueError) as error:
-        raise DataError(f"{name}: damaged zip ({error}). Download it again.") from error
-    lock = threading.Lock()
+    archive = Archive(archived, name)
     stamp = str(archived.stat().st_mtime_ns) if isinstance(archived, Path) else ""
-
-    def make_reader(info: zipfile.ZipInfo) -> Callable[[], bytes]:
-        def read() -> bytes:
-            try:
-                with lock:
-                    return archive.read(info)
-            except _ZIP_ERRORS as error:
-                raise DataError(f"{info.filename}: damaged in {name} ({error}).") from error
-
-        return read
-
     sources = []
-    for info in archive.infolist():
+    for info in archive.list():
         member = PurePosixPath(info.filename.replace("\\", "/"))
         if member.is_absolute() or ".." in member.parts:
             raise DataError(
@@ -138,7 +182,13 @@ def list_zip(
                 f"{info.compress_size:,}. Expected images of under {_MAX_MEMBER_BYTES:,} bytes."
             )
         sources.append(
-            Source(member.as_posix(), info.file_size, f"{info.CRC}-{stamp}", make_reader(info))
+            Source(
+                member.as_posix(),
+                info.file_size,
+                f"{info.CRC}-{stamp}",
+                archive,
+                info.filename,
+            )
         )
     twice = [found for found, times in Counter(s.name for s in sources).items() if times > 1]
     if twice:

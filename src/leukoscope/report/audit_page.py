@@ -87,6 +87,11 @@ def describe_audit(audit: Audit) -> list[str]:
     ):
         across = int(pairs["across"].sum())
         sentences.append(f"{len(pairs):,} {kind}; {across:,} of them under two subject names.")
+    if not audit.compared:
+        sentences.append(
+            "The cells are not cut out on black, so one cell in two different images cannot be "
+            "found here: make sure that a person has one name, or give a file of groups (--groups)."
+        )
     if len(audit.groups):
         exposed = audit.exposure[audit.exposure["exposed"] > 0]
         parts = "; ".join(

@@ -27,6 +27,7 @@ from leukoscope.explanation import (
     format_percentile,
 )
 from leukoscope.inference.stream import Answer, predict_sources
+from leukoscope.io.sources import Source
 from leukoscope.labels import LABELS
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.serve.contract import Check, Explained, Measured, Place, Row
@@ -82,8 +83,10 @@ class Explainer:
         work.start()
         (source,) = list_uploaded([file], self.limits)
         (answer,) = predict_sources([source], self._batcher, threshold)
-        source = replace(source, read=lambda: file.data)  # its pixels have been counted
-        found = explain_answer(source, answer, work.predict, self._reference)
+        counted = Source(file.name, len(file.data), "", file.data)  # its pixels are counted once
+        found = explain_answer(
+            counted, answer, work.predict, self._reference, self._batcher.metadata.dataset.crop
+        )
         if isinstance(found, str):
             raise RefusedError(422, f"{file.name}: {found.rstrip('.')}.")
         return _describe(found, answer, threshold, self._reference)

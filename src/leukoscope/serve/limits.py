@@ -110,7 +110,7 @@ def take_single(files: Sequence[UploadedFile]) -> UploadedFile:
     return files[0]
 
 
-def list_uploaded(files: Sequence[UploadedFile], limits: Limits) -> list[Source]:
+def list_uploaded(files: Sequence[UploadedFile], limits: Limits) -> list[UploadedImage]:
     """The images of an upload in its order, zips opened in memory.
 
     Raises:
@@ -141,7 +141,7 @@ def list_uploaded(files: Sequence[UploadedFile], limits: Limits) -> list[Source]
             f"{limits.unpacked_bytes:,} in one request.",
         )
     count = _count_pixels(limits)
-    return [replace(source, read=_limit(source, limits, count)) for source in sources]
+    return [UploadedImage(source, limits, count) for source in sources]
 
 
 def _is_zip(file: UploadedFile) -> bool:
@@ -152,27 +152,36 @@ def _is_zip(file: UploadedFile) -> bool:
 
 
 def _from_upload(file: UploadedFile) -> Source:
-    return Source(file.name, len(file.data), "", lambda: file.data)
+    return Source(file.name, len(file.data), "", file.data)
 
 
-def _limit(source: Source, limits: Limits, count: Callable[[bytes], bool]) -> Callable[[], bytes]:
-    """Read as before, but refuse what is too large before it is decoded: an error row."""
+@dataclass(frozen=True)
+class UploadedImage:
+    """An image of an upload: what is too large is refused before it is decoded, in an error row."""
 
-    def read() -> bytes:
-        if source.size > limits.image_bytes:
+    source: Source
+    limits: Limits
+    count: Callable[[bytes], bool]
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.source.name
+
+    def read(self) -> bytes:
+        """Its bytes; raises DataError where it is too large."""
+        if self.source.size > self.limits.image_bytes:
             raise DataError(
-                f"{source.name}: {source.size:,} bytes. Expected an image of at most "
-                f"{limits.image_bytes:,}."
+                f"{self.name}: {self.source.size:,} bytes. Expected an image of at most "
+                f"{self.limits.image_bytes:,}."
             )
-        data = source.read()
-        if not count(data):
+        data = self.source.read()
+        if not self.count(data):
             raise DataError(
-                f"{source.name}: beyond the {limits.pixels:,} pixels of one request. "
+                f"{self.name}: beyond the {self.limits.pixels:,} pixels of one request. "
                 "Send it in another."
             )
         return data
-
-    return read
 
 
 def _count_pixels(limits: Limits) -> Callable[[bytes], bool]:

@@ -35,13 +35,13 @@ class Batcher:
     A crop's answer does not depend on the others in its batch, so neither does a request's.
 
     Attributes:
-        decision: the classifier's.
+        metadata: the classifier's.
     """
 
     def __init__(
         self, classifier: Predictor, on_batch: Callable[[int], None] = lambda _: None
     ) -> None:
-        self.decision = classifier.decision
+        self.metadata = classifier.metadata
         self._classifier, self._on_batch = classifier, on_batch
         self._jobs: queue.PriorityQueue[_Entry] = queue.PriorityQueue()
         self._numbers = itertools.count()

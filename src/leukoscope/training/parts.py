@@ -15,6 +15,7 @@ from leukoscope import __version__
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import Catalogue, compute_fingerprint
 from leukoscope.cells.crop import CROP_PX
+from leukoscope.cells.quality import measure_limits
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import ModelError
 from leukoscope.inference.novelty import Novelty, fit_novelty
@@ -86,7 +87,7 @@ def train_part(
         classes=LABELS,
         crop_px=CROP_PX,
         decision=decision,
-        dataset=work.dataset,
+        dataset=dataclasses.replace(work.dataset, quality=measure_limits(cells)),
         recipe=work.recipe.name,
         fingerprint=compute_fingerprint(cells),
         version=__version__,
@@ -171,7 +172,7 @@ def predict_part(work: Work, catalogue: Catalogue, cells: pd.DataFrame, fold: Fo
     if part.outputs.exists():
         return
     evaluated = catalogue.table.loc[fold.evaluated]
-    answers = _answer(work, part, cells, evaluated.index.to_numpy())
+    answers = _answer(work, part, evaluated.index.to_numpy())
     found = evaluated[["image", "subject", "label"]].assign(
         probability=answers[:, 0],
         novelty=answers[:, 1],
@@ -185,21 +186,8 @@ def predict_part(work: Work, catalogue: Catalogue, cells: pd.DataFrame, fold: Fo
     write_table(part.outputs, found)
 
 
-def _answer(
-    work: Work, part: Part, cells: pd.DataFrame, rows: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    """Probability and novelty of some rows: by ONNX Runtime, or from ready features.
-
-    The two were found equal when the network was exported.
-    """
-    if work.recipe.training.freeze_backbone:
-        from leukoscope.models import cut_head, keras
-        from leukoscope.training.loop import predict_with_keras
-
-        model = keras.saving.load_model(part.keras, compile=False)
-        probability = predict_with_keras(cut_head(model), work.inputs, rows)
-        novelty = _fit_novelty(work, model, cells).compute(work.inputs[rows])
-        return np.column_stack([probability, novelty])
+def _answer(work: Work, part: Part, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Probability and novelty of some rows, by the exported network: what a user of it gets."""
     from leukoscope.inference.model import Classifier
 
     classifier, chunks = Classifier(part.onnx), range(0, len(rows), _CHUNK)

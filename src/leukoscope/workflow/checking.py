@@ -10,7 +10,7 @@ from leukoscope.catalogue import read_catalogue
 from leukoscope.catalogue.audit import Audit, compute_audit
 from leukoscope.catalogue.store import Progress
 from leukoscope.catalogue.table import read_table
-from leukoscope.datasets.kaggle import find_data
+from leukoscope.datasets.reader import ReadOptions
 from leukoscope.errors import DataError
 from leukoscope.io.runs import write_json
 from leukoscope.notices import find_banner
@@ -25,8 +25,9 @@ _ROWS, _COLUMNS = 5, 8
 
 def check_data(
     data: str | Path,
-    labels_csv: Path | None = None,
+    options: ReadOptions | None = None,
     *,
+    reader: str = "auto",
     groups_csv: Path | None = None,
     turns: int = 1,
     json: Path | None = None,
@@ -38,7 +39,8 @@ def check_data(
 
     Args:
         data: a folder, a zip, or "kaggle".
-        labels_csv: labels and subjects of the images.
+        options: what is said of the data: labels, subjects, classes, frame.
+        reader: of `datasets.registry.READERS`.
         groups_csv: which subjects are one person, in place of what the links between cells say.
         turns: rotations at which cells are compared.
         json: where to write all findings.
@@ -51,7 +53,8 @@ def check_data(
     """
     catalogue = read_catalogue(
         data,
-        labels_csv,
+        options,
+        reader=reader,
         groups_csv=groups_csv,
         turns=turns,
         on_decode=on_decode,
@@ -95,7 +98,8 @@ def draw_augmentations(
         LeukoscopeError: wrong data or recipe.
     """
     settings = read_recipe(recipe).augment
-    table, store = read_table(find_data(data), progress=on_decode)
+    found = read_table(data, progress=on_decode)
+    table, store = found.table, found.store
     whole = table.index[(table["problem"] == "") & (table["area"] > 0)]
     if not len(whole):
         raise DataError(f"{data}: no readable cell to draw.")

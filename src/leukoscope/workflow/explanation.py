@@ -90,6 +90,7 @@ def explain_images(
         )
     classifier, reference = open_classifier(model), read_reference(measures)
     threshold = classifier.sensitive_threshold if sensitive else classifier.threshold
+    crop = classifier.metadata.dataset.crop
     banner = next(filter(None, map(find_banner, images)), None)
     explanations: list[Explanation] = []
     refused: dict[str, str] = {}
@@ -97,7 +98,7 @@ def explain_images(
     for done, (source, answer) in enumerate(
         zip(sources, predict_sources(sources, classifier, threshold), strict=True), start=1
     ):
-        found = explain_answer(source, answer, classifier.predict, reference)
+        found = explain_answer(source, answer, classifier.predict, reference, crop)
         if isinstance(found, str):
             refused[answer.image] = found
         else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from leukoscope.catalogue import compute_fingerprint, read_catalogue, select_usable
 from leukoscope.catalogue.store import Progress
 from leukoscope.cells.measures import Reference, compute_reference, write_reference
+from leukoscope.datasets.reader import ReadOptions
 from leukoscope.labels import LABELS
 
 __all__ = ["measure_cells"]
@@ -15,7 +16,7 @@ __all__ = ["measure_cells"]
 def measure_cells(
     data: str | Path,
     out: Path,
-    labels_csv: Path | None = None,
+    options: ReadOptions | None = None,
     *,
     on_decode: Progress | None = None,
     on_link: Progress | None = None,
@@ -26,7 +27,7 @@ def measure_cells(
     Args:
         data: a folder, a zip, or "kaggle".
         out: the JSON to write.
-        labels_csv: labels and subjects of the images.
+        options: what is said of the data: labels, subjects, classes, frame.
         on_decode: called while new images are decoded.
         on_link: called while cells are compared.
         on_measure: called while cells are measured.
@@ -34,7 +35,7 @@ def measure_cells(
     Raises:
         DataError: as `read_catalogue` and `select_usable`.
     """
-    catalogue = read_catalogue(data, labels_csv, on_decode=on_decode, on_link=on_link)
+    catalogue = read_catalogue(data, options, on_decode=on_decode, on_link=on_link)
     table = select_usable(catalogue)
     provenance = {
         "fingerprint": compute_fingerprint(table),

@@ -12,6 +12,7 @@ import pandas as pd
 
 from leukoscope.catalogue import read_catalogue, select_usable
 from leukoscope.datasets.kaggle import find_data
+from leukoscope.datasets.reader import ReadOptions
 from leukoscope.inference.decision import (
     average_by_subject,
     calibrate,
@@ -46,26 +47,28 @@ class TrainingRequest:
         out: folder of the run.
         recipe: name or TOML file.
         split: name, as in `split.SPLITS`, or leave-one-group-out:COLUMN.
-        labels_csv: labels and subjects of the images.
+        options: what is said of the data: labels, subjects, classes, frame.
         folds: how many, where the split has a choice.
         seed: of split, weights, order and augmentation.
         final: also train the network that is to be used, on all cells.
         resume: go on with the run that is there.
         turns: rotations at which cells are compared to join people, as in `data check`.
         groups_csv: which subjects are one person, in place of what the links between cells say.
+        reader: of `datasets.registry.READERS`; the first that recognises the data if left out.
     """
 
     data: str | Path
     out: Path
     recipe: str | Path = "texture"
     split: str = "group-kfold"
-    labels_csv: Path | None = None
+    options: ReadOptions = ReadOptions()  # noqa: RUF009 (frozen)
     folds: int = 5
     seed: int = 0
     final: bool = True
     resume: bool = False
     turns: int = 1
     groups_csv: Path | None = None
+    reader: str = "auto"
 
 
 def train_run(
@@ -101,14 +104,17 @@ def train_run(
     build_model(recipe.model)  # fails now, where an extra or an architecture is missing
     catalogue = read_catalogue(
         data,
-        request.labels_csv,
+        request.options,
+        reader=request.reader,
         groups_csv=request.groups_csv,
         turns=request.turns,
         on_decode=on_decode,
         on_link=on_link,
     )
     table = select_usable(catalogue)
-    split = make_split(table, request.split, folds=request.folds, seed=request.seed)
+    split = make_split(
+        table, request.split, folds=request.folds, seed=request.seed, spec=catalogue.spec
+    )
     record = describe_run(recipe, catalogue, table, split, request.seed)
     if on_groups and record.group_overrides:
         for sentence in record.group_overrides.overruled:

@@ -1,0 +1,224 @@
+"""Every reader keeps one contract, and a data set that nobody foresaw is read whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from leukoscope.catalogue import read_catalogue, select_usable
+from leukoscope.cells.quality import find_warnings, measure_limits
+from leukoscope.datasets.cnmc import CNMC
+from leukoscope.datasets.folders import find_subject_rule
+from leukoscope.datasets.reader import ROW_COLUMNS, ReadOptions, parse_classes
+from leukoscope.datasets.registry import READERS, read_dataset
+from leukoscope.errors import DataError, SettingsError, SplitError
+from leukoscope.io.images import read_image
+from leukoscope.labels import LABELS
+from leukoscope.simulate import CohortSettings, draw_cells
+from leukoscope.splits import make_split
+
+Layout = tuple[Path, ReadOptions]
+
+CELLS = CohortSettings(subjects=6, cells=60, seed=11)
+
+
+def lay_out_cnmc(folder: Path) -> Layout:
+    for name, rgb in draw_cells(CELLS):
+        write(folder / "fold_0" / name.split("_")[-1].split(".")[0] / name, rgb)
+    return folder, ReadOptions()
+
+
+def lay_out_folders(folder: Path) -> Layout:
+    """Of 300×300 px, on a bright ground, with words and folders of their own."""
+    for name, rgb in draw_cells(CELLS):
+        _, subject, _, _, kind = name.split(".")[0].split("_")
+        picture = np.where(rgb.max(axis=-1, keepdims=True) > 10, rgb, (236, 226, 232))
+        where = folder / ("Early" if kind == "all" else "Benign") / f"patient-{subject}"
+        write((where / name.replace("UID", "cell")).with_suffix(".png"), picture[75:375, 75:375])
+    return folder, ReadOptions(
+        subject_from="folder:2", classes=parse_classes("Early=leukaemic, Benign=normal")
+    )
+
+
+def lay_out_table(folder: Path) -> Layout:
+    rows = ["image,label,subject,fold"]
+    for place, (name, rgb) in enumerate(draw_cells(CELLS)):
+        _, subject, _, _, kind = name.split(".")[0].split("_")
+        write(folder / "pictures" / f"{place}.png", rgb[100:350, 100:350])
+        rows.append(f"pictures/{place}.png,{kind},{subject},fold_{place % 2}")
+    (folder / "cells.csv").write_text("\n".join(rows))
+    return folder / "cells.csv", ReadOptions()
+
+
+LAYOUTS: dict[str, Callable[[Path], Layout]] = {
+    "cnmc": lay_out_cnmc,
+    "folders": lay_out_folders,
+    "table_csv": lay_out_table,
+}
+
+
+def write(path: Path, rgb: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(rgb.astype(np.uint8)).save(path)
+
+
+def test_every_reader_has_a_layout_here() -> None:
+    assert READERS.names() == sorted(LAYOUTS)
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS))
+def test_every_reader_keeps_the_contract(name: str, tmp_path: Path) -> None:
+    data, options = LAYOUTS[name](tmp_path / "data")
+    images, reading = read_dataset(data, options)
+    assert reading.spec.reader == name  # and so it was recognised
+    assert list(reading.rows.columns) == list(ROW_COLUMNS)
+    assert list(reading.rows["image"]) == [source.name for source in images.sources]
+    assert all(isinstance(value, str) for value in reading.rows.to_numpy().ravel())
+    assert set(reading.rows["label"]) == set(LABELS)
+    assert reading.rows["subject"].nunique() == 6
+    assert type(reading.spec)(**vars(reading.spec)) == reading.spec
+
+    catalogue = read_catalogue(data, options)
+    table = select_usable(catalogue)
+    assert catalogue.compared == (name != "folders")  # what is not cut out cannot be
+    assert len(table) == 60 and (catalogue.table["problem"] == "").all()
+    split = make_split(table, "group-kfold", folds=2, spec=catalogue.spec)
+    assert sum(len(fold.evaluated) for fold in split.folds) == 60
+    # what the network will be shown is what the spec says, and draws no warning
+    for source, crop in zip(images.sources, catalogue.crops, strict=True):
+        rgb = read_image(source.read())
+        assert list(find_warnings(rgb, np.asarray(crop), catalogue.spec)) == [], source.name
+
+
+def test_images_of_any_size_keep_their_scale(tmp_path: Path) -> None:
+    small, large = np.full((200, 200, 3), 90), np.full((300, 240, 3), 90)
+    for place in range(4):
+        write(tmp_path / "all" / f"{place}.png", large if place else small)
+    catalogue = read_catalogue(tmp_path, ReadOptions(subject_from="([0-9])"))
+    assert catalogue.spec.crop.frame_px == 300
+    areas = catalogue.table.set_index("image")["area"]
+    assert areas["all/0.png"] / areas["all/1.png"] == pytest.approx(200 * 200 / 300 / 240, abs=0.01)
+    assert (catalogue.table["problem"] == "").all()
+
+
+def test_a_smaller_frame_can_be_asked_for(tmp_path: Path) -> None:
+    write(tmp_path / "all" / "a.png", np.full((300, 300, 3), 90))
+    _, reading = read_dataset(tmp_path, ReadOptions(frame_px=120))
+    assert reading.spec.crop.frame_px == 120
+    with pytest.raises(DataError, match="frame_px = 5000"):
+        read_dataset(tmp_path, ReadOptions(frame_px=5000))
+
+
+@pytest.mark.parametrize(
+    ("rule", "image", "subject"),
+    [
+        ("folder:1", "p1/all/x.png", "p1"),
+        ("folder:-1", "all/p2/x.png", "p2"),
+        ("folder:3", "all/p2/x.png", ""),
+        (r"(?i)patient-?(\d+)", "all/Patient07_3.png", "07"),
+        (r"^([^_/]+)_", "P3_1.png", "P3"),
+        (r"^([^_/]+)_", "P3.png", ""),
+        ("", "p1/x.png", ""),
+    ],
+)
+def test_subjects_stand_where_a_user_says(rule: str, image: str, subject: str) -> None:
+    assert find_subject_rule(rule)(image) == subject
+
+
+@pytest.mark.parametrize("rule", ["folder:0", "folder:x", "(a)(b)", "patient", "(", "[0-9"])
+def test_a_rule_that_names_no_subject_is_refused(rule: str) -> None:
+    with pytest.raises(DataError, match="Subjects from"):
+        find_subject_rule(rule)
+
+
+@pytest.mark.parametrize("words", ["Early", "Early=blue", "=normal", "a=b=c"])
+def test_classes_that_are_none_are_refused(words: str) -> None:
+    with pytest.raises(DataError, match="Classes"):
+        parse_classes(words)
+
+
+def test_nobody_guesses_whose_a_cell_is(tmp_path: Path) -> None:
+    data, options = lay_out_folders(tmp_path)
+    unknown = dataclasses.replace(options, subject_from="")
+    with pytest.raises(DataError, match=r"no cell with a subject.*--subject-from folder:1"):
+        select_usable(read_catalogue(data, unknown))
+    with pytest.raises(DataError, match=r"no cell with a label.*--classes"):
+        select_usable(read_catalogue(data, ReadOptions(subject_from="folder:2")))
+
+
+def test_a_users_own_reader_is_found_and_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, options = lay_out_folders(tmp_path / "data")
+    (tmp_path / "mylab.py").write_text(
+        "from leukoscope.datasets.folders import READER as folders\n"
+        "from leukoscope.datasets.reader import Reader, Reading\n"
+        "good = Reader('ours', lambda *_: True, folders.read)\n"
+        "bad = Reader('ours', lambda *_: True,\n"
+        "    lambda i, o: Reading(folders.read(i, o).spec, folders.read(i, o).rows[:3]))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert len(read_dataset(data, options, "mylab:good")[1].rows) == 60
+    with pytest.raises(DataError, match="mylab:bad gave 3 rows"):
+        read_dataset(data, options, "mylab:bad")
+    with pytest.raises(SettingsError, match=r"Unknown reader 'cnmcc'.*Did you mean cnmc"):
+        read_dataset(data, options, "cnmcc")
+
+
+def test_official_folds_are_those_of_the_spec(tmp_path: Path) -> None:
+    data, options = lay_out_table(tmp_path)
+    catalogue = read_catalogue(data, options)
+    assert catalogue.spec.folds == ("fold_0", "fold_1")
+    with pytest.raises(SplitError, match="no official labelled test part"):
+        make_split(select_usable(catalogue), "official", spec=catalogue.spec)
+
+
+# --- limits of the image-quality checks
+
+
+def draw_measures(hue: float, n: int = 4000) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "area": random.normal(7000, 1000, n).round(),
+            "bodies": 1,
+            "cut": False,
+            "border": 0.0,
+            "hue": random.normal(hue, 8, n) % 360,
+            "saturation": random.normal(0.6, 0.04, n),
+            "brightness": random.normal(0.35, 0.03, n),
+            "sharpness": random.normal(0.1, 0.01, n),
+        }
+    )
+
+
+@pytest.mark.parametrize("hue", [290.0, 355.0, 2.0])
+def test_limits_hold_nearly_all_cells_at_any_hue(hue: float) -> None:
+    limits = measure_limits(draw_measures(hue))
+    assert limits is not None and limits.black_background
+    low, high = limits.hue_deg
+    assert (low > high) == (hue != 290.0)  # through 0
+    assert (hue - low) % 360 < 60 and (high - hue) % 360 < 60
+    assert limits.area_px[0] < 4000 and 10_000 < limits.area_px[1] < 15_000
+
+
+def test_no_cell_has_no_limits() -> None:
+    assert measure_limits(draw_measures(0).iloc[:0]) is None
+
+
+@pytest.mark.real
+def test_limits_of_real_cells_are_near_those_set_by_hand(real_data: Path) -> None:
+    catalogue = read_catalogue(real_data)
+    measured, by_hand = catalogue.spec.quality, CNMC.quality
+    assert measured is not None and by_hand is not None
+    assert measured.black_background
+    assert measured.area_px[0] < 4000 and 14_000 < measured.area_px[1] < 18_000
+    for name in ("hue_deg", "saturation", "brightness", "sharpness"):
+        for found, known in zip(getattr(measured, name), getattr(by_hand, name), strict=True):
+            assert found == pytest.approx(known, rel=0.35), name
