@@ -13,12 +13,13 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "leukoscope"
 
 # Each stage may import itself, those above it in this list, and what stands behind it.
-LOWEST = {"errors", "labels", "machine", "files"}
+LOWEST = {"errors", "labels", "machine", "files", "quiet"}
 MAY_IMPORT = {
     "errors": set(),
     "labels": set(),
     "machine": set(),
     "files": set(),
+    "quiet": set(),
     "settings": {"errors"},
     "pixels": {"errors"},
     "runs": LOWEST,
