@@ -312,6 +312,7 @@ def test_too_many_images_are_refused_at_once(
         explain_images(images, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_measures_of_own_data_can_stand_beside(
     cohort: Cohort, images: list[Path], tmp_path: Path
 ) -> None:

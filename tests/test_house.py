@@ -25,6 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "arrays": set(),
     "machine": set(),
     "notices": set(),
+    "quiet": set(),
     "registry": {"errors"},
     "settings": {"errors", "registry"},
     "datasets.spec": {"labels"},
@@ -36,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "splits": VALUES | {"datasets.spec"},
     "predictions": FILES | {"datasets"},
     "inference": CELLS,
-    "models": VALUES | {"settings", "cells"},
+    "models": VALUES | {"settings", "cells", "quiet"},
     "export": CELLS | {"models", "inference"},
     "evaluation": TABLES,
     "training": TABLES
@@ -48,7 +49,7 @@ ROOMS: dict[str, set[str]] = {
     "workflow": TABLES
     | {"notices", "catalogue", "splits", "inference", "models", "training", "evaluation"}
     | {"explanation", "report", "serve", "simulate"},
-    "cli": FILES
+    "cli": FILES | {"quiet"}
     | {"datasets"}
     | {"notices", "inference", "report", "simulate", "workflow", ""}
     | {"catalogue", "evaluation", "training"},

@@ -47,6 +47,9 @@ from leukoscope.workflow.training import TrainingRequest, train_run
 
 pytestmark = pytest.mark.train
 
+SLOW_LITE0 = pytest.param("lite0", marks=pytest.mark.slow)
+SLOW_MOBILENET = pytest.param("MobileNetV3Small", marks=pytest.mark.slow)
+
 TINY = """
 [model]
 crop_px = 160
@@ -162,7 +165,7 @@ def build_lively(name: str) -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("name", ["compact", "lite0", "texture", "MobileNetV3Small"])
+@pytest.mark.parametrize("name", ["compact", SLOW_LITE0, "texture", SLOW_MOBILENET])
 def test_every_architecture_builds_saves_and_loads_alike(name: str, tmp_path: Path) -> None:
     model = build_lively(name)
     before = np.asarray(model.predict_on_batch(CROPS))
@@ -172,7 +175,7 @@ def test_every_architecture_builds_saves_and_loads_alike(name: str, tmp_path: Pa
     assert np.array_equal(np.asarray(again.predict_on_batch(CROPS)), before)
 
 
-@pytest.mark.parametrize("name", ["compact", "lite0", "texture", "MobileNetV3Small"])
+@pytest.mark.parametrize("name", ["compact", SLOW_LITE0, "texture", SLOW_MOBILENET])
 def test_every_architecture_exports_as_keras_answers(name: str, tmp_path: Path) -> None:
     model = build_lively(name)
     recipe = Recipe(model=ModelSettings(name, crop_px=160, input_px=64))
@@ -199,7 +202,7 @@ def build_metadata() -> ModelMetadata:
     return ModelMetadata(LABELS, 225, decision, CNMC, "test", "", __version__)
 
 
-@pytest.mark.parametrize("name", ["compact", "lite0"])
+@pytest.mark.parametrize("name", ["compact", SLOW_LITE0])
 def test_the_reference_in_double_precision_is_the_same_network(name: str) -> None:
     model = build_lively(name)
     recipe = Recipe(model=ModelSettings(name, crop_px=160, input_px=64))
@@ -210,7 +213,7 @@ def test_the_reference_in_double_precision_is_the_same_network(name: str) -> Non
     assert keras.config.dtype_policy().name == "float32"
 
 
-@pytest.mark.parametrize("name", ["compact", "MobileNetV3Small"])
+@pytest.mark.parametrize("name", ["compact", SLOW_MOBILENET])
 def test_a_calibrated_network_answers_as_the_line_on_its_logit_says(name: str) -> None:
     model = build_lively(name)
     before = predict_with_keras(model, CROPS, np.arange(8))
@@ -280,7 +283,7 @@ def start(cohort: Cohort, out: Path, recipe: Path, *, resume: bool) -> subproces
     return subprocess.Popen([sys.executable, "-c", _SCRIPT, *words], env=os.environ)
 
 
-@pytest.mark.parametrize("kind", ["whole", "frozen"])
+@pytest.mark.parametrize("kind", [pytest.param("whole", marks=pytest.mark.slow), "frozen"])
 def test_a_run_killed_and_resumed_ends_as_if_it_had_not_been(
     cohort: Cohort, kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -414,6 +417,7 @@ def test_evaluation_and_page_of_a_run(run_folder: Path) -> None:
     assert metrics
 
 
+@pytest.mark.slow
 def test_a_random_split_is_branded_leaky_everywhere(
     cohort: Cohort, recipe: Path, tmp_path: Path
 ) -> None:
@@ -428,6 +432,7 @@ def test_a_random_split_is_branded_leaky_everywhere(
         open_run(tmp_path / "run").find_model()
 
 
+@pytest.mark.slow
 def test_groups_that_put_equal_images_apart_show_in_all_that_follows(
     cohort: Cohort, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from leukoscope import __version__
 from leukoscope.cli import data, demo, evaluate, explain, predict, serve, simulate, summarise, train
+from leukoscope.cli.terminal import show_kept_at_exit, silence_libraries, wants_everything
 from leukoscope.errors import LeukoscopeError
 
 __all__ = ["app", "main"]
@@ -51,6 +52,7 @@ def _main(
 
 def main() -> None:
     """Run a command; an error of ours is one line and exit code 2."""
+    silence_libraries(verbose=wants_everything())
     try:
         app()
     except LeukoscopeError as error:
@@ -62,6 +64,9 @@ def main() -> None:
             f"{error.filename or 'A file'} cannot be read or written ({error.strerror}). "
             "Check the path and the free space."
         )
+    except Exception:
+        show_kept_at_exit()
+        raise
 
 
 def _fail(message: str) -> None:

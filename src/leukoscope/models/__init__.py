@@ -11,9 +11,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 from leukoscope.errors import MissingExtraError
+from leukoscope.quiet import hold_back
 
 try:
-    import keras
+    with hold_back():
+        import keras
 except ImportError as error:
     raise MissingExtraError("Keras with TensorFlow", "train") from error
 
