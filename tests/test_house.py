@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "leukoscope"
 
 # What each room may import besides itself. A key may name a module within a room; the longest
 # key that fits an import, or a file, is its room.
-VALUES = {"errors", "labels", "arrays", "machine"}
+VALUES = {"errors", "labels", "arrays", "machine", "registry"}
 FILES = VALUES | {"settings", "io", "records"}
 CELLS = FILES | {"cells"}
 TABLES = CELLS | {"predictions", "datasets", "datasets.spec"}
@@ -25,7 +25,8 @@ ROOMS: dict[str, set[str]] = {
     "arrays": set(),
     "machine": set(),
     "notices": set(),
-    "settings": {"errors"},
+    "registry": {"errors"},
+    "settings": {"errors", "registry"},
     "datasets.spec": {"labels"},
     "records": VALUES | {"settings", "datasets.spec", "datasets"},
     "io": VALUES | {"records"},
