@@ -18,7 +18,8 @@ except ImportError as error:
     raise MissingExtraError("Keras with TensorFlow", "train") from error
 
 from leukoscope.models.build import (
-    ARCHITECTURES,
+    BACKBONES,
+    Backbone,
     add_novelty,
     build_model,
     calibrate_model,
@@ -27,7 +28,8 @@ from leukoscope.models.build import (
 )
 
 __all__ = [
-    "ARCHITECTURES",
+    "BACKBONES",
+    "Backbone",
     "add_novelty",
     "build_model",
     "calibrate_model",
