@@ -14,7 +14,7 @@ import pandas as pd
 from leukoscope.labels import LEUKAEMIC
 from leukoscope.machine import count_workers
 from leukoscope.settings import AugmentSettings
-from leukoscope.training.augment import augment_crop, make_generator
+from leukoscope.training.augment import augment_crop, find_effects, make_generator
 
 __all__ = ["compute_weights", "draw_order", "iterate_batches"]
 
@@ -84,6 +84,9 @@ def iterate_batches(
     Yields:
         Crops uint8 (batch, 225, 225, 3), or features float32 (batch, features), and labels float32
         (batch, 1), 1 = leukaemic.
+
+    Raises:
+        SettingsError: an effect that cannot be found, or gives something else than a crop.
     """
     rows = table.index.to_numpy()
     labels = np.asarray(table["label"] == LEUKAEMIC, np.float32)
@@ -95,11 +98,16 @@ def iterate_batches(
             yield inputs[rows[chosen]], labels[chosen, None]
         return
 
+    effects = find_effects(settings)
+
     def make(start: int) -> _Batch:
         chosen = order[start : start + batch]
         drawn = [
             augment_crop(
-                np.asarray(inputs[rows[row]]), settings, make_generator(seed, epoch, start + place)
+                np.asarray(inputs[rows[row]]),
+                settings,
+                make_generator(seed, epoch, start + place),
+                effects,
             )
             for place, row in enumerate(chosen)
         ]

@@ -16,7 +16,7 @@ from leukoscope.io.runs import write_json
 from leukoscope.notices import find_banner
 from leukoscope.report import write_audit_page, write_contact_sheet
 from leukoscope.settings import read_recipe
-from leukoscope.training.augment import EFFECTS, augment_crop, make_generator
+from leukoscope.training.augment import augment_crop, find_effects, make_generator
 
 __all__ = ["check_data", "draw_augmentations"]
 
@@ -95,6 +95,7 @@ def draw_augmentations(
         LeukoscopeError: wrong data or recipe.
     """
     settings = read_recipe(recipe).augment
+    effects = find_effects(settings)
     table, store = read_table(find_data(data), progress=on_decode)
     whole = table.index[(table["problem"] == "") & (table["area"] > 0)]
     if not len(whole):
@@ -103,7 +104,7 @@ def draw_augmentations(
     chosen = random.choice(whole, min(_ROWS, len(whole)), replace=False)
     first = np.asarray(store.crops[chosen[0]])
     rows = []
-    for effect in EFFECTS.values():
+    for effect in effects.values():
         changed = [
             effect(first, settings, make_generator(seed, 0, place)) for place in range(_COLUMNS - 1)
         ]
@@ -111,8 +112,11 @@ def draw_augmentations(
     for row in chosen:
         crop = np.asarray(store.crops[row])
         changed = [
-            augment_crop(crop, settings, make_generator(seed, 1, int(row) * _COLUMNS + place))
+            augment_crop(
+                crop, settings, make_generator(seed, 1, int(row) * _COLUMNS + place), effects
+            )
             for place in range(_COLUMNS - 1)
         ]
         rows.append([crop, *changed])
-    write_contact_sheet(rows, [*EFFECTS, *["all together"] * len(chosen)], out)
+    titles = [name.replace("_", " ") for name in effects]
+    write_contact_sheet(rows, [*titles, *["all together"] * len(chosen)], out)
