@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "leukoscope"
 
 # What each room may import besides itself. A key may name a module within a room; the longest
 # key that fits an import, or a file, is its room.
-VALUES = {"errors", "labels", "arrays", "machine", "registry"}
+VALUES = {"errors", "labels", "arrays", "logits", "machine", "registry"}
 FILES = VALUES | {"settings", "io", "records"}
 CELLS = FILES | {"cells"}
 TABLES = CELLS | {"predictions", "datasets", "datasets.spec"}
@@ -23,6 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "labels": set(),
     "arrays": set(),
+    "logits": set(),
     "machine": set(),
     "notices": set(),
     "registry": {"errors"},
