@@ -25,6 +25,7 @@ from leukoscope.catalogue import Catalogue, read_catalogue, select_usable
 from leukoscope.datasets.cnmc import parse_cell_name
 from leukoscope.io.runs import open_run
 from leukoscope.labels import LABELS, LEUKAEMIC
+from leukoscope.logits import compute_logit
 from leukoscope.predictions import read_predictions
 from leukoscope.settings import read_recipe
 from leukoscope.workflow.training import read_features
@@ -48,10 +49,9 @@ def main() -> None:
 
 def _read(run: Path) -> pd.DataFrame:
     table = read_predictions(open_run(run).predictions)
-    inside = table["output"].clip(1e-6, 1 - 1e-6)
     names = [parse_cell_name(image) for image in table["image"]]
     smears = [f"{name.subject} {name.smear}" if name else "" for name in names]
-    return table.assign(logit=np.log(inside / (1 - inside)), smear=smears)
+    return table.assign(logit=compute_logit(table["output"]), smear=smears)
 
 
 def _print_oracles(table: pd.DataFrame) -> None:

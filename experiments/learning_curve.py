@@ -20,7 +20,7 @@ import pandas as pd
 from scipy.optimize import curve_fit
 
 from leukoscope.catalogue import read_catalogue, select_usable
-from leukoscope.evaluation import Evaluation, compute_evaluation
+from leukoscope.evaluation import Evaluation, compute_evaluation, find_score
 from leukoscope.inference.decision import decide_by_part
 from leukoscope.io.runs import write_table
 from leukoscope.models import cut_head
@@ -100,7 +100,7 @@ def _list_scores(people: int, draw: int, found: Evaluation) -> dict[str, float |
     for name in ("roc_auc", "weighted_f1", "subject_roc_auc"):
         score = scores[name]
         row |= {name: score.value, f"{name}_low": score.low, f"{name}_high": score.high}
-    by_subject = next(score for score in found.by_subject if score.name == "roc_auc")
+    by_subject = find_score(found.by_subject, "roc_auc")
     return row | {"roc_auc_by_subject": by_subject.value}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from leukoscope.evaluation import Evaluation, Score, compute_evaluation
+from leukoscope.evaluation import Evaluation, Score, compute_evaluation, find_score
 from leukoscope.io.files import write_text
 from leukoscope.io.runs import Run, open_run, write_table
 from leukoscope.predictions import read_predictions
@@ -83,7 +83,7 @@ def _summarise(run: Run) -> dict[str, object]:
 
 def _compare_with_size(found: Evaluation) -> Score:
     size = found.baselines[-1]
-    return next(score for score in size.differences_by_cell if score.name == "roc_auc")
+    return find_score(size.differences_by_cell, "roc_auc")
 
 
 def _list_score(name: str, score: Score) -> dict[str, float | None]:

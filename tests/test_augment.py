@@ -1,12 +1,14 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import compute_foreground
+from leukoscope.errors import SettingsError
 from leukoscope.settings import AugmentSettings
-from leukoscope.training.augment import EFFECTS, augment_crop, make_generator
+from leukoscope.training.augment import EFFECTS, augment_crop, find_effects, make_generator
 
 OFF = AugmentSettings(rotation=False, scale=0, shift_px=0, stain=0, brightness=0, blur=0, noise=0)
 
@@ -68,7 +70,67 @@ def test_a_cell_is_drawn_alike_in_any_order(crop: UInt8Array) -> None:
 
 
 def test_effects_are_those_documented() -> None:
-    from pathlib import Path
-
     text = (Path(__file__).parents[1] / "docs" / "training.md").read_text().lower()
-    assert [name for name in EFFECTS if name not in text] == []
+    assert [name for name in EFFECTS if name.replace("_", " ") not in text] == []
+
+
+OWN = """
+def shade(crop, settings, random):
+    return crop // 2
+
+def fold(crop, settings, random):
+    return crop[:10]
+
+def grey(crop, settings, random):
+    return crop / 2
+"""
+
+
+@pytest.fixture
+def own_effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_effects_of_test.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", [*EFFECTS, "own_effects_of_test:shade"])
+def test_contract_of_an_effect(name: str, crop: UInt8Array, own_effects: None) -> None:
+    settings = dataclasses.replace(AugmentSettings(), effects=(name,))
+    (effect,) = find_effects(settings).values()
+    before = crop.copy()
+    changed = [effect(crop, settings, make_generator(5, 0, n)) for n in range(8)]
+    assert all(one.shape == crop.shape and one.dtype == np.uint8 for one in changed)
+    assert np.array_equal(crop, before)  # the crop given stays as it is
+    assert any(not np.array_equal(one, before) for one in changed)
+    again = effect(crop, settings, make_generator(5, 0, 3))
+    assert np.array_equal(again, changed[3])  # nothing is drawn but from the generator
+    black = np.zeros_like(crop)
+    assert not effect(black, settings, make_generator(5, 0, 0)).any()
+    assert np.array_equal(augment_crop(crop, settings, make_generator(5, 0, 3)), changed[3])
+
+
+def test_the_default_is_everything_built_in() -> None:
+    assert AugmentSettings().effects == tuple(EFFECTS)
+
+
+def test_effects_follow_the_recipes_order(crop: UInt8Array, own_effects: None) -> None:
+    own = "own_effects_of_test:shade"
+    settings = dataclasses.replace(OFF, effects=("stain", own), brightness=0.3)
+    first = find_effects(settings)["stain"](crop, settings, make_generator(0, 0, 0))
+    assert list(find_effects(settings)) == ["stain", own]
+    assert np.array_equal(augment_crop(crop, settings, make_generator(0, 0, 0)), first // 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("fold", r"own_effects_of_test:fold gave uint8 \(10, 225, 3\)\. Expected a crop"),
+        ("grey", "grey gave float64"),
+        ("gray", "has no gray"),
+    ],
+)
+def test_what_is_no_effect_is_refused(
+    name: str, words: str, crop: UInt8Array, own_effects: None
+) -> None:
+    settings = dataclasses.replace(OFF, effects=(f"own_effects_of_test:{name}",))
+    with pytest.raises(SettingsError, match=words):
+        augment_crop(crop, settings, make_generator(0, 0, 0))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from leukoscope.evaluation import compute_evaluation
+from leukoscope.evaluation import compute_evaluation, find_score
 from leukoscope.report import write_model_card
 
 
@@ -48,7 +48,7 @@ def write(path: Path, table: pd.DataFrame, banner: str | None = None) -> str:
 def test_the_card_shows_scores_worst_subjects_and_limits(tmp_path: Path) -> None:
     table = build_table(threshold=0.4, sensitive_threshold=0.3)
     text = write(tmp_path / "card.md", table)
-    auc = next(s for s in compute_evaluation(table, n_bootstrap=100).by_cell if s.name == "roc_auc")
+    auc = find_score(compute_evaluation(table, n_bootstrap=100).by_cell, "roc_auc")
     assert f"| ROC-AUC | {auc.value:.3f} |" in text
     assert text.index("| A&B | normal | 30 | 0.00 |") < text.index("## Not available")
     assert "Research use only" in text and "| Seed | 7 |" in text

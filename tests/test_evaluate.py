@@ -1,4 +1,4 @@
-"""Scores against scikit-learn, intervals against known truth, and what is not defined."""
+"""Intervals against known truth, and what is not defined."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from leukoscope import evaluate
+from leukoscope import evaluation
 from leukoscope.errors import DataError, SettingsError
 from leukoscope.evaluation import (
     FEW_PEOPLE,
     NOT_DEFINED,
-    Score,
     compute_curves,
     compute_evaluation,
     compute_reliability,
     compute_size_probability,
+    find_score,
     list_confident_errors,
     write_metrics,
 )
 from leukoscope.evaluation.cohort import Cohort, build_cohort, draw_group_counts
 from leukoscope.evaluation.intervals import View, compute_view
 from leukoscope.evaluation.leaks import compute_leak_status
-from leukoscope.evaluation.scores import SCORES, compute_point_scores, compute_resampled_scores
 
 
 def build_table(
@@ -70,12 +69,16 @@ def test_silence_is_counted_by_person() -> None:
     assert accuracy.low < accuracy.value < accuracy.high
     kept = (table["conformal_call"] == table["label"]) | ~is_sure
     leukaemic = table["label"] == "leukaemic"
-    assert get(found.coverage, "coverage_leukaemic").value == pytest.approx(kept[leukaemic].mean())
-    assert get(found.coverage, "coverage_normal").value == pytest.approx(kept[~leukaemic].mean())
-    assert get(found.unusual, "unusual").value == pytest.approx(1 / 24)
+    assert find_score(found.coverage, "coverage_leukaemic").value == pytest.approx(
+        kept[leukaemic].mean()
+    )
+    assert find_score(found.coverage, "coverage_normal").value == pytest.approx(
+        kept[~leukaemic].mean()
+    )
+    assert find_score(found.unusual, "unusual").value == pytest.approx(1 / 24)
     own = table[table["subject"] == "3"]
     right = (own["probability"] >= 0.5) == (own["label"] == "leukaemic")
-    assert get(found.unusual, "unusual_accuracy").value == pytest.approx(right.mean())
+    assert find_score(found.unusual, "unusual_accuracy").value == pytest.approx(right.mean())
 
 
 def test_answers_in_context_are_scored_apart() -> None:
@@ -85,10 +88,10 @@ def test_answers_in_context_are_scored_apart() -> None:
     told = table.assign(context_probability=truth * 0.4 + 0.2, context_threshold=0.6)
     found = compute_evaluation(told, n_bootstrap=50)
     assert without.context_by_cell == () and found.by_cell == without.by_cell
-    assert get(found.context_by_cell, "roc_auc").value == 1
-    assert get(found.context_by_subject, "sensitivity").value == 1
+    assert find_score(found.context_by_cell, "roc_auc").value == 1
+    assert find_score(found.context_by_subject, "sensitivity").value == 1
     half = compute_evaluation(told.assign(context_threshold=0.61), n_bootstrap=50)
-    assert get(half.context_by_cell, "sensitivity").value == 0
+    assert find_score(half.context_by_cell, "sensitivity").value == 0
 
 
 def test_the_most_doubtful_cells_go_first() -> None:
@@ -102,64 +105,6 @@ def test_the_most_doubtful_cells_go_first() -> None:
     right = (table["probability"] >= 0.4) == (table["label"] == "leukaemic")
     assert found.left_out[3].accuracy.value == pytest.approx(right[kept].mean())
     assert found.left_out[3].accuracy.value > found.left_out[0].accuracy.value
-
-
-def get(scores: tuple[Score, ...], name: str) -> Score:
-    return next(score for score in scores if score.name == name)
-
-
-def compute_with_sklearn(cohort: Cohort, weight: np.ndarray) -> dict[str, float]:
-    truth, probability, called = cohort.leukaemic, cohort.probability, cohort.called
-    common = {"sample_weight": weight}
-    expected = {
-        "roc_auc": metrics.roc_auc_score(truth, probability, **common),
-        "pr_auc": metrics.average_precision_score(truth, probability, **common),
-        "accuracy": metrics.accuracy_score(truth, called, **common),
-        "balanced_accuracy": metrics.balanced_accuracy_score(truth, called, **common),
-        "mcc": metrics.matthews_corrcoef(truth, called, **common),
-        "brier": metrics.brier_score_loss(truth, probability, **common),
-        "log_loss": metrics.log_loss(truth, probability, **common),
-        "sensitivity": metrics.recall_score(truth, called, **common),
-        "specificity": metrics.recall_score(truth, called, pos_label=0, **common),
-    }
-    for name in ("precision", "recall", "f1"):
-        compute = getattr(metrics, f"{name}_score")
-        expected[f"{name}_leukaemic"] = compute(truth, called, **common)
-        expected[f"{name}_normal"] = compute(truth, called, pos_label=0, **common)
-        expected[f"macro_{name}"] = compute(truth, called, average="macro", **common)
-        expected[f"weighted_{name}"] = compute(truth, called, average="weighted", **common)
-    gaps = [
-        np.sum((weight * (probability - truth))[(low <= probability) & (probability < high)])
-        for low, high in zip(np.arange(15) / 15, [*np.arange(1, 15) / 15, 1.1], strict=True)
-    ]
-    expected["ece"] = float(np.abs(gaps).sum() / weight.sum())
-    return expected
-
-
-@pytest.mark.parametrize("view", ["by cell", "by subject"])
-def test_resampled_scores_equal_sklearn_with_weights(view: str) -> None:
-    table = build_table()
-    uneven = table[(table["subject"] != "3") | (table.index % 5 == 0)].reset_index(drop=True)
-    own = np.where(uneven.index % 2, 0.45, 0.6)  # two networks, two thresholds
-    cohort = build_cohort(uneven.assign(threshold=own))
-    assert (cohort.called == (uneven["probability"] >= own)).all()
-    if view == "by subject":
-        cohort = cohort.weigh_by_subject()
-    counts = draw_group_counts(cohort, 12, seed=5)
-    resampled = compute_resampled_scores(cohort, counts)
-    for row, drawn in enumerate(counts):
-        weight = cohort.weight * drawn[cohort.group]
-        expected = compute_with_sklearn(cohort, weight)
-        assert set(expected) == {kind.name for kind in SCORES}
-        for name, value in expected.items():
-            assert resampled[name][row] == pytest.approx(value, abs=1e-12), name
-
-
-def test_point_scores_equal_resampled_ones_with_everybody_drawn_once() -> None:
-    for cohort in (build_cohort(build_table()), build_cohort(build_table()).weigh_by_subject()):
-        points = compute_point_scores(cohort)
-        once = compute_resampled_scores(cohort, np.ones((1, cohort.groups)))
-        assert points == pytest.approx({name: values[0] for name, values in once.items()})
 
 
 def test_resamples_keep_both_classes_and_draw_whole_groups() -> None:
@@ -215,8 +160,8 @@ def test_cells_of_one_person_are_not_taken_for_independent() -> None:
 def test_joined_names_widen_the_interval() -> None:
     table = build_table(people=24, spread=1.5)
     joined = table.assign(group=(table["subject"].astype(int) % 6).astype(str))
-    apart = get(compute_evaluation(table, n_bootstrap=400).by_cell, "roc_auc")
-    together = get(compute_evaluation(joined, n_bootstrap=400).by_cell, "roc_auc")
+    apart = find_score(compute_evaluation(table, n_bootstrap=400).by_cell, "roc_auc")
+    together = find_score(compute_evaluation(joined, n_bootstrap=400).by_cell, "roc_auc")
     assert apart.value == together.value
     assert (apart.low, apart.high) != (together.low, together.high)
     assert compute_evaluation(joined, n_bootstrap=10).counts.people == 6
@@ -234,9 +179,9 @@ def test_weighing_by_subject_undoes_one_huge_subject() -> None:
         columns=["image", "subject", "label", "probability"],
     )
     found = compute_evaluation(table, n_bootstrap=50)
-    assert get(found.by_cell, "accuracy").value == pytest.approx(0.04)
-    assert get(found.by_subject, "accuracy").value == pytest.approx(0.8)
-    assert get(found.by_subject, "sensitivity").value == pytest.approx(2 / 3)
+    assert find_score(found.by_cell, "accuracy").value == pytest.approx(0.04)
+    assert find_score(found.by_subject, "accuracy").value == pytest.approx(0.8)
+    assert find_score(found.by_subject, "sensitivity").value == pytest.approx(2 / 3)
     assert found.counts.largest_subject == "3"
     assert found.counts.largest_subject_share == pytest.approx(0.96)
     assert found.subject_auc.value == 1.0
@@ -257,7 +202,7 @@ def test_a_class_without_cells_is_not_a_quiet_0() -> None:
             assert score.value is not None and score.low is not None, score.name
         else:
             assert (score.value, score.low, score.reason) == (None, None, NOT_DEFINED), score.name
-    assert get(found.by_cell, "specificity").n_cells == 0
+    assert find_score(found.by_cell, "specificity").n_cells == 0
     assert compute_curves(table[table["label"] == "leukaemic"]) == ()
 
 
@@ -271,18 +216,18 @@ def test_one_person_in_a_class_has_no_interval() -> None:
     table = build_table()
     few = table[(table["label"] == "normal") | (table["subject"] == "2")]
     found = compute_evaluation(few, n_bootstrap=50)
-    auc = get(found.by_cell, "roc_auc")
+    auc = find_score(found.by_cell, "roc_auc")
     assert auc.value is not None and auc.low is None and auc.reason == FEW_PEOPLE
-    assert get(found.by_cell, "specificity").low is not None
+    assert find_score(found.by_cell, "specificity").low is not None
     assert found.baselines[1].differences_by_cell[0].low is None
 
 
 def test_calls_of_one_class_have_no_precision_for_the_other() -> None:
     found = compute_evaluation(build_table(), n_bootstrap=50).baselines[0]
-    assert get(found.by_cell, "specificity").value == 0
-    assert get(found.by_cell, "roc_auc").value == 0.5
-    assert get(found.by_cell, "precision_normal").reason == NOT_DEFINED
-    assert get(found.by_cell, "mcc").value is None
+    assert find_score(found.by_cell, "specificity").value == 0
+    assert find_score(found.by_cell, "roc_auc").value == 0.5
+    assert find_score(found.by_cell, "precision_normal").reason == NOT_DEFINED
+    assert find_score(found.by_cell, "mcc").value is None
 
 
 def test_the_size_baseline_depends_on_what_is_known() -> None:
@@ -292,15 +237,15 @@ def test_the_size_baseline_depends_on_what_is_known() -> None:
     assert {score.name for score in ranked.by_cell} == {"roc_auc", "pr_auc"}
     truth = table["label"] == "leukaemic"
     expected = metrics.roc_auc_score(truth, table["area"])
-    assert get(ranked.by_cell, "roc_auc").value == pytest.approx(expected)
+    assert find_score(ranked.by_cell, "roc_auc").value == pytest.approx(expected)
 
     fitted = table.assign(
         area_probability=compute_size_probability(table["area"], table["label"], table["area"])
     )
     size = compute_evaluation(fitted, n_bootstrap=50).baselines[1]
     assert size.status == "available"
-    assert get(size.by_cell, "roc_auc").value == pytest.approx(expected)
-    assert get(size.by_cell, "weighted_f1").low is not None
+    assert find_score(size.by_cell, "roc_auc").value == pytest.approx(expected)
+    assert find_score(size.by_cell, "weighted_f1").low is not None
 
     unknown = compute_evaluation(table.drop(columns="area"), n_bootstrap=50).baselines[1]
     assert unknown.status == "not available" and unknown.by_cell == ()
@@ -338,7 +283,7 @@ def test_parts_are_scored_apart() -> None:
     ]
     own = table[table["part"] == "1"]
     expected = metrics.roc_auc_score(own["label"] == "leukaemic", own["probability"])
-    assert get(found.parts[1].scores, "roc_auc").value == pytest.approx(expected)
+    assert find_score(found.parts[1].scores, "roc_auc").value == pytest.approx(expected)
 
 
 def test_leaks_are_declared_or_found() -> None:
@@ -393,7 +338,7 @@ def test_curves_end_where_they_should() -> None:
     for curve in (cell, subject, size):
         assert (curve.false_positive[0], curve.true_positive[-1]) == (0, 1)
     assert metrics.auc(cell.false_positive, cell.true_positive) == pytest.approx(
-        get(compute_evaluation(build_table(), n_bootstrap=5).by_cell, "roc_auc").value
+        find_score(compute_evaluation(build_table(), n_bootstrap=5).by_cell, "roc_auc").value
     )
 
 
@@ -454,13 +399,13 @@ def test_size_alone_has_its_own_threshold() -> None:
     table = build_table().assign(area_probability=0.6)
     size = compute_evaluation(table, n_bootstrap=5).baselines[-1]
     strict = compute_evaluation(table.assign(area_threshold=0.7), n_bootstrap=5).baselines[-1]
-    assert get(size.by_cell, "specificity").value == 0
-    assert get(strict.by_cell, "specificity").value == 1
+    assert find_score(size.by_cell, "specificity").value == 0
+    assert find_score(strict.by_cell, "specificity").value == 1
 
 
 def test_importing_evaluate_stays_light() -> None:
     code = (
-        "import sys, leukoscope.evaluate;"
+        "import sys, leukoscope.evaluation;"
         "print(sorted({'tensorflow', 'keras', 'matplotlib', 'seaborn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -468,5 +413,5 @@ def test_importing_evaluate_stays_light() -> None:
 
 
 def test_exports_change_only_by_decision() -> None:
-    found = {name for name, value in vars(evaluate).items() if not isinstance(value, ModuleType)}
-    assert {name for name in found if not name.startswith("_")} == set(evaluate.__all__)
+    found = {name for name, value in vars(evaluation).items() if not isinstance(value, ModuleType)}
+    assert {name for name in found if not name.startswith("_")} == set(evaluation.__all__)

@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "leukoscope"
 
 # What each room may import besides itself. A key may name a module within a room; the longest
 # key that fits an import, or a file, is its room.
-VALUES = {"errors", "labels", "arrays", "machine"}
+VALUES = {"errors", "labels", "arrays", "logits", "machine", "registry"}
 FILES = VALUES | {"settings", "io", "records"}
 CELLS = FILES | {"cells", "datasets.spec"}
 TABLES = CELLS | {"predictions", "datasets"}
@@ -23,6 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "labels": set(),
     "arrays": set(),
+    "logits": set(),
     "machine": set(),
     "notices": set(),
     "quiet": set(),
@@ -49,7 +50,8 @@ ROOMS: dict[str, set[str]] = {
     "workflow": TABLES
     | {"notices", "catalogue", "splits", "inference", "models", "training", "evaluation"}
     | {"explanation", "report", "serve", "simulate"},
-    "cli": FILES | {"quiet"}
+    "cli": FILES
+    | {"quiet"}
     | {"datasets"}
     | {"notices", "inference", "report", "simulate", "workflow", ""}
     | {"catalogue", "evaluation", "training"},

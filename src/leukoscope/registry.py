@@ -42,11 +42,13 @@ class Registry(Generic[T]):
         kind: what they are, for errors, such as "architecture".
         package: whose modules are looked through; its __init__ is not.
         attribute: that a module sets at its top level to be an entry.
+        also: what else the caller takes, for errors; "" where nothing.
     """
 
     kind: str
     package: str
     attribute: str
+    also: str = ""
 
     def names(self) -> list[str]:
         """Names of what is built in, sorted; imports nothing."""
@@ -74,7 +76,7 @@ class Registry(Generic[T]):
             return cast(T, import_own(self.kind, name))
         known = self.names()
         if name not in known:
-            raise SettingsError(_refuse(self.kind, name, known))
+            raise SettingsError(_refuse(self.kind, name, known, self.also))
         module = importlib.import_module(f"{self.package}.{name}")
         return cast(T, getattr(module, self.attribute))
 
@@ -140,9 +142,10 @@ def suggest(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]}?" if near else ""
 
 
-def _refuse(kind: str, name: str, known: Iterable[str]) -> str:
+def _refuse(kind: str, name: str, known: Iterable[str], also: str = "") -> str:
     names = list(known)
-    return f"Unknown {kind} {name!r}. Expected {', '.join(names)}, {_OWN}.{suggest(name, names)}"
+    expected = ", ".join([*names, *filter(None, [also]), _OWN])
+    return f"Unknown {kind} {name!r}. Expected {expected}.{suggest(name, names)}"
 
 
 def _describe_broken(kind: str, path: str, error: Exception) -> str:

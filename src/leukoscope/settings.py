@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
+import inspect
+import json
+import re
 import tomllib
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from leukoscope.errors import RenamedWarning, SettingsError
+from leukoscope.registry import is_import_path, suggest
 
 __all__ = [
     "AugmentSettings",
     "ModelSettings",
     "Recipe",
+    "SettingFacts",
     "TrainingSettings",
+    "describe_settings",
+    "format_settings_page",
     "list_recipes",
     "parse_recipe",
     "read_recipe",
@@ -25,24 +32,30 @@ __all__ = [
 ]
 
 
+def _within(default: float, low: float, high: float) -> Any:
+    """A number with the range that it may have; both ends are allowed."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
 @dataclass(frozen=True)
 class ModelSettings:
     """What the network is.
 
     Attributes:
-        architecture: compact, lite0, texture, or the name of a `keras.applications` model.
+        architecture: one of compact, lite0 and texture, the name of a `keras.applications` network,
+            or a function of your own as "package.module:name".
         crop_px: side of the central square of the 225 px crop that the network looks at.
         input_px: side to which that square is averaged down, or magnified.
         hidden: units of a layer between the features and the answer; 0 for none.
-        dropout: before the last layer, and before the hidden one, 0 to 1.
+        dropout: before the last layer, and before the hidden one.
         pretrained: start from ImageNet weights where the architecture has them.
     """
 
     architecture: str = "compact"
-    crop_px: int = 192
-    input_px: int = 96
-    hidden: int = 0
-    dropout: float = 0.2
+    crop_px: int = _within(192, 32, 225)
+    input_px: int = _within(96, 32, 512)
+    hidden: int = _within(0, 0, 4096)
+    dropout: float = _within(0.2, 0, 0.95)
     pretrained: bool = True
 
 
@@ -55,7 +68,7 @@ class TrainingSettings:
         batch_size: cells in a step.
         learning_rate: at its peak; warmed up over one epoch, then a cosine to zero.
         weight_decay: of AdamW.
-        label_smoothing: 0 to 1.
+        label_smoothing: share of the truth that is taken for chance.
         ema_momentum: momentum of the moving average of the weights that is kept as the model.
         early_stopping: set 15% of the training people aside and keep the epoch best on them;
             else train on all people and keep the last epoch.
@@ -65,23 +78,24 @@ class TrainingSettings:
         subject_balance: 0 draws cells alike, 1 draws subjects alike; classes are always balanced.
     """
 
-    epochs: int = 12
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.05
-    ema_momentum: float = 0.99
+    epochs: int = _within(12, 1, 10_000)
+    batch_size: int = _within(32, 2, 4096)
+    learning_rate: float = _within(1e-3, 1e-9, 10)
+    weight_decay: float = _within(1e-4, 0, 1)
+    label_smoothing: float = _within(0.05, 0, 0.5)
+    ema_momentum: float = _within(0.99, 0, 0.99999)
     early_stopping: bool = True
-    patience: int = 6
+    patience: int = _within(6, 1, 10_000)
     freeze_backbone: bool = False
-    subject_balance: float = 0.5
+    subject_balance: float = _within(0.5, 0, 1)
 
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """How strongly training cells are changed; 0 switches an effect off.
+    """How training cells are changed, and how strongly; 0 switches a strength off.
 
     Attributes:
+        effects: what is done, in this order; functions of your own as "package.module:name".
         rotation: any angle, and flips.
         scale: log of the largest magnification.
         shift_px: largest shift in crop pixels.
@@ -91,13 +105,14 @@ class AugmentSettings:
         noise: largest deviation in grey levels.
     """
 
+    effects: tuple[str, ...] = ("turn_and_move", "stain", "focus", "noise")
     rotation: bool = True
-    scale: float = 0.1
-    shift_px: float = 6.0
-    stain: float = 0.08
-    brightness: float = 0.1
-    blur: float = 1.0
-    noise: float = 4.0
+    scale: float = _within(0.1, 0, 1)
+    shift_px: float = _within(6.0, 0, 100)
+    stain: float = _within(0.08, 0, 1)
+    brightness: float = _within(0.1, 0, 1)
+    blur: float = _within(1.0, 0, 10)
+    noise: float = _within(4.0, 0, 50)
 
 
 @dataclass(frozen=True)
@@ -110,28 +125,36 @@ class Recipe:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
 
-_SECTIONS = {"model": ModelSettings, "training": TrainingSettings, "augment": AugmentSettings}
-_LIMITS = {
-    "crop_px": (32, 225),
-    "input_px": (32, 512),
-    "hidden": (0, 4096),
-    "dropout": (0, 0.95),
-    "epochs": (1, 10_000),
-    "batch_size": (2, 4096),
-    "learning_rate": (1e-9, 10),
-    "weight_decay": (0, 1),
-    "label_smoothing": (0, 0.5),
-    "ema_momentum": (0, 0.99999),
-    "patience": (1, 10_000),
-    "subject_balance": (0, 1),
-    "scale": (0, 1),
-    "shift_px": (0, 100),
-    "stain": (0, 1),
-    "brightness": (0, 1),
-    "blur": (0, 10),
-    "noise": (0, 50),
-}
+@dataclass(frozen=True)
+class SettingFacts:
+    """What is known of one setting.
 
+    Attributes:
+        section: model, training or augment.
+        key: its name in the TOML.
+        type: "number", "whole number", "text", "true or false" or "list of texts".
+        default: as it stands in TOML.
+        range: the lowest and the highest value, both allowed; None where there is none.
+        words: what it does.
+    """
+
+    section: str
+    key: str
+    type: str
+    default: str
+    range: tuple[float, float] | None
+    words: str
+
+
+_SECTIONS = {"model": ModelSettings, "training": TrainingSettings, "augment": AugmentSettings}
+
+_TYPES: dict[type, str] = {
+    float: "number",
+    int: "whole number",
+    str: "text",
+    bool: "true or false",
+    tuple: "list of texts",
+}
 
 _RENAMED = {"batch": "batch_size", "ema": "ema_momentum", "frozen": "freeze_backbone"}
 """Names of version 0.1 in the section training → names now."""
@@ -177,7 +200,9 @@ def parse_recipe(text: str, name: str) -> Recipe:
     parts: dict[str, Any] = {}
     for section, values in given.items():
         if section not in _SECTIONS or not isinstance(values, dict):
-            raise SettingsError(f"Recipe {name}: {_suggest(section, list(_SECTIONS), 'section')}")
+            raise SettingsError(
+                f"Recipe {name}: {_describe_unknown(section, _SECTIONS, 'section')}"
+            )
         parts[section] = _parse_section(name, section, values)
     return Recipe(name=name, **parts)
 
@@ -193,8 +218,8 @@ def _parse_section(name: str, section: str, values: dict[str, Any]) -> Any:
     checked = {}
     for key, value in values.items():
         if key not in fields:
-            raise SettingsError(f"Recipe {name}: {_suggest(key, list(fields), 'setting')}")
-        checked[key] = _check_value(name, f"{section}.{key}", value, fields[key].default)
+            raise SettingsError(f"Recipe {name}: {_describe_unknown(key, fields, 'setting')}")
+        checked[key] = _check_value(f"Recipe {name}: {section}.{key}", value, fields[key])
     return kind(**checked)
 
 
@@ -203,21 +228,93 @@ def rename_old_settings(values: dict[str, Any]) -> dict[str, Any]:
     return {_RENAMED.get(key, key): value for key, value in values.items()}
 
 
-def _check_value(name: str, key: str, value: Any, default: Any) -> Any:
+def _check_value(place: str, value: Any, setting: dataclasses.Field[Any]) -> Any:
+    default = setting.default
+    if isinstance(default, tuple):
+        return _check_list(place, value, default)
     if isinstance(default, float) and type(value) is int:
         value = float(value)
     if type(value) is not type(default):
-        raise SettingsError(
-            f"Recipe {name}: {key} = {value!r}. Expected {type(default).__name__}, "
-            f"such as {default!r}."
-        )
-    low, high = _LIMITS.get(key.split(".")[1], (None, None))
-    if low is not None and high is not None and not low <= value <= high:
-        raise SettingsError(f"Recipe {name}: {key} = {value}. Expected {low} to {high}.")
+        expected = f"{type(default).__name__}, such as {default!r}"
+        raise SettingsError(f"{place} = {value!r}. Expected {expected}.")
+    if "range" in setting.metadata:
+        low, high = setting.metadata["range"]
+        if not low <= value <= high:
+            raise SettingsError(f"{place} = {value}. Expected {low} to {high}.")
     return value
 
 
-def _suggest(word: str, known: list[str], kind: str) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"unknown {kind} {word!r}. Expected one of {', '.join(known)}.{hint}"
+def _check_list(place: str, value: Any, known: tuple[str, ...]) -> tuple[str, ...]:
+    """A list of texts, each once: known names, or import paths."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise SettingsError(
+            f"{place} = {value!r}. Expected a list of texts, such as {list(known)!r}."
+        )
+    for item in value:
+        if item not in known and not is_import_path(item):
+            raise SettingsError(
+                f"{place}: unknown {item!r}. Expected {', '.join(known)}, or your own as "
+                f"package.module:name.{suggest(item, known)}"
+            )
+        if value.count(item) > 1:
+            raise SettingsError(f"{place}: {item!r} stands there twice. Expected each name once.")
+    return tuple(value)
+
+
+def _describe_unknown(word: str, known: Iterable[str], kind: str) -> str:
+    names = list(known)
+    return f"unknown {kind} {word!r}. Expected one of {', '.join(names)}.{suggest(word, names)}"
+
+
+def describe_settings() -> list[SettingFacts]:
+    """Every setting of a recipe, in the order of the dataclasses, whose docstrings have the words.
+
+    for setting in describe_settings():
+        print(setting.section, setting.key, setting.default, setting.words)
+    """
+    return [
+        SettingFacts(
+            section=section,
+            key=item.name,
+            type=_TYPES[type(item.default)],
+            default=_format_value(item.default),
+            range=item.metadata.get("range"),
+            words=_read_words(kind)[item.name],
+        )
+        for section, kind in _SECTIONS.items()
+        for item in dataclasses.fields(kind)
+    ]
+
+
+def format_settings_page() -> str:
+    """docs/recipes.md: all settings as Markdown tables, one a section."""
+    lines = [
+        "# Every setting of a recipe",
+        "",
+        "Written by `leukoscope.settings.format_settings_page`; a test holds this page to it. "
+        "What recipes are for, and what training does with them: [training](training.md).",
+    ]
+    settings = describe_settings()
+    for section, kind in _SECTIONS.items():
+        first = inspect.cleandoc(kind.__doc__ or "").partition("\n")[0]
+        lines += ["", f"## [{section}]", "", first, ""]
+        lines += ["| setting | default | expected | what it does |", "|---|---|---|---|"]
+        for one in settings:
+            if one.section == section:
+                limits = f", {one.range[0]:,} to {one.range[1]:,}" if one.range else ""
+                expected = f"{one.type}{limits}"
+                lines.append(f"| `{one.key}` | `{one.default}` | {expected} | {one.words} |")
+    return "\n".join(lines) + "\n"
+
+
+def _format_value(value: Any) -> str:
+    """As in TOML."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def _read_words(kind: type) -> dict[str, str]:
+    """Attribute → its words in the docstring's section Attributes."""
+    _, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
+    joined = re.sub(r"\n {8}", " ", attributes)
+    pairs = (line.strip().split(": ", 1) for line in joined.splitlines() if line.strip())
+    return {key: words[0].upper() + words[1:] for key, words in pairs}

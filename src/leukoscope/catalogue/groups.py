@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy import sparse
+from scipy.sparse import csgraph
 
 from leukoscope.errors import DataError
 
@@ -99,20 +102,17 @@ def assign_groups(subjects: Sequence[str], links: Iterable[tuple[int, int]]) -> 
 
 
 def join_names(names: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Union-find over names: each name → the "+"-joined names of its connected component."""
-    parent = {name: name for name in names}
-
-    def find(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    for a, b in pairs:
-        parent[find(a)] = find(b)
-    members: dict[str, list[str]] = {}
-    for name in parent:
-        members.setdefault(find(name), []).append(name)
+    """Each name → the "+"-joined names of its connected component; pairs are of these names."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    if not places:
+        return {}
+    ends = np.array([(places[a], places[b]) for a, b in pairs], np.intp).reshape(-1, 2)
+    shape = (len(places), len(places))
+    links = sparse.coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape)
+    _, components = csgraph.connected_components(links, directed=False)
+    members: dict[int, list[str]] = {}
+    for name, component in zip(places, components.tolist(), strict=True):
+        members.setdefault(component, []).append(name)
     return {
         name: "+".join(sorted(together, key=_natural_key))
         for together in members.values()

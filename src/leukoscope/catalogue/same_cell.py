@@ -29,6 +29,7 @@ from scipy import fft
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue.store import Progress
+from leukoscope.cells.blur import blur_within
 from leukoscope.cells.crop import compute_foreground
 from leukoscope.machine import count_workers
 
@@ -128,8 +129,8 @@ def _compute_texture(crop: UInt8Array) -> tuple[Floats, npt.NDArray[np.bool_]]:
     if inside.sum() < 200:
         return empty, empty.astype(np.bool_)
     grey = cv2.cvtColor(crop[box], cv2.COLOR_RGB2GRAY).astype(np.float32)
-    detail = (grey - _average(grey, inside, 5.0)) * inside
-    deviation = np.sqrt(_average(detail * detail, inside, 10.0) + 1.0)
+    detail = (grey - blur_within(grey, inside, 5.0)) * inside
+    deviation = np.sqrt(blur_within(detail * detail, inside, 10.0) + 1.0)
     contrast = _remove_rings(np.clip(detail / deviation, -2, 2), inside)
     texture = cv2.GaussianBlur(contrast, (0, 0), 1.3) * inside
     moments = cv2.moments(inside)
@@ -146,13 +147,6 @@ def _remove_rings(contrast: Floats, inside: Floats) -> Floats:
     total = np.bincount(ring, (contrast * inside).ravel())
     mean = total / np.maximum(np.bincount(ring, inside.ravel()), 1)
     return np.asarray((contrast - mean[ring].reshape(depth.shape)) * inside, np.float32)
-
-
-def _average(values: Floats, inside: Floats, sigma: float) -> Floats:
-    """Gaussian mean over the pixels inside the outline only."""
-    weight = cv2.GaussianBlur(inside, (0, 0), sigma)
-    blurred = cv2.GaussianBlur(values * inside, (0, 0), sigma)
-    return np.asarray(blurred / np.maximum(weight, 1e-3), np.float32)
 
 
 def _warp(image: Floats, matrix: Floats, side: int = _SIDE) -> Floats:

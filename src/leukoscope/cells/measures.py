@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leukoscope.arrays import UInt8Array
+from leukoscope.cells.blur import blur_within
 from leukoscope.cells.crop import compute_foreground
 from leukoscope.errors import DataError
 from leukoscope.io.files import write_text
@@ -152,7 +153,7 @@ def _measure_nucleus(crop: UInt8Array, cell: BoolArray) -> float | None:
     inside = _cut_rim(cell)
     if np.count_nonzero(inside) < MIN_AREA:
         return None
-    green = _blur_within(crop[..., 1].astype(np.float32), cell, _NUCLEUS_SIGMA)
+    green = blur_within(crop[..., 1], cell, _NUCLEUS_SIGMA)
     levels = np.clip(green[inside], 0, 255).astype(np.uint8)
     cut, _ = cv2.threshold(levels[:, None], 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     dark = levels <= cut
@@ -186,7 +187,7 @@ def _measure_texture(green: FloatArray, cell: BoolArray) -> dict[str, float | No
         return dict.fromkeys(_BANDS)
     found: dict[str, float | None] = {}
     for name, sigma in _BANDS.items():
-        near, far, around = (_blur_within(green, cell, sigma * times) for times in (1, 2, 4))
+        near, far, around = (blur_within(green, cell, sigma * times) for times in (1, 2, 4))
         found[name] = float(((near - far)[inside] / np.maximum(around[inside], 1)).std())
     return found
 
@@ -205,14 +206,6 @@ def _cut_rim(cell: BoolArray) -> BoolArray:
     """The cell without its outermost pixels; what lies beyond the crop counts as black."""
     padded = cv2.copyMakeBorder(cell.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     return np.asarray(cv2.erode(padded, _RIM)[1:-1, 1:-1].astype(bool))
-
-
-def _blur_within(values: FloatArray, cell: BoolArray, sigma: float) -> FloatArray:
-    """Gaussian mean over the cell's own pixels: the black around it has no part."""
-    weight = cell.astype(np.float32)
-    total = cv2.GaussianBlur(values * weight, (0, 0), sigma)
-    mass = cv2.GaussianBlur(weight, (0, 0), sigma)
-    return np.asarray(total / np.maximum(mass, 1e-6), np.float32)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Choosing anything (a threshold, a model) is not done here, drawing neither.
 
 from leukoscope.evaluation.abstention import Abstention, LeftOut
 from leukoscope.evaluation.baselines import Baseline, compute_size_probability
+from leukoscope.evaluation.compute import compute_evaluation, write_metrics
 from leukoscope.evaluation.curves import (
     Curve,
     ReliabilityBin,
@@ -12,16 +13,10 @@ from leukoscope.evaluation.curves import (
     compute_reliability,
     list_confident_errors,
 )
-from leukoscope.evaluation.evaluation import (
-    Counts,
-    Evaluation,
-    PartScores,
-    SubjectRow,
-    compute_evaluation,
-    write_metrics,
-)
-from leukoscope.evaluation.intervals import FEW_PEOPLE, NOT_DEFINED, Score
+from leukoscope.evaluation.intervals import FEW_PEOPLE, NOT_DEFINED, Score, find_score
 from leukoscope.evaluation.leaks import LeakStatus
+from leukoscope.evaluation.results import Counts, Evaluation, PartScores, SubjectRow
+from leukoscope.evaluation.scores import ScoreKind, Sums
 
 __all__ = [
     "FEW_PEOPLE",
@@ -36,11 +31,14 @@ __all__ = [
     "PartScores",
     "ReliabilityBin",
     "Score",
+    "ScoreKind",
     "SubjectRow",
+    "Sums",
     "compute_curves",
     "compute_evaluation",
     "compute_reliability",
     "compute_size_probability",
+    "find_score",
     "list_confident_errors",
     "write_metrics",
 ]

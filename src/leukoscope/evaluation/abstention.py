@@ -15,11 +15,11 @@ import pandas as pd
 from leukoscope.evaluation.cohort import BoolArray, Cohort, FloatArray
 from leukoscope.evaluation.intervals import NOT_DEFINED, Score, compute_limits
 from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL
+from leukoscope.logits import compute_logit
 
 __all__ = ["Abstention", "LeftOut", "compute_abstention"]
 
 _LEFT_OUT = (0.0, 0.1, 0.2, 0.3)
-_FLOOR = 1e-6  # of a probability, so that its logit is finite
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def compute_abstention(table: pd.DataFrame, cohort: Cohort, counts: FloatArray) 
 def _leave_out(
     table: pd.DataFrame, right: BoolArray, cohort: Cohort, counts: FloatArray
 ) -> tuple[LeftOut, ...]:
-    doubt = np.abs(_to_logit(table["probability"]) - _to_logit(table["threshold"]))
+    doubt = np.abs(compute_logit(table["probability"]) - compute_logit(table["threshold"]))
     order = np.argsort(doubt, kind="stable")
     found = []
     for share in _LEFT_OUT:
@@ -106,11 +106,6 @@ def _leave_out(
         score = _compute_share("accuracy", title, right, kept, cohort, counts)
         found.append(LeftOut(share, score))
     return tuple(found)
-
-
-def _to_logit(probability: pd.Series) -> FloatArray:
-    inside = np.clip(probability.to_numpy(np.float64), _FLOOR, 1 - _FLOOR)
-    return np.asarray(np.log(inside / (1 - inside)))
 
 
 def _compute_share(

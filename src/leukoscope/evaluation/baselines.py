@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import pandas as pd
 from leukoscope.errors import DataError
 from leukoscope.evaluation.cohort import Cohort, FloatArray
 from leukoscope.evaluation.intervals import Score, View, compute_differences, compute_view
+from leukoscope.evaluation.scores import SCORES, ScoreKind
 from leukoscope.labels import LEUKAEMIC
 from leukoscope.predictions import normalise_labels
 
@@ -82,13 +84,18 @@ def compute_size_probability(
     return np.asarray(model.predict_proba(np.log(new))[:, 1], dtype=np.float64)
 
 
-def compute_views(cohort: Cohort, counts: FloatArray) -> Views:
+def compute_views(cohort: Cohort, counts: FloatArray, kinds: Sequence[ScoreKind] = SCORES) -> Views:
     """Score one system by cell and by subject over the same resamples."""
-    return Views(compute_view(cohort, counts), compute_view(cohort.weigh_by_subject(), counts))
+    by_subject = cohort.weigh_by_subject()
+    return Views(compute_view(cohort, counts, kinds), compute_view(by_subject, counts, kinds))
 
 
 def compute_baselines(
-    table: pd.DataFrame, cohort: Cohort, model: Views, counts: FloatArray
+    table: pd.DataFrame,
+    cohort: Cohort,
+    model: Views,
+    counts: FloatArray,
+    kinds: Sequence[ScoreKind] = SCORES,
 ) -> tuple[Baseline, ...]:
     """Score what costs nothing: all-leukaemic, then size-only.
 
@@ -97,6 +104,7 @@ def compute_baselines(
         cohort: its cells, with the network's probabilities.
         model: the network's scores.
         counts: float64 (n_bootstrap, groups), the resamples of `model`.
+        kinds: the scores of `model`.
     """
     constant = cohort.replace_probability(np.ones_like(cohort.probability))
     return (
@@ -105,14 +113,18 @@ def compute_baselines(
             title="all leukaemic",
             status="available",
             note="Every cell is called leukaemic with probability 1.",
-            **_compare(model, compute_views(constant, counts)),
+            **_compare(model, compute_views(constant, counts, kinds)),
         ),
-        _compute_size_only(table, cohort, model, counts),
+        _compute_size_only(table, cohort, model, counts, kinds),
     )
 
 
 def _compute_size_only(
-    table: pd.DataFrame, cohort: Cohort, model: Views, counts: FloatArray
+    table: pd.DataFrame,
+    cohort: Cohort,
+    model: Views,
+    counts: FloatArray,
+    kinds: Sequence[ScoreKind],
 ) -> Baseline:
     if _is_complete(table, "area_probability"):
         sized = cohort.replace_probability(
@@ -124,12 +136,12 @@ def _compute_size_only(
             title="size only",
             status="available",
             note="Logistic regression on the log of the cell's area, fitted on training subjects.",
-            **_compare(model, compute_views(sized, counts)),
+            **_compare(model, compute_views(sized, counts, kinds)),
         )
     if _is_complete(table, "area"):
         area = table["area"].to_numpy(dtype=np.float64)
         ranked = cohort.replace_probability(area / area.max(initial=1))
-        compared = _compare(model, compute_views(ranked, counts))
+        compared = _compare(model, compute_views(ranked, counts, kinds))
         return Baseline(
             name="size_only",
             title="size only",

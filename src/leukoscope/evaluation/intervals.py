@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = [
     "compute_differences",
     "compute_limits",
     "compute_view",
+    "find_score",
 ]
 
 NOT_DEFINED = "not defined (n = 0)"
@@ -58,6 +60,18 @@ class Score:
     reason: str = ""
 
 
+def find_score(scores: Iterable[Score], name: str) -> Score:
+    """The score of that name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    for score in scores:
+        if score.name == name:
+            return score
+    raise KeyError(name)
+
+
 @dataclass(frozen=True)
 class View:
     """The scores of one system on one cohort, with the resamples kept for paired differences."""
@@ -67,20 +81,21 @@ class View:
 
     def get(self, name: str) -> Score:
         """The score of that name."""
-        return next(score for score in self.scores if score.name == name)
+        return find_score(self.scores, name)
 
 
-def compute_view(cohort: Cohort, counts: FloatArray) -> View:
+def compute_view(cohort: Cohort, counts: FloatArray, kinds: Sequence[ScoreKind] = SCORES) -> View:
     """Compute every score with its interval.
 
     Args:
         cohort: the cells, with the weights that make the view.
         counts: float64 (n_bootstrap, groups), from `draw_group_counts`.
+        kinds: the scores, from `find_scores`.
     """
-    points = compute_point_scores(cohort)
-    samples = compute_resampled_scores(cohort, counts)
+    points = compute_point_scores(cohort, kinds)
+    samples = compute_resampled_scores(cohort, counts, kinds)
     scores = tuple(
-        _build_score(kind, points[kind.name], samples[kind.name], cohort) for kind in SCORES
+        _build_score(kind, points[kind.name], samples[kind.name], cohort) for kind in kinds
     )
     return View(scores, samples)
 

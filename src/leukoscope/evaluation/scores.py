@@ -1,22 +1,24 @@
-"""Every score, twice: scikit-learn's value, and the same for thousands of resamples at once.
+"""Every score, written once: weighted sums over the cells → the score, for many resamples at once.
 
-The resampled ones work on sums. A resample says how often each group was drawn, so a sum over its
-cells is one matrix product with the groups' own sums; the areas under curves sort the cells once
-and add their weights up along the probability. `tests/test_evaluate.py` holds both equal.
+A resample says how often each group was drawn, so a sum over its cells is one matrix product with
+the groups' own sums; the areas under curves sort the cells once and add their weights up along the
+probability. The score of the cells themselves is that of the resample that draws everybody once.
+`tests/test_scores.py` holds all of them equal to scikit-learn's.
 
-A score without cells is NaN here, never 0; `intervals` turns that into words.
+A score without the cells that it needs is NaN here, never 0; `intervals` turns that into words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from sklearn import metrics
 
+from leukoscope.errors import SettingsError
 from leukoscope.evaluation.cohort import Cohort, FloatArray
+from leukoscope.registry import import_own, is_import_path
 
 __all__ = [
     "ECE_BINS",
@@ -26,6 +28,7 @@ __all__ = [
     "compute_calibration_bins",
     "compute_point_scores",
     "compute_resampled_scores",
+    "find_scores",
 ]
 
 ECE_BINS = 15
@@ -69,14 +72,20 @@ class Sums:
 
 @dataclass(frozen=True)
 class ScoreKind:
-    """What is known of a score before any data.
+    """What is known of a score before any data; one of your own is another value of this.
+
+        youden = ScoreKind(
+            "youden", "Youden's J", "higher", "both",
+            lambda s: s.tp / (s.tp + s.fn) + s.tn / (s.tn + s.fp) - 1,
+        )
 
     Attributes:
         name: key in files.
         title: words for people.
         direction: which way is better.
         classes: the class or classes without whose cells it means nothing; "any" needs neither.
-        compute: sums → float64 (r,).
+        compute: sums → float64 (r,), NaN where not defined. Asked with r of 1 or more, also where a
+            class has no cells; what it says then is not used.
     """
 
     name: str
@@ -177,21 +186,85 @@ SCORES = (
     *_build_family("recall", _compute_recalls),
     *_build_family("f1", _compute_f1s),
 )
-"""All scores. A new score is one line here and one in the test."""
+"""Those built in. A new score is one line here and one in the test."""
 
 
-def compute_resampled_scores(cohort: Cohort, counts: FloatArray) -> dict[str, FloatArray]:
+def find_scores(paths: Sequence[str] = ()) -> tuple[ScoreKind, ...]:
+    """The built-in scores, then a user's own.
+
+    Args:
+        paths: import paths "package.module:name" of `ScoreKind`s.
+
+    Raises:
+        SettingsError: not an import path, not a `ScoreKind`, or a name that is taken.
+    """
+    kinds = list(SCORES)
+    for path in paths:
+        if not is_import_path(path):
+            raise SettingsError(
+                f"Unknown score {path!r}. The built-in ones are always computed; give your own as "
+                "package.module:name."
+            )
+        kind = import_own("score", path)
+        if not isinstance(kind, ScoreKind):
+            raise SettingsError(
+                f"The score {path} is of type {type(kind).__name__}. Expected a ScoreKind of "
+                "leukoscope.evaluation."
+            )
+        if kind.name in {other.name for other in kinds}:
+            raise SettingsError(
+                f"The score {path}: the name {kind.name!r} is taken. Choose another."
+            )
+        kinds.append(kind)
+    return tuple(kinds)
+
+
+def compute_point_scores(cohort: Cohort, kinds: Sequence[ScoreKind] = SCORES) -> dict[str, float]:
+    """Compute every score of the cells themselves: everybody drawn once; NaN where not defined."""
+    once = compute_resampled_scores(cohort, np.ones((1, cohort.groups)), kinds)
+    return {name: float(values[0]) for name, values in once.items()}
+
+
+def compute_resampled_scores(
+    cohort: Cohort, counts: FloatArray, kinds: Sequence[ScoreKind] = SCORES
+) -> dict[str, FloatArray]:
     """Compute every score for every resample.
 
     Args:
         cohort: n cells.
         counts: float64 (r, groups), how often each group was drawn.
+        kinds: the scores, from `find_scores`.
 
     Returns:
-        Name of a score → float64 (r,), NaN where it is not defined.
+        Name of a score → float64 (r,), NaN where it is not defined: the classes that it needs have
+        no cells.
+
+    Raises:
+        SettingsError: a user's own score that gives something else.
     """
     sums = _compute_sums(cohort, counts)
-    return {kind.name: kind.compute(sums) for kind in SCORES}
+    leukaemic, normal = sums.tp + sums.fn > 0, sums.tn + sums.fp > 0
+    present = {
+        "leukaemic": leukaemic,
+        "normal": normal,
+        "both": leukaemic & normal,
+        "any": leukaemic | normal,
+    }
+    return {
+        kind.name: np.where(present[kind.classes], _compute_one(kind, sums), np.nan)
+        for kind in kinds
+    }
+
+
+def _compute_one(kind: ScoreKind, sums: Sums) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):  # a user's own may divide plainly
+        found = np.asarray(kind.compute(sums), np.float64)
+    if found.shape != sums.tp.shape:
+        raise SettingsError(
+            f"The score {kind.name} gave an array of shape {found.shape}. Expected "
+            f"{sums.tp.shape}, one number a resample."
+        )
+    return found
 
 
 def _compute_sums(cohort: Cohort, counts: FloatArray) -> Sums:
@@ -261,46 +334,3 @@ def _integrate(true: FloatArray, false: FloatArray) -> FloatArray:
     positive, negative = true[:, -1], false[:, -1]
     pr_auc = np.where(negative > 0, _divide(average, positive), np.nan)
     return np.stack([_divide(area, positive * negative), pr_auc])
-
-
-def compute_point_scores(cohort: Cohort) -> dict[str, float]:
-    """Compute every score of the cells themselves with scikit-learn; NaN where not defined."""
-    truth, called = cohort.leukaemic, cohort.called
-    present = {"leukaemic": bool(truth.any()), "normal": bool((~truth).any())}
-    present |= {"both": all(present.values()), "any": any(present.values())}
-    if not present["any"]:
-        return {kind.name: np.nan for kind in SCORES}
-    weight = {"sample_weight": cohort.weight}
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        truth, called, labels=[True, False], zero_division=np.nan, **weight
-    )
-    support = support / support.sum()
-    scores = {
-        "accuracy": metrics.accuracy_score(truth, called, **weight),
-        "sensitivity": recall[0],
-        "specificity": recall[1],
-        "brier": metrics.brier_score_loss(
-            truth, cohort.probability, labels=[False, True], **weight
-        ),
-        "log_loss": metrics.log_loss(truth, cohort.probability, labels=[False, True], **weight),
-        "ece": _compute_ece(cohort),
-    }
-    for name, pair in (("precision", precision), ("recall", recall), ("f1", f1)):
-        scores[f"{name}_leukaemic"], scores[f"{name}_normal"] = pair
-        scores[f"macro_{name}"] = pair.mean()
-        scores[f"weighted_{name}"] = pair @ support
-    if present["both"]:
-        scores["balanced_accuracy"] = metrics.balanced_accuracy_score(truth, called, **weight)
-        scores["roc_auc"] = metrics.roc_auc_score(truth, cohort.probability, **weight)
-        scores["pr_auc"] = metrics.average_precision_score(truth, cohort.probability, **weight)
-        one_call = called.all() or not called.any()  # scikit-learn would say 0
-        scores["mcc"] = np.nan if one_call else metrics.matthews_corrcoef(truth, called, **weight)
-    return {
-        kind.name: float(scores[kind.name]) if present[kind.classes] else np.nan for kind in SCORES
-    }
-
-
-def _compute_ece(cohort: Cohort) -> float:
-    bins = compute_calibration_bins(cohort.probability).astype(np.intp)
-    distance = cohort.weight * (cohort.probability - cohort.leukaemic)
-    return float(np.abs(np.bincount(bins, distance)).sum() / cohort.weight.sum())

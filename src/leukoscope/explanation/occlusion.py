@@ -12,14 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from leukoscope.arrays import UInt8Array
+from leukoscope.cells.blur import blur_within
 from leukoscope.cells.crop import compute_foreground
+from leukoscope.logits import compute_logit
 
-__all__ = ["BoolArray", "FloatArray", "Predict", "compute_logit", "compute_map", "flatten_cell"]
+__all__ = ["BoolArray", "FloatArray", "Predict", "compute_map", "flatten_cell"]
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
@@ -30,7 +31,6 @@ Predict = Callable[[UInt8Array], FloatArray]
 _RADIUS = 0.10  # of a patch, over the cell's diameter
 _STEP = 1.0  # between patches, over their radius
 _FLAT_SIGMA = 0.20  # of the blur that flattens, over the cell's diameter
-_FLOOR = 1e-6  # of a probability, so that its logit is finite
 _AT_ONCE = 64  # covered crops held in memory
 
 
@@ -46,11 +46,8 @@ def flatten_cell(crop: UInt8Array) -> UInt8Array:
     cell = compute_foreground(crop)
     if not cell.any():
         return crop.copy()
-    weight = cell.astype(np.float32)
-    sigma = _FLAT_SIGMA * _find_diameter(cell)
-    mass = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-6)
-    total = cv2.GaussianBlur(crop.astype(np.float32) * weight[..., None], (0, 0), sigma)
-    flat = np.clip(np.rint(total / mass[..., None]), 0, 255).astype(np.uint8)
+    blurred = blur_within(crop, cell, _FLAT_SIGMA * _find_diameter(cell))
+    flat = np.clip(np.rint(blurred), 0, 255).astype(np.uint8)
     return np.where(cell[..., None], flat, crop)
 
 
@@ -87,12 +84,6 @@ def compute_map(
             mass += patch
     found = np.divide(total, mass, out=found, where=mass > 1e-3)
     return np.where(cell, found, 0), len(centres) + 1
-
-
-def compute_logit(probability: FloatArray) -> FloatArray:
-    """Log odds, kept within ±13.8."""
-    inside = np.clip(probability, _FLOOR, 1 - _FLOOR)
-    return np.asarray(np.log(inside / (1 - inside)))
 
 
 def _find_diameter(cell: BoolArray) -> float:

@@ -1,5 +1,19 @@
-"""Trained Keras model → ONNX, compared with Keras before it gets its final name."""
+"""Trained Keras model → a file to use, compared with Keras before it gets its final name."""
 
-from leukoscope.export.onnx import MAX_DIFFERENCE, export_onnx
+from leukoscope.export.base import (
+    EXPORTERS,
+    MAX_DIFFERENCE,
+    Exporter,
+    export_model,
+    find_exporter,
+)
+from leukoscope.export.onnx import export_onnx
 
-__all__ = ["MAX_DIFFERENCE", "export_onnx"]
+__all__ = [
+    "EXPORTERS",
+    "MAX_DIFFERENCE",
+    "Exporter",
+    "export_model",
+    "export_onnx",
+    "find_exporter",
+]

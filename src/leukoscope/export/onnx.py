@@ -15,18 +15,14 @@ import numpy.typing as npt
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import CROP_PX
-from leukoscope.errors import MissingExtraError, ModelError
+from leukoscope.errors import MissingExtraError
+from leukoscope.export.base import Exporter, export_model
 from leukoscope.inference.model import METADATA_KEY, OUTPUTS, Classifier
 from leukoscope.inference.novelty import Novelty
-from leukoscope.io.files import move_into_place
 from leukoscope.records import ModelMetadata
 
-__all__ = ["MAX_DIFFERENCE", "export_onnx"]
+__all__ = ["EXPORTER", "export_onnx"]
 
-MAX_DIFFERENCE = 1e-4
-"""Largest difference of any probability between Keras and the export."""
-
-_MAX_SHARE = 0.01  # by which a novelty may differ: it is held to a limit, not read as a number
 _OPSET = 17
 
 
@@ -38,37 +34,8 @@ def export_onnx(
     crops: UInt8Array,
     expected: npt.NDArray[np.float64],
 ) -> float:
-    """Write a Keras model as ONNX, if it answers as Keras does.
-
-    Args:
-        model: keras.Model with the TensorFlow backend: uint8 crops in, probability out.
-        novelty: of its features, 1 at the limit; becomes the second output.
-        path: of the .onnx file.
-        metadata: kept in the file, see `records`.
-        crops: uint8 (n, 225, 225, 3), at least 200 of them where the data has so many.
-        expected: float64 (n, 2), what Keras says of them: probability and novelty.
-
-    Returns:
-        The largest difference of any probability.
-
-    Raises:
-        ModelError: a probability differs by more than 1e-4, or a novelty by more than 1%; no file
-            is written.
-        MissingExtraError: tf2onnx is not installed.
-    """
-    with move_into_place(path) as part:
-        part.write_bytes(_convert(model, novelty, metadata))
-        gap = np.abs(Classifier(part).predict_batch(crops) - expected)
-        difference = float(gap[:, 0].max(initial=0))
-        share = float((gap[:, 1] / np.maximum(expected[:, 1], 1)).max(initial=0))
-        if not (difference < MAX_DIFFERENCE and share < _MAX_SHARE):
-            raise ModelError(
-                f"{path.name}: the exported network differs from Keras by {difference:.2g} in a "
-                f"probability (at most {MAX_DIFFERENCE} is allowed) and by {share:.2%} in a "
-                f"novelty (at most {_MAX_SHARE:.0%}), so it was not written. "
-                "Install the versions of keras, tensorflow and tf2onnx that the run names."
-            )
-    return difference
+    """Write a Keras model as ONNX, if it answers as Keras does: `export_model` for ONNX."""
+    return export_model(EXPORTER, model, novelty, path, metadata, crops, expected)
 
 
 def _convert(model: Any, novelty: Novelty, metadata: ModelMetadata) -> bytes:
@@ -90,3 +57,10 @@ def _convert(model: Any, novelty: Novelty, metadata: ModelMetadata) -> bytes:
     proto, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=_OPSET)
     onnx.helper.set_model_props(proto, {METADATA_KEY: metadata.to_json()})
     return bytes(proto.SerializeToString())
+
+
+def _answer(path: Path, crops: UInt8Array) -> npt.NDArray[np.float64]:
+    return Classifier(path).predict_batch(crops)
+
+
+EXPORTER = Exporter("ONNX", ".onnx", _convert, _answer)

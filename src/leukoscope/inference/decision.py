@@ -31,6 +31,7 @@ import numpy.typing as npt
 
 from leukoscope.arrays import FloatArray
 from leukoscope.labels import LEUKAEMIC
+from leukoscope.logits import compute_logit, compute_probability
 from leukoscope.records import Decision
 
 if TYPE_CHECKING:  # answering for an image loads this module, and needs no table
@@ -52,7 +53,6 @@ COVERAGE = 0.90
 USUAL = 0.95
 """Share of unseen people's cells within the novelty limit."""
 
-_FLOOR = 1e-6  # of a probability, so that its logit is finite
 _LEAST_SLOPE = 0.05  # below, the network orders the cells no better than chance
 
 
@@ -76,7 +76,9 @@ def fit_decision(table: pd.DataFrame, column: str = "probability") -> Decision:
     if leukaemic.all() or not leukaemic.any():
         return nothing
     raw, weight = table[column].to_numpy(np.float64), _weigh(table, leukaemic)
-    model = LogisticRegression(C=1e6).fit(_to_logit(raw)[:, None], leukaemic, sample_weight=weight)
+    model = LogisticRegression(C=1e6).fit(
+        compute_logit(raw)[:, None], leukaemic, sample_weight=weight
+    )
     slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
     if slope < _LEAST_SLOPE:
         return nothing
@@ -128,9 +130,9 @@ def decide_by_part(table: pd.DataFrame, column: str = "probability") -> pd.DataF
 
 def average_by_subject(table: pd.DataFrame, column: str = "probability") -> FloatArray:
     """Each cell's output in the context of its subject: the mean logit, as 0 to 1, float64 (n,)."""
-    logit = table.assign(logit=_to_logit(table[column].to_numpy(np.float64)))
+    logit = table.assign(logit=compute_logit(table[column]))
     mean = logit.groupby("subject")["logit"].transform("mean").to_numpy()
-    return np.asarray(1 / (1 + np.exp(-mean)))
+    return compute_probability(mean)
 
 
 def _find_people(table: pd.DataFrame) -> pd.Series:
@@ -160,15 +162,10 @@ def _weigh(table: pd.DataFrame, leukaemic: npt.NDArray[np.bool_]) -> FloatArray:
     return np.asarray(weight)
 
 
-def _to_logit(raw: FloatArray) -> FloatArray:
-    inside = np.clip(raw, _FLOOR, 1 - _FLOOR)
-    return np.asarray(np.log(inside / (1 - inside)))
-
-
 def _apply_line(raw: FloatArray, slope: float, intercept: float) -> FloatArray:
     if (slope, intercept) == (1, 0):
         return raw.copy()
-    return np.asarray(1 / (1 + np.exp(-(slope * _to_logit(raw) + intercept))))
+    return compute_probability(slope * compute_logit(raw) + intercept)
 
 
 def _compute_rates(

@@ -20,7 +20,8 @@ except ImportError as error:
     raise MissingExtraError("Keras with TensorFlow", "train") from error
 
 from leukoscope.models.build import (
-    ARCHITECTURES,
+    BACKBONES,
+    Backbone,
     add_novelty,
     build_model,
     calibrate_model,
@@ -29,7 +30,8 @@ from leukoscope.models.build import (
 )
 
 __all__ = [
-    "ARCHITECTURES",
+    "BACKBONES",
+    "Backbone",
     "add_novelty",
     "build_model",
     "calibrate_model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import FunctionType
 
@@ -10,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from leukoscope.cells.crop import CROP_PX
-from leukoscope.errors import SettingsError
-from leukoscope.models.compact import apply_compact
-from leukoscope.models.lite0 import LITE0_MEAN, LITE0_SCALE, apply_lite0
-from leukoscope.models.texture import apply_texture
+from leukoscope.errors import LeukoscopeError, SettingsError
+from leukoscope.registry import Registry
 from leukoscope.settings import ModelSettings
 
 __all__ = [
-    "ARCHITECTURES",
+    "BACKBONES",
+    "Backbone",
     "add_novelty",
     "build_model",
     "calibrate_model",
@@ -27,7 +27,20 @@ __all__ = [
 
 _FEATURES, _ANSWER = "features", "probability_leukaemic"
 
-Architecture = Callable[[keras.KerasTensor, bool], keras.KerasTensor]
+Backbone = Callable[[keras.KerasTensor, bool], keras.KerasTensor]
+"""(images, pretrained) → a feature map (batch, rows, columns, channels), or features (batch, n).
+
+Images are float32 (batch, size, size, 3), RGB, 0 to 255, the cell on black. What is pretrained
+starts from weights that are fetched or installed; a backbone without such weights ignores the word.
+"""
+
+BACKBONES = Registry[Backbone](
+    "architecture",
+    "leukoscope.models",
+    "BACKBONE",
+    also="a network of keras.applications such as MobileNetV3Small",
+)
+"""Each in its own module here, or a user's own by import path."""
 
 
 def build_model(settings: ModelSettings) -> keras.Model:
@@ -43,7 +56,7 @@ def build_model(settings: ModelSettings) -> keras.Model:
     """
     crops = keras.Input((CROP_PX, CROP_PX, 3), dtype="uint8", name="crops")
     images = _prepare(crops, settings)
-    features = _find_architecture(settings.architecture)(images, settings.pretrained)
+    features = _apply_backbone(settings, images)
     policy = keras.config.dtype_policy().name
     full = "float32" if policy.startswith("mixed") else policy  # the answer is never rounded
     ready = len(features.shape) == 2
@@ -52,7 +65,8 @@ def build_model(settings: ModelSettings) -> keras.Model:
     x = keras.layers.Activation("linear", name=_FEATURES, dtype=full)(features)
     for layer in _list_head(settings, full, standardise=ready):
         x = layer(x)
-    return keras.Model(crops, x, name=f"leukoscope_{settings.architecture}".lower())
+    name = re.sub(r"\W", "_", f"leukoscope_{settings.architecture}").lower()
+    return keras.Model(crops, x, name=name)
 
 
 def _list_head(
@@ -142,19 +156,26 @@ def _prepare(crops: keras.KerasTensor, settings: ModelSettings) -> keras.KerasTe
     return keras.layers.Resizing(settings.input_px, settings.input_px, name="size")(x)
 
 
-def _find_architecture(name: str) -> Architecture:
-    if name in ARCHITECTURES:
-        return ARCHITECTURES[name]
-    if not _is_application(name):
+def _apply_backbone(settings: ModelSettings, images: keras.KerasTensor) -> keras.KerasTensor:
+    name = settings.architecture
+    if _is_application(name):
+        return _apply_keras_application(name, images, settings.pretrained)
+    try:
+        features = BACKBONES.find(name)(images, settings.pretrained)
+    except LeukoscopeError:
+        raise
+    except Exception as error:  # a user's own may fail in every way there is
         raise SettingsError(
-            f"Unknown architecture {name!r}. Expected {', '.join(ARCHITECTURES)}, or a function "
-            "of keras.applications such as MobileNetV3Small."
+            f"The architecture {name} cannot be built ({type(error).__name__}: {error}). Expected "
+            "a function (images, pretrained) → a feature map, or features."
+        ) from error
+    if not isinstance(features, keras.KerasTensor) or len(features.shape) not in (2, 4):
+        found = getattr(features, "shape", type(features).__name__)
+        raise SettingsError(
+            f"The architecture {name} gives {found}. Expected a feature map (batch, rows, columns, "
+            "channels) or features (batch, n) made of its images."
         )
-
-    def apply(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTensor:
-        return _apply_keras_application(name, images, pretrained)
-
-    return apply
+    return features
 
 
 def _is_application(name: str) -> bool:
@@ -174,21 +195,3 @@ def _apply_keras_application(
             "Connect to the network, or set pretrained = false in the recipe."
         ) from error
     return backbone.output
-
-
-def _apply_compact(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTensor:
-    del pretrained  # there are no weights to start from
-    return apply_compact(images)
-
-
-def _apply_lite0(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTensor:
-    scale = keras.layers.Rescaling(1 / LITE0_SCALE, -LITE0_MEAN / LITE0_SCALE, name="scale")
-    return apply_lite0(scale(images), weights=pretrained)
-
-
-ARCHITECTURES: dict[str, Architecture] = {
-    "compact": _apply_compact,
-    "lite0": _apply_lite0,
-    "texture": apply_texture,
-}
-"""Our architectures by name: (images float32 0 to 255, pretrained) → feature map, or features."""

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import keras
 
-__all__ = ["apply_compact"]
+__all__ = ["BACKBONE", "apply_compact"]
 
 _STAGES = ((24, 1), (48, 2), (96, 2), (160, 2))
 """(channels, residual blocks) at 1/4, 1/8, 1/16 and 1/32 of the input: 1.5 M parameters."""
 
 
-def apply_compact(images: keras.KerasTensor) -> keras.KerasTensor:
+def apply_compact(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTensor:
     """Residual CNN after He et al., 2016 (arXiv 1512.03385), with four narrow stages.
 
     Args:
         images: float32 (batch, size, size, 3), 0 to 255.
+        pretrained: changes nothing: there are no weights to start from.
 
     Returns:
         Features (batch, size / 32, size / 32, 160).
     """
+    del pretrained
     x = keras.layers.Rescaling(1 / 64, name="scale")(images)
     x = _convolve(x, _STAGES[0][0], "stem", stride=2)
     x = keras.layers.MaxPooling2D(2, name="stem_pool")(x)
@@ -28,6 +30,9 @@ def apply_compact(images: keras.KerasTensor) -> keras.KerasTensor:
         for block in range(blocks):
             x = _add_block(x, channels, f"stage{stage}_block{block}")
     return x
+
+
+BACKBONE = apply_compact
 
 
 def _add_block(x: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:

@@ -14,9 +14,9 @@ import keras
 from keras import ops
 
 from leukoscope.errors import SettingsError
-from leukoscope.models.lite0 import LITE0_MEAN, LITE0_SCALE, apply_lite0_stages
+from leukoscope.models.lite0 import apply_lite0_stages
 
-__all__ = ["apply_texture"]
+__all__ = ["BACKBONE", "apply_texture"]
 
 _STAGES = 5  # of seven: up to 1/16 of the input
 _BLACK = 10.03  # grey level up to which a pixel is background; no interpolated level equals it
@@ -43,10 +43,12 @@ def apply_texture(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTen
     inside = ops.cast(ops.max(images, axis=-1, keepdims=True) > _BLACK, images.dtype)
     share = ops.mean(inside, axis=(1, 2))
     found = [ops.log(share + 1e-3)]
-    scaled = keras.layers.Rescaling(1 / LITE0_SCALE, -LITE0_MEAN / LITE0_SCALE, name="scale")
-    for features in apply_lite0_stages(scaled(images), _STAGES, weights=pretrained):
+    for features in apply_lite0_stages(images, _STAGES, pretrained):
         found.extend(_compute_moments(features, inside))
     return keras.layers.Concatenate(name="moments")(found)
+
+
+BACKBONE = apply_texture
 
 
 def _compute_moments(

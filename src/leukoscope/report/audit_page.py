@@ -17,18 +17,17 @@ from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue.audit import Audit
 from leukoscope.catalogue.groups import sort_names
 from leukoscope.catalogue.same_cell import MIN_EVIDENCE
-from leukoscope.cells.crop import compute_foreground
 from leukoscope.io.files import write_text
 from leukoscope.labels import LABELS
 from leukoscope.report.audit_figures import draw_areas, draw_cells_by_subject
 from leukoscope.report.page import build_environment, embed_svg
+from leukoscope.report.pictures import brighten, cut_cell
 
 __all__ = ["describe_audit", "write_audit_page"]
 
 _PICTURE_PX = 120
 _JUDGED_PX = 160  # of a pair that is judged, and shown large
 _SHOWN_PX = 160  # side of the crop's part that a picture shows
-_BRIGHTEN = 1.7
 
 
 def write_audit_page(
@@ -193,7 +192,7 @@ def _sort_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
 def _draw_pair(crops: UInt8Array, row: dict[str, Any]) -> str:
     side = _JUDGED_PX if row["across"] else _PICTURE_PX
     ends = [np.asarray(crops[row[end]]) for end in ("first", "second")]
-    pair = np.hstack([_cut_picture(end, side) for end in ends])
+    pair = np.hstack([_draw_end(end, side) for end in ends])
     done, data = cv2.imencode(
         ".webp", cv2.cvtColor(pair, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, 80]
     )
@@ -201,15 +200,10 @@ def _draw_pair(crops: UInt8Array, row: dict[str, Any]) -> str:
     return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode()
 
 
-def _cut_picture(crop: UInt8Array, picture_px: int) -> UInt8Array:
-    left, top, width, height = cv2.boundingRect(compute_foreground(crop).astype(np.uint8))
-    side = max(_SHOWN_PX, width, height)
-    shift = np.array(
-        [[1, 0, side / 2 - left - width / 2], [0, 1, side / 2 - top - height / 2]], np.float32
-    )
-    centred = cv2.warpAffine(crop, shift, (side, side))
+def _draw_end(crop: UInt8Array, picture_px: int) -> UInt8Array:
+    centred = cut_cell(crop, crop, _SHOWN_PX)
     small = cv2.resize(centred, (picture_px, picture_px), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.convertScaleAbs(small, alpha=_BRIGHTEN), np.uint8)
+    return brighten(np.asarray(small, np.uint8))
 
 
 def _format_cell(value: Any) -> str:

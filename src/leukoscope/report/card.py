@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukoscope.evaluation import Evaluation, Score
+from leukoscope.evaluation import Evaluation, Score, find_score
 from leukoscope.io.files import write_text
 from leukoscope.report.page import build_environment
 from leukoscope.report.words import (
@@ -78,7 +78,7 @@ def write_model_card(
         paragraphs=describe_evaluation(evaluation),
         silence=describe_abstention(evaluation),
         context=list_context(evaluation),
-        ece=_find(evaluation.by_cell, "ece"),
+        ece=find_score(evaluation.by_cell, "ece"),
         thresholds=format_thresholds(evaluation),
         worst=sorted(served, key=lambda row: row.accuracy)[:_SHOWN],
         least_cells=LEAST_CELLS,
@@ -87,12 +87,7 @@ def write_model_card(
 
 
 def _build_row(evaluation: Evaluation, name: str) -> _Row:
-    by_cell = _find(evaluation.by_cell, name)
-    size = [score for score in evaluation.baselines[-1].by_cell if score.name == name]
-    return _Row(
-        by_cell.title, by_cell, _find(evaluation.by_subject, name), size[0] if size else None
-    )
-
-
-def _find(scores: tuple[Score, ...], name: str) -> Score:
-    return next(score for score in scores if score.name == name)
+    by_cell = find_score(evaluation.by_cell, name)
+    by_subject = find_score(evaluation.by_subject, name)
+    size = {score.name: score for score in evaluation.baselines[-1].by_cell}
+    return _Row(by_cell.title, by_cell, by_subject, size.get(name))

@@ -26,7 +26,7 @@ from leukoscope.explanation import (
 from leukoscope.labels import CLASS_COLOURS, LEUKAEMIC, NORMAL
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.report.figures import draw_png
-from leukoscope.report.pictures import brighten
+from leukoscope.report.pictures import brighten, cut_cell
 
 __all__ = ["draw_card", "draw_cell", "draw_overlay"]
 
@@ -41,7 +41,7 @@ _LEAST_SIDE, _MARGIN = 120, 8  # px of the crop around the cell
 
 def draw_cell(explanation: Explanation) -> UInt8Array:
     """The cell, light enough to look at: uint8 (320, 320, 3), RGB."""
-    return _enlarge(_cut_cell(brighten(explanation.crop), explanation.crop))
+    return _show_cell(brighten(explanation.crop), explanation.crop)
 
 
 def draw_overlay(explanation: Explanation) -> UInt8Array:
@@ -58,24 +58,11 @@ def draw_overlay(explanation: Explanation) -> UInt8Array:
     place = 0.5 + 0.5 * np.clip(scale_map(explanation) / limit, -1, 1)
     colours = _COLOURS(place)[..., :3] * light[..., None]
     picture = np.where(cell[..., None], np.rint(255 * colours), _PAPER).astype(np.uint8)
-    return _enlarge(_cut_cell(picture, crop, _PAPER))
+    return _show_cell(picture, crop, _PAPER)
 
 
-def _cut_cell(picture: UInt8Array, crop: UInt8Array, around: int = 0) -> UInt8Array:
-    """A square about the cell."""
-    left, top, width, height = cv2.boundingRect(compute_foreground(crop).astype(np.uint8))
-    side = max(_LEAST_SIDE, width + 2 * _MARGIN, height + 2 * _MARGIN)
-    shift = np.array(
-        [[1, 0, side // 2 - left - width // 2], [0, 1, side // 2 - top - height // 2]], np.float32
-    )
-    border = (around, around, around)
-    return np.asarray(
-        cv2.warpAffine(picture, shift, (side, side), flags=cv2.INTER_NEAREST, borderValue=border),
-        np.uint8,
-    )
-
-
-def _enlarge(picture: UInt8Array) -> UInt8Array:
+def _show_cell(picture: UInt8Array, crop: UInt8Array, around: int = 0) -> UInt8Array:
+    picture = cut_cell(picture, crop, _LEAST_SIDE, margin=_MARGIN, around=around)
     return np.asarray(
         cv2.resize(picture, (_PICTURE_PX, _PICTURE_PX), interpolation=cv2.INTER_CUBIC), np.uint8
     )

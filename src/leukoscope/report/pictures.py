@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from leukoscope.arrays import UInt8Array
-from leukoscope.cells.crop import CROP_PX
+from leukoscope.cells.crop import CROP_PX, compute_foreground
 from leukoscope.io.files import write_bytes
 
-__all__ = ["brighten", "cut_middle", "write_contact_sheet"]
+__all__ = ["brighten", "cut_cell", "cut_middle", "write_contact_sheet"]
 
 _TILE_PX = 150
 _BRIGHTER = 1.6  # cells on black look darker than they are
@@ -27,6 +27,32 @@ def cut_middle(crop: UInt8Array, side: int) -> UInt8Array:
     """The central square of a crop; what lies outside is nearly always black."""
     margin = (CROP_PX - side) // 2
     return crop[margin : margin + side, margin : margin + side]
+
+
+def cut_cell(
+    picture: UInt8Array, crop: UInt8Array, least: int, *, margin: int = 0, around: int = 0
+) -> UInt8Array:
+    """A square about the cell, whole pixels moved and none resampled.
+
+    Args:
+        picture: uint8 (225, 225, 3), the crop itself or what was drawn of it.
+        crop: uint8 (225, 225, 3), RGB, black background, whose cell is looked for.
+        least: shortest side, px; a larger cell makes it longer.
+        margin: least distance of the cell from the edges, px.
+        around: grey level of what lies beyond the picture.
+
+    Returns:
+        uint8 (side, side, 3).
+    """
+    left, top, width, height = cv2.boundingRect(compute_foreground(crop).astype(np.uint8))
+    side = max(least, width + 2 * margin, height + 2 * margin)
+    shift = np.array(
+        [[1, 0, side // 2 - left - width // 2], [0, 1, side // 2 - top - height // 2]], np.float32
+    )
+    moved = cv2.warpAffine(
+        picture, shift, (side, side), flags=cv2.INTER_NEAREST, borderValue=(around,) * 3
+    )
+    return np.asarray(moved, np.uint8)
 
 
 def write_contact_sheet(

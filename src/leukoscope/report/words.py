@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from leukoscope.evaluation import Baseline, Evaluation, Score
+from leukoscope.evaluation import Baseline, Evaluation, Score, find_score
 
 __all__ = [
     "LEAST_CELLS",
@@ -64,10 +62,6 @@ def describe_evaluation(evaluation: Evaluation) -> list[str]:
     return [paragraph for paragraph in paragraphs if paragraph]
 
 
-def _get(scores: Sequence[Score], name: str) -> Score:
-    return next(score for score in scores if score.name == name)
-
-
 def _describe_calls(evaluation: Evaluation) -> str:
     """Who the cells come from, and what the network calls them."""
     counts = evaluation.counts
@@ -81,8 +75,8 @@ def _describe_calls(evaluation: Evaluation) -> str:
         "unknown": "Whether the network saw these people in training is not recorded, so don't "
         f"take this for what it would do on new people. On {cells}:",
     }
-    found = _get(evaluation.by_cell, "sensitivity")
-    spared = _get(evaluation.by_cell, "specificity")
+    found = find_score(evaluation.by_cell, "sensitivity")
+    spared = find_score(evaluation.by_cell, "specificity")
     return " ".join(
         [
             openings[evaluation.leak.status],
@@ -99,7 +93,7 @@ def _describe_calls(evaluation: Evaluation) -> str:
 
 
 def _describe_ranking(evaluation: Evaluation) -> str:
-    auc = _get(evaluation.by_cell, "roc_auc")
+    auc = find_score(evaluation.by_cell, "roc_auc")
     if auc.value is None:
         return ""
     sentences = [
@@ -114,10 +108,10 @@ def _describe_ranking(evaluation: Evaluation) -> str:
 def _describe_baselines(evaluation: Evaluation) -> str:
     constant, size = evaluation.baselines
     sentences = []
-    f1 = _get(evaluation.by_cell, "weighted_f1")
+    f1 = find_score(evaluation.by_cell, "weighted_f1")
     if constant.status == "available" and f1.value is not None:
-        theirs = _get(constant.by_cell, "weighted_f1")
-        verdict = _judge(_get(constant.differences_by_cell, "weighted_f1"))
+        theirs = find_score(constant.by_cell, "weighted_f1")
+        verdict = _judge(find_score(constant.differences_by_cell, "weighted_f1"))
         sentences.append(
             f"Calling every cell leukaemic scores a weighted F1 of {format_value(theirs)}; the "
             f"network's {format_value(f1)} {verdict}."
@@ -129,10 +123,10 @@ def _describe_baselines(evaluation: Evaluation) -> str:
 def _describe_size(evaluation: Evaluation, size: Baseline) -> str:
     if size.status == "not available":
         return "The size of the cells is not known, so size alone cannot be compared."
-    auc, theirs = _get(evaluation.by_cell, "roc_auc"), _get(size.by_cell, "roc_auc")
+    auc, theirs = find_score(evaluation.by_cell, "roc_auc"), find_score(size.by_cell, "roc_auc")
     if auc.value is None or theirs.value is None:
         return ""
-    difference = _get(size.differences_by_cell, "roc_auc")
+    difference = find_score(size.differences_by_cell, "roc_auc")
     return (
         f"Knowing nothing but the size of a cell reaches a ROC-AUC of {format_value(theirs)}; the "
         f"network's {format_value(auc)} {_judge(difference)} "
@@ -154,7 +148,7 @@ def _judge(difference: Score) -> str:
 
 def _describe_spread(evaluation: Evaluation) -> str:
     sentences = []
-    auc, alike = (_get(v, "roc_auc") for v in (evaluation.by_cell, evaluation.by_subject))
+    auc, alike = (find_score(v, "roc_auc") for v in (evaluation.by_cell, evaluation.by_subject))
     counts = evaluation.counts
     if counts.largest_subject_share is not None and counts.largest_subject_share > _LARGE_SHARE:
         sentences.append(
@@ -181,7 +175,7 @@ def _describe_spread(evaluation: Evaluation) -> str:
 
 
 def _describe_interval(evaluation: Evaluation) -> str:
-    scores = [_get(evaluation.by_cell, name) for name in ("roc_auc", "weighted_f1")]
+    scores = [find_score(evaluation.by_cell, name) for name in ("roc_auc", "weighted_f1")]
     if scores[0].value is None:
         return ""
     widths = [s.high - s.low for s in scores if s.low is not None and s.high is not None]
@@ -197,7 +191,7 @@ def _describe_interval(evaluation: Evaluation) -> str:
 
 
 def _describe_calibration(evaluation: Evaluation) -> str:
-    auc, ece = (_get(evaluation.by_cell, name) for name in ("roc_auc", "ece"))
+    auc, ece = (find_score(evaluation.by_cell, name) for name in ("roc_auc", "ece"))
     if auc.value is None or ece.value is None:
         return ""
     text = f"On average a probability is {_percent(ece.value)} points of 100 off the share of "
@@ -212,7 +206,7 @@ def list_context(evaluation: Evaluation) -> list[tuple[Score, Score]]:
     if not evaluation.context_by_cell:
         return []
     views = (evaluation.context_by_cell, evaluation.context_by_subject)
-    return [(_get(views[0], name), _get(views[1], name)) for name in _CONTEXT]
+    return [(find_score(views[0], name), find_score(views[1], name)) for name in _CONTEXT]
 
 
 def describe_abstention(evaluation: Evaluation) -> str:

@@ -3,18 +3,31 @@
 Everything works on uint8 crops with OpenCV, on every backend alike, and each cell has its own
 random generator, made from (seed, epoch, position): the same whatever thread draws it, and after a
 resume. The background stays black.
+
+A user's own effect, named in a recipe by its import path, is a function like those here.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import CROP_PX
+from leukoscope.errors import SettingsError
+from leukoscope.registry import find_entry
 from leukoscope.settings import AugmentSettings
 
-__all__ = ["EFFECTS", "augment_crop", "make_generator"]
+__all__ = ["EFFECTS", "Effect", "augment_crop", "find_effects", "make_generator"]
+
+Effect = Callable[[UInt8Array, AugmentSettings, np.random.Generator], UInt8Array]
+"""(crop, settings, the cell's generator) → the crop changed: uint8 (225, 225, 3), RGB, as it came.
+
+It leaves the crop that it is given as it is, draws from nothing but the generator, and keeps the
+background black.
+"""
 
 
 def make_generator(seed: int, epoch: int, position: int) -> np.random.Generator:
@@ -22,8 +35,20 @@ def make_generator(seed: int, epoch: int, position: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[seed, (epoch << 32) | position]))
 
 
+def find_effects(settings: AugmentSettings) -> dict[str, Effect]:
+    """The effects of a recipe by name, in its order.
+
+    Raises:
+        SettingsError: no such effect, or it cannot be imported.
+    """
+    return {name: find_entry("effect", name, EFFECTS) for name in settings.effects}
+
+
 def augment_crop(
-    crop: UInt8Array, settings: AugmentSettings, random: np.random.Generator
+    crop: UInt8Array,
+    settings: AugmentSettings,
+    random: np.random.Generator,
+    effects: Mapping[str, Effect] | None = None,
 ) -> UInt8Array:
     """Change one crop: geometry, stain, sharpness, noise.
 
@@ -31,13 +56,30 @@ def augment_crop(
         crop: uint8 (225, 225, 3), RGB.
         settings: the strengths.
         random: the cell's generator.
+        effects: from `find_effects`, which is asked for them where they are left out.
 
     Returns:
         uint8 (225, 225, 3); pixels that were black stay black but where the cell moved.
+
+    Raises:
+        SettingsError: an effect that gives something else than a crop.
     """
-    for effect in EFFECTS.values():
-        crop = effect(crop, settings, random)
+    effects = find_effects(settings) if effects is None else effects
+    for name, effect in effects.items():
+        changed = effect(crop, settings, random)
+        if getattr(changed, "shape", None) != crop.shape or changed.dtype != np.uint8:
+            raise SettingsError(
+                f"The effect {name} gave {_describe(changed)}. Expected a crop as it came: uint8 "
+                f"{crop.shape}."
+            )
+        crop = changed
     return crop
+
+
+def _describe(found: object) -> str:
+    if isinstance(found, np.ndarray):
+        return f"{found.dtype} {found.shape}"
+    return type(found).__name__
 
 
 def turn_and_move(
@@ -106,5 +148,10 @@ def _make_noise_field() -> np.ndarray:
     return _noise_fields[0]
 
 
-EFFECTS = {"turn and move": turn_and_move, "stain": stain, "focus": focus, "noise": noise}
-"""In the order in which they are applied."""
+EFFECTS: dict[str, Effect] = {
+    "turn_and_move": turn_and_move,
+    "stain": stain,
+    "focus": focus,
+    "noise": noise,
+}
+"""Those built in, in the order in which they are applied."""

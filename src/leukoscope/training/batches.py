@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from leukoscope.arrays import UInt8Array
 from leukoscope.labels import LEUKAEMIC
 from leukoscope.machine import count_workers
 from leukoscope.settings import AugmentSettings
-from leukoscope.training.augment import augment_crop, make_generator
+from leukoscope.training.augment import augment_crop, find_effects, make_generator
 
 __all__ = ["compute_weights", "draw_order", "iterate_batches"]
 
@@ -84,6 +85,9 @@ def iterate_batches(
     Yields:
         Crops uint8 (batch, 225, 225, 3), or features float32 (batch, features), and labels float32
         (batch, 1), 1 = leukaemic.
+
+    Raises:
+        SettingsError: an effect that cannot be found, or gives something else than a crop.
     """
     rows = table.index.to_numpy()
     labels = np.asarray(table["label"] == LEUKAEMIC, np.float32)
@@ -95,16 +99,22 @@ def iterate_batches(
             yield inputs[rows[chosen]], labels[chosen, None]
         return
 
+    effects = find_effects(settings)
+
+    def change(row: int, place: int) -> UInt8Array:
+        random = make_generator(seed, epoch, place)
+        return augment_crop(np.asarray(inputs[rows[row]]), settings, random, effects)
+
     def make(start: int) -> _Batch:
         chosen = order[start : start + batch]
-        drawn = [
-            augment_crop(
-                np.asarray(inputs[rows[row]]), settings, make_generator(seed, epoch, start + place)
-            )
-            for place, row in enumerate(chosen)
-        ]
+        drawn = [change(row, start + place) for place, row in enumerate(chosen)]
         return np.stack(drawn), labels[chosen, None]
 
+    yield from _draw_ahead(make, starts)
+
+
+def _draw_ahead(make: Callable[[int], _Batch], starts: Iterable[int]) -> Iterator[_Batch]:
+    """Each start's batch, in order, made by threads a few batches before it is asked for."""
     with ThreadPoolExecutor(count_workers()) as pool:
         waiting: deque[Future[_Batch]] = deque()
         for start in starts:

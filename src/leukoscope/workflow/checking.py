@@ -16,7 +16,7 @@ from leukoscope.io.runs import write_json
 from leukoscope.notices import find_banner
 from leukoscope.report import write_audit_page, write_contact_sheet
 from leukoscope.settings import read_recipe
-from leukoscope.training.augment import EFFECTS, augment_crop, make_generator
+from leukoscope.training.augment import augment_crop, find_effects, make_generator
 
 __all__ = ["check_data", "draw_augmentations"]
 
@@ -100,6 +100,7 @@ def draw_augmentations(
     settings = read_recipe(recipe).augment
     found = read_table(data, progress=on_decode)
     table, store = found.table, found.store
+    effects = find_effects(settings)
     whole = table.index[(table["problem"] == "") & (table["area"] > 0)]
     if not len(whole):
         raise DataError(f"{data}: no readable cell to draw.")
@@ -107,7 +108,7 @@ def draw_augmentations(
     chosen = random.choice(whole, min(_ROWS, len(whole)), replace=False)
     first = np.asarray(store.crops[chosen[0]])
     rows = []
-    for effect in EFFECTS.values():
+    for effect in effects.values():
         changed = [
             effect(first, settings, make_generator(seed, 0, place)) for place in range(_COLUMNS - 1)
         ]
@@ -115,8 +116,11 @@ def draw_augmentations(
     for row in chosen:
         crop = np.asarray(store.crops[row])
         changed = [
-            augment_crop(crop, settings, make_generator(seed, 1, int(row) * _COLUMNS + place))
+            augment_crop(
+                crop, settings, make_generator(seed, 1, int(row) * _COLUMNS + place), effects
+            )
             for place in range(_COLUMNS - 1)
         ]
         rows.append([crop, *changed])
-    write_contact_sheet(rows, [*EFFECTS, *["all together"] * len(chosen)], out)
+    titles = [name.replace("_", " ") for name in effects]
+    write_contact_sheet(rows, [*titles, *["all together"] * len(chosen)], out)

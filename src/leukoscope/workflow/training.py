@@ -23,6 +23,7 @@ from leukoscope.io.runs import FINAL, Run, create_run, write_table
 from leukoscope.predictions import write_predictions
 from leukoscope.settings import read_recipe
 from leukoscope.splits import Split, make_split
+from leukoscope.training.augment import find_effects
 from leukoscope.training.describe import (
     compute_expected,
     describe_cells,
@@ -102,6 +103,7 @@ def train_run(
     from leukoscope.models import build_model  # after what can fail at once: it loads TensorFlow
 
     build_model(recipe.model)  # fails now, where an extra or an architecture is missing
+    find_effects(recipe.augment)
     catalogue = read_catalogue(
         data,
         request.options,

@@ -4,128 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from leukoscope.errors import SettingsError
-from leukoscope.evaluation.abstention import Abstention, compute_abstention
-from leukoscope.evaluation.baselines import Baseline, Views, compute_baselines, compute_views
+from leukoscope.evaluation.abstention import compute_abstention
+from leukoscope.evaluation.baselines import Views, compute_baselines, compute_views
 from leukoscope.evaluation.cohort import Cohort, FloatArray, build_cohort, draw_group_counts
 from leukoscope.evaluation.intervals import Score, compute_view
-from leukoscope.evaluation.leaks import LeakStatus, compute_leak_status
+from leukoscope.evaluation.leaks import compute_leak_status
+from leukoscope.evaluation.results import Counts, Evaluation, PartScores, SubjectRow
+from leukoscope.evaluation.scores import ScoreKind, find_scores
 from leukoscope.io.files import write_text
 from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.predictions import normalise_predictions, set_threshold
 
-__all__ = [
-    "Counts",
-    "Evaluation",
-    "PartScores",
-    "SubjectRow",
-    "compute_evaluation",
-    "write_metrics",
-]
+__all__ = ["compute_evaluation", "write_metrics"]
 
 _PART_SCORES = ("weighted_f1", "roc_auc", "sensitivity", "specificity")
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How much there is, and how unevenly it is spread."""
-
-    cells: int
-    cells_leukaemic: int
-    cells_normal: int
-    subjects: int
-    subjects_leukaemic: int
-    subjects_normal: int
-    people: int
-    largest_subject: str
-    largest_subject_cells: int
-    largest_subject_share: float | None
-
-
-@dataclass(frozen=True)
-class SubjectRow:
-    """One subject's cells of one class (a C-NMC subject has one class)."""
-
-    subject: str
-    group: str
-    label: str
-    part: str
-    cells: int
-    mean_probability: float
-    share_called_leukaemic: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class PartScores:
-    """The scores of one held-out part, cells weighing alike."""
-
-    part: str
-    cells: int
-    subjects: int
-    scores: tuple[Score, ...]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All numbers of one predictions table.
-
-    Attributes:
-        thresholds: the lowest and the highest; a cell at or above its own is called leukaemic.
-        n_bootstrap: bootstrap resamples of persons.
-        seed: of the resamples.
-        counts: cells, subjects and people.
-        confusion: truth → call → cells.
-        by_cell: the scores, every cell weighing alike.
-        by_subject: the same, every subject weighing alike.
-        sensitive: sensitivity and specificity by cell at the sensitive threshold; empty where the
-            table has none.
-        context_by_cell: the scores where each cell is answered with all its subject's cells, cells
-            weighing alike; empty where the table has no such answers.
-        context_by_subject: the same, subjects weighing alike.
-        abstention: what it is worth when the network says that it does not know.
-        subject_auc: ROC-AUC of subjects by their mean probability.
-        baselines: all-leukaemic, then size-only.
-        subjects: one row a subject, highest mean probability first.
-        parts: one entry a held-out part.
-        leak: whether the split may be believed.
-        notes: what a reader must know to read the numbers.
-    """
-
-    thresholds: tuple[float, float]
-    n_bootstrap: int
-    seed: int
-    counts: Counts
-    confusion: dict[str, dict[str, int]]
-    by_cell: tuple[Score, ...]
-    by_subject: tuple[Score, ...]
-    sensitive: tuple[Score, ...]
-    context_by_cell: tuple[Score, ...]
-    context_by_subject: tuple[Score, ...]
-    abstention: Abstention
-    subject_auc: Score
-    baselines: tuple[Baseline, ...]
-    subjects: tuple[SubjectRow, ...]
-    parts: tuple[PartScores, ...]
-    leak: LeakStatus
-    notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain dicts, lists and numbers for `json.dumps`; what is not defined is None."""
-        text = json.dumps(dataclasses.asdict(self), allow_nan=False)
-        plain: dict[str, Any] = json.loads(text)
-        return plain
-
-
 def compute_evaluation(
-    table: pd.DataFrame, *, threshold: float | None = None, n_bootstrap: int = 2000, seed: int = 0
+    table: pd.DataFrame,
+    *,
+    threshold: float | None = None,
+    n_bootstrap: int = 2000,
+    seed: int = 0,
+    scores: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate a predictions table.
 
@@ -138,20 +46,27 @@ def compute_evaluation(
             where left out, or 0.5 where there is none.
         n_bootstrap: bootstrap resamples.
         seed: of the resamples.
+        scores: of your own, beside those built in: import paths "package.module:name" of
+            `ScoreKind`s.
 
     Raises:
         DataError: the table breaks the contract.
-        SettingsError: a threshold outside 0 to 1, or fewer than one resample.
+        SettingsError: a threshold outside 0 to 1, fewer than one resample, or a score that cannot
+            be used.
+
+    Example:
+        evaluation = compute_evaluation(read_predictions(path), scores=["mypkg.scores:youden"])
     """
     if threshold is not None and not 0 <= threshold <= 1:
         raise SettingsError(f"Expected a threshold from 0 to 1; received {threshold}.")
     if n_bootstrap < 1:
         raise SettingsError(f"Expected 1 resample or more; received {n_bootstrap}.")
+    kinds = find_scores(scores)
     table = set_threshold(normalise_predictions(table), threshold)
     cohort = build_cohort(table)
     counts = draw_group_counts(cohort, n_bootstrap, seed)
-    model = compute_views(cohort, counts)
-    context = _compute_context(table, cohort, counts)
+    model = compute_views(cohort, counts, kinds)
+    context = _compute_context(table, cohort, counts, kinds)
     called = table["probability"] >= table["threshold"]
     return Evaluation(
         thresholds=_find_range(table["threshold"]),
@@ -166,7 +81,7 @@ def compute_evaluation(
         context_by_subject=context.by_subject.scores if context else (),
         abstention=compute_abstention(table, cohort, counts),
         subject_auc=_compute_subject_auc(table, n_bootstrap, seed),
-        baselines=compute_baselines(table, cohort, model, counts),
+        baselines=compute_baselines(table, cohort, model, counts, kinds),
         subjects=_compute_subjects(table, called),
         parts=_compute_parts(table, n_bootstrap, seed),
         leak=compute_leak_status(table),
@@ -258,12 +173,14 @@ def _compute_sensitive(
     return (view.get("sensitivity"), view.get("specificity"))
 
 
-def _compute_context(table: pd.DataFrame, cohort: Cohort, counts: FloatArray) -> Views | None:
+def _compute_context(
+    table: pd.DataFrame, cohort: Cohort, counts: FloatArray, kinds: Sequence[ScoreKind]
+) -> Views | None:
     columns = ["context_probability", "context_threshold"]
     if not set(columns) <= set(table) or table[columns].isna().any(axis=None):
         return None
     probability, threshold = (table[column].to_numpy(dtype=np.float64) for column in columns)
-    return compute_views(cohort.replace_probability(probability, threshold), counts)
+    return compute_views(cohort.replace_probability(probability, threshold), counts, kinds)
 
 
 def _compute_parts(table: pd.DataFrame, n_bootstrap: int, seed: int) -> tuple[PartScores, ...]:

@@ -1,0 +1,112 @@
+"""What an exporter is, and the comparison that every export must pass before it has its name.
+
+A new one is one module here that sets EXPORTER, or a user's own by import path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from leukoscope.arrays import UInt8Array
+from leukoscope.errors import ModelError, SettingsError
+from leukoscope.inference.novelty import Novelty
+from leukoscope.io.files import move_into_place
+from leukoscope.records import ModelMetadata
+from leukoscope.registry import Registry
+
+__all__ = ["EXPORTERS", "MAX_DIFFERENCE", "Exporter", "export_model", "find_exporter"]
+
+MAX_DIFFERENCE = 1e-4
+"""Largest difference of any probability between Keras and the export."""
+
+_MAX_SHARE = 0.01  # by which a novelty may differ: it is held to a limit, not read as a number
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """One format of a network that is to be used.
+
+    Attributes:
+        name: of the format, for people.
+        suffix: of its files, such as ".onnx".
+        convert: (keras.Model, novelty, metadata) → the bytes of a file that answers with
+            probability and novelty and holds the metadata.
+        answer: (file, uint8 crops (n, 225, 225, 3)) → float64 (n, 2), probability and novelty, by
+            the program that users will run the file with.
+    """
+
+    name: str
+    suffix: str
+    convert: Callable[[Any, Novelty, ModelMetadata], bytes]
+    answer: Callable[[Path, UInt8Array], npt.NDArray[np.float64]]
+
+
+EXPORTERS = Registry[Exporter]("exporter", "leukoscope.export", "EXPORTER")
+"""Each in its own module here, or a user's own by import path."""
+
+
+def find_exporter(name: str) -> Exporter:
+    """The exporter of a name or an import path.
+
+    Raises:
+        SettingsError: there is none, or it is not an `Exporter`.
+    """
+    found = EXPORTERS.find(name)
+    if not isinstance(found, Exporter):
+        raise SettingsError(
+            f"The exporter {name} is of type {type(found).__name__}. Expected an Exporter of "
+            "leukoscope.export."
+        )
+    return found
+
+
+def export_model(
+    exporter: Exporter,
+    model: Any,
+    novelty: Novelty,
+    path: Path,
+    metadata: ModelMetadata,
+    crops: UInt8Array,
+    expected: npt.NDArray[np.float64],
+) -> float:
+    """Write a Keras model in another format, if the file answers as Keras does.
+
+    Args:
+        exporter: from `find_exporter`.
+        model: keras.Model with the TensorFlow backend: uint8 crops in, probability out.
+        novelty: of its features, 1 at the limit; becomes the second output.
+        path: of the file.
+        metadata: kept in the file, see `records`.
+        crops: uint8 (n, 225, 225, 3), at least 200 of them where the data has so many.
+        expected: float64 (n, 2), what Keras says of them: probability and novelty.
+
+    Returns:
+        The largest difference of any probability.
+
+    Raises:
+        ModelError: a probability differs by 1e-4 or more, or a novelty by 1% or more; no file is
+            written.
+        MissingExtraError: a package of the exporter is not installed.
+
+    Example:
+        export_model(find_exporter("onnx"), model, novelty, path, metadata, crops, expected)
+    """
+    with move_into_place(path) as part:
+        part.write_bytes(exporter.convert(model, novelty, metadata))
+        gap = np.abs(exporter.answer(part, crops) - expected)
+        difference = float(gap[:, 0].max(initial=0))
+        share = float((gap[:, 1] / np.maximum(expected[:, 1], 1)).max(initial=0))
+        if not (difference < MAX_DIFFERENCE and share < _MAX_SHARE):
+            raise ModelError(
+                f"{path.name}: the exported network ({exporter.name}) differs from Keras by "
+                f"{difference:.2g} in a probability (less than {MAX_DIFFERENCE} is allowed) and by "
+                f"{share:.2%} in a novelty (less than {_MAX_SHARE:.0%}), so it was not written. "
+                "Install the versions of keras and the other packages that run.json names."
+            )
+    return difference

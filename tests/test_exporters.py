@@ -1,0 +1,119 @@
+"""One contract for every export format: built in, or a user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("keras", reason="needs the extra train")
+
+from leukoscope import __version__
+from leukoscope.datasets.cnmc import CNMC
+from leukoscope.errors import ModelError, SettingsError
+from leukoscope.export import EXPORTERS, export_model, export_onnx, find_exporter
+from leukoscope.export.onnx import EXPORTER
+from leukoscope.inference.novelty import Novelty, fit_novelty
+from leukoscope.labels import LABELS
+from leukoscope.models import build_model, cut_features, keras
+from leukoscope.records import Decision, ModelMetadata
+from leukoscope.settings import ModelSettings
+
+pytestmark = pytest.mark.train
+
+OWN = """
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+from leukoscope.export import Exporter
+from leukoscope.models import add_novelty
+
+def convert(model, novelty, metadata):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        add_novelty(model, novelty.kernel, novelty.bias).save(path)
+        return path.read_bytes() + metadata.to_json().encode()
+
+def answer(path, crops):
+    model = keras.saving.load_model(path, compile=False)
+    return np.column_stack(model.predict_on_batch(crops)).astype(float)
+
+def answer_wrongly(path, crops):
+    return answer(path, crops) + [1e-3, 0]
+
+keras_file = Exporter("Keras", ".keras", convert, answer)
+wrong = Exporter("Wrong", ".keras", convert, answer_wrongly)
+"""
+
+CROPS = np.random.default_rng(0).integers(0, 255, (8, 225, 225, 3), np.uint8)
+METADATA = ModelMetadata(LABELS, 225, Decision(threshold=0.4), CNMC, "test", "", __version__)
+
+
+@pytest.fixture
+def own_exporters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "own_exporters_of_test.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[keras.Model, Novelty, np.ndarray]:
+    """A network, what is usual to it, and what Keras says of CROPS."""
+    keras.utils.set_random_seed(0)
+    model = build_model(ModelSettings(crop_px=160, input_px=32))
+    model(CROPS, training=True)
+    features = np.asarray(cut_features(model).predict_on_batch(CROPS))
+    novelty = fit_novelty(features[:5])
+    probability = np.asarray(model.predict_on_batch(CROPS), np.float64)
+    return model, novelty, np.column_stack([probability, novelty.compute(features)])
+
+
+@pytest.mark.parametrize("name", [*EXPORTERS.names(), "own_exporters_of_test:keras_file"])
+def test_contract(name: str, own_exporters: Path, trained: tuple) -> None:
+    model, novelty, expected = trained
+    exporter, out = find_exporter(name), own_exporters / "out"
+    path = out / f"model{exporter.suffix}"
+    difference = export_model(exporter, model, novelty, path, METADATA, CROPS, expected)
+    assert exporter.name and exporter.suffix.startswith(".")
+    assert difference < 1e-4 and list(out.iterdir()) == [path]
+    answers = exporter.answer(path, CROPS[:3])
+    assert answers.shape == (3, 2) and answers.dtype == np.float64
+    np.testing.assert_allclose(answers[:, 0], expected[:3, 0], atol=1e-4)
+    np.testing.assert_allclose(answers[:, 1], expected[:3, 1], rtol=1e-2)
+    assert METADATA.dataset.name.encode() in path.read_bytes()  # the facts stand in the file
+    path.unlink()
+    for wrong in ([2e-4, 0], [0, 0.5]):
+        with pytest.raises(ModelError, match=f"{exporter.name}.* differs from Keras"):
+            export_model(exporter, model, novelty, path, METADATA, CROPS, expected + wrong)
+    assert list(out.iterdir()) == []
+
+
+def test_onnx_is_built_in(tmp_path: Path, trained: tuple) -> None:
+    assert "onnx" in EXPORTERS.names() and find_exporter("onnx") is EXPORTER
+    model, novelty, expected = trained
+    assert export_onnx(model, novelty, tmp_path / "m.onnx", METADATA, CROPS, expected) < 1e-4
+
+
+def test_an_own_one_that_answers_wrongly_writes_nothing(
+    own_exporters: Path, trained: tuple
+) -> None:
+    model, novelty, expected = trained
+    exporter, path = find_exporter("own_exporters_of_test:wrong"), own_exporters / "out" / "m.keras"
+    with pytest.raises(ModelError, match=r"\(Wrong\) differs from Keras by 0\.001"):
+        export_model(exporter, model, novelty, path, METADATA, CROPS, expected)
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("onxn", "Unknown exporter 'onxn'.*Did you mean onnx"),
+        ("own_exporters_of_test:convert", "of type function. Expected an Exporter"),
+    ],
+)
+def test_what_is_no_exporter_is_refused(name: str, words: str, own_exporters: Path) -> None:
+    with pytest.raises(SettingsError, match=words):
+        find_exporter(name)
