@@ -238,12 +238,12 @@ def test_filters_by_call_and_warning(page: Browser, files: list[Path]) -> None:
     warned = sum(bool(answer.warnings) for answer in answers)
     unlike = sum("unlike most cells" in answer.warnings for answer in answers)
     assert 2 < unlike < warned < 40 > uncertain
-    assert f"Uncertain of {uncertain}," in read_text(page, "sureness")
+    assert f"Conformal call uncertain: {uncertain}," in read_text(page, "uncertain")
     for name, value, count in (
         ("filter-call", "leukaemic", leukaemic),
         ("filter-call", "error", 2),
         ("filter-call", "", 40),
-        ("filter-certainty", "sure", 38 - uncertain),
+        ("filter-certainty", "certain", 38 - uncertain),
         ("filter-certainty", "uncertain", uncertain),
         ("filter-certainty", "", 40),
         ("filter-warning", "any", warned),
@@ -315,8 +315,9 @@ def test_the_keyboard_reaches_cells(page: Browser, files: list[Path]) -> None:
 def test_two_thousand_cells_follow_the_slider(page: Browser) -> None:
     """Cells without an engine: what the browser itself needs for one move of the slider."""
     page.run("""(async () => {
-      const { buildGallery } = await import('/page/gallery.js');
+      const { addCells, buildGallery, updateGallery } = await import('/page/gallery.js');
       const { showCounts, showSubjects } = await import('/page/panels.js');
+      const { facts } = await (await fetch('/v1/model')).json();
       document.getElementById('work').hidden = false;
       const gallery = buildGallery(document.getElementById('cells'), () => {});
       const cells = Array.from({ length: 2000 }, (_, i) => ({
@@ -325,11 +326,11 @@ def test_two_thousand_cells_follow_the_slider(page: Browser) -> None:
         reading: null, simulated: true }));
       const open = async () => new Blob();
       for (let i = 0; i < 2000; i += 16)
-        gallery.add(cells.slice(i, i + 16).map(cell => ({ cell, open })), 0.5);
+        addCells(gallery, cells.slice(i, i + 16).map(cell => ({ cell, open })), 0.5);
       window.moveTo_ = (threshold) => {
         const started = performance.now();
-        showCounts(cells, threshold); showSubjects(cells, threshold, null);
-        gallery.update(threshold, () => true);
+        showCounts(cells, threshold); showSubjects(cells, threshold, facts);
+        updateGallery(gallery, threshold, () => true);
         document.body.offsetHeight;
         return performance.now() - started;
       };

@@ -22,10 +22,15 @@ from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL
 from leukoscope.records import SubjectLine
 
 __all__ = [
+    "CALLED_FROM",
+    "CONFIDENCE",
     "MIN_CELLS",
+    "MOST_WARNED",
     "NO_CALL",
+    "PROBABILITY_FLOOR",
     "TOO_FEW",
     "TOO_STRANGE",
+    "WILSON_Z",
     "SubjectSummary",
     "compute_wilson",
     "fit_subject_line",
@@ -35,14 +40,27 @@ __all__ = [
 MIN_CELLS = 20
 """Fewest cells of a subject for a call."""
 
+CALLED_FROM = 0.5
+"""Probability from which a subject is called leukaemic."""
+
+MOST_WARNED = 0.5
+"""Share of a subject's cells with a warning beyond which it gets no call."""
+
+CONFIDENCE = 0.95
+"""Of Wilson's interval."""
+
+WILSON_Z = 1.959964
+"""Normal quantile of an interval of that confidence."""
+
+PROBABILITY_FLOOR = 1e-6
+"""Least distance of a probability from 0 and 1, so that its logit is finite."""
+
 TOO_FEW = "too few cells"
 TOO_STRANGE = "too many warnings"
 NO_CALL = "no call"
 
 FloatArray = npt.NDArray[np.float64]
 
-_Z = 1.959964  # of a 95% interval
-_FLOOR = 1e-6  # of a probability, so that its logit is finite
 _SCORES = ("sensitivity", "specificity", "roc_auc")
 
 
@@ -112,15 +130,15 @@ def compute_wilson(found: int, total: int) -> tuple[float, float]:
     """Wilson's 95% interval of a share; (0, 1) of nothing."""
     if not total:
         return 0.0, 1.0
-    share, weight = found / total, _Z**2 / total
+    share, weight = found / total, WILSON_Z**2 / total
     middle = (share + weight / 2) / (1 + weight)
-    half = _Z / (1 + weight) * np.sqrt(share * (1 - share) / total + weight / (4 * total))
+    half = WILSON_Z / (1 + weight) * np.sqrt(share * (1 - share) / total + weight / (4 * total))
     return float(max(0, middle - half)), float(min(1, middle + half))
 
 
 def _gather(table: pd.DataFrame) -> pd.DataFrame:
     """One row a subject, in the order of the table."""
-    inside = table["probability"].clip(_FLOOR, 1 - _FLOOR)
+    inside = table["probability"].clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
     cells = table.assign(logit=np.log(inside / (1 - inside)))
     rows, warns = [], "warnings" in table
     for subject, own in cells.groupby("subject", sort=False):
@@ -210,9 +228,9 @@ def _predict_subject(row: pd.Series, known: pd.DataFrame, by_part: bool) -> floa
 
 
 def _decide(rows: pd.DataFrame) -> npt.NDArray[np.str_]:
-    calls = np.where(rows["probability"] >= 0.5, LEUKAEMIC, NORMAL)
+    calls = np.where(rows["probability"] >= CALLED_FROM, LEUKAEMIC, NORMAL)
     calls = np.where(rows["probability"].isna(), NO_CALL, calls)
-    calls = np.where(rows["warned"] > rows["cells"] / 2, TOO_STRANGE, calls)
+    calls = np.where(rows["warned"] > MOST_WARNED * rows["cells"], TOO_STRANGE, calls)
     return np.where(rows["cells"] < MIN_CELLS, TOO_FEW, calls)
 
 
