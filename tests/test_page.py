@@ -342,6 +342,8 @@ def test_two_thousand_cells_follow_the_slider(page: Browser) -> None:
 
 VALUES = """(async () => {
   const d = await import('/page/deciding.js');
+  const facts = { ...(await (await fetch('/v1/model')).json()).facts };
+  facts.subject_line = { slope: 2, intercept: -0.5 };
   const cell = (probability, reading = null, subject = 'a') => ({
     image: `${probability}${subject}`, subject, probability, reading, conformalCall: 'uncertain',
     warnings: '', simulated: false,
@@ -360,19 +362,20 @@ VALUES = """(async () => {
     'UID_5_1_all.bmp'];
   const quoted = { ...cell(0.1 + 0.2, 'normal'), image: 'a "b", c.bmp' };
   return {
-    wilson: [d.computeWilson(8, 10), d.computeWilson(0, 10), d.computeWilson(10, 10)],
-    names: names.map(d.parseSubject),
+    wilson: [[8, 10], [0, 10], [10, 10]].map(([k, n]) => d.computeWilson(k, n, facts.wilson_z)),
+    names: names.map(d.buildNameReader(facts.name_pattern)),
     agreement: d.computeAgreement(readings, 0.5),
     none: d.computeAgreement([], 0.5),
     same: d.computeAgreement([cell(0.9, 'leukaemic')], 0.5),
     calls: [0.5, 0.49999, null].map(p => d.callCell(cell(p), 0.5)),
     bins: d.countBins([cell(0), cell(0.0999), cell(1), cell(null)], 10),
-    people: d.summariseSubjects(people, 0.5, { slope: 2, intercept: -0.5 })
+    people: d.summariseSubjects(people, 0.5, facts)
       .map(s => [s.name, s.cells, s.leukaemic, s.call, s.probability]),
     strange: d.summariseSubjects(
-      people.map((c, i) => ({ ...c, warnings: i % 3 ? 'odd' : '' })), 0.5,
-      { slope: 2, intercept: -0.5 }).map(s => s.call),
-    lineless: d.summariseSubjects(people, 0.5, null).map(s => [s.call, s.probability]),
+      people.map((c, i) => ({ ...c, warnings: i % 3 ? 'odd' : '' })), 0.5, facts)
+      .map(s => s.call),
+    lineless: d.summariseSubjects(people, 0.5, { ...facts, subject_line: null })
+      .map(s => [s.call, s.probability]),
     table: d.writeLabels([quoted], { threshold: 0.7, sensitive_threshold: 0.4 }),
   };
 })()"""

@@ -150,10 +150,10 @@ function showAnswer(cell, threshold, coverage) {
 }
 
 /**
- * @param {Cell} cell
+ * @param {Pick<Cell, "conformalCall" | "warnings" | "probability">} cell
  * @param {number} coverage
  */
-function describeConformal({ conformalCall, warnings, probability }, coverage) {
+export function describeConformal({ conformalCall, warnings, probability }, coverage) {
   const most = formatShare(coverage);
   if (probability === null) return "";
   if (warnings) return "Conformal call: uncertain, because of a warning.";
