@@ -22,7 +22,7 @@ from browser import find_chromium, open_browser
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
-from leukoscope.catalogue.groups import assign_groups, sort_names
+from leukoscope.catalogue.groups import assign_groups, read_groups, sort_names
 from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.evaluation.aggregate import MIN_CELLS, compute_wilson, summarise_subjects
@@ -265,3 +265,13 @@ def test_what_the_writer_defuses_is_text_alone() -> None:
     read = list(csv.reader(io.StringIO(written["text"])))[1:]
     assert read[1][1:] == ["-3", "'-3", "'=1+1"]
     assert [row[0] for row in read] == ["plain", "two\nlines", "'+4", "'\tx"]
+
+
+def test_groups_with_names_like_formulas_are_read_back(tmp_path: Path) -> None:
+    """As the data check's page saves them."""
+    names = ["-5", "=x", "7"]
+    with (tmp_path / "groups.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows(
+            [("subject", "group"), *((defuse(n), defuse(n)) for n in names)]
+        )
+    assert read_groups(tmp_path / "groups.csv", names) == {name: name for name in names}
