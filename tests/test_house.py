@@ -46,7 +46,8 @@ ROOMS: dict[str, set[str]] = {
     "explanation": CELLS | {"inference"},
     "simulate": CELLS | {"notices"},
     "report": TABLES | {"notices", "evaluation", "catalogue", "explanation"},
-    "serve": CELLS | {"notices", "inference", "explanation", "simulate", ""},
+    "serve": CELLS
+    | {"datasets.spec", "notices", "inference", "evaluation", "explanation", "simulate", ""},
     "workflow": TABLES
     | {"notices", "catalogue", "splits", "inference", "models", "training", "evaluation"}
     | {"explanation", "report", "serve", "simulate"},

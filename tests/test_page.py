@@ -238,12 +238,12 @@ def test_filters_by_call_and_warning(page: Browser, files: list[Path]) -> None:
     warned = sum(bool(answer.warnings) for answer in answers)
     unlike = sum("unlike most cells" in answer.warnings for answer in answers)
     assert 2 < unlike < warned < 40 > uncertain
-    assert f"Uncertain of {uncertain}," in read_text(page, "sureness")
+    assert f"Conformal call uncertain: {uncertain}," in read_text(page, "uncertain")
     for name, value, count in (
         ("filter-call", "leukaemic", leukaemic),
         ("filter-call", "error", 2),
         ("filter-call", "", 40),
-        ("filter-certainty", "sure", 38 - uncertain),
+        ("filter-certainty", "certain", 38 - uncertain),
         ("filter-certainty", "uncertain", uncertain),
         ("filter-certainty", "", 40),
         ("filter-warning", "any", warned),
@@ -315,8 +315,9 @@ def test_the_keyboard_reaches_cells(page: Browser, files: list[Path]) -> None:
 def test_two_thousand_cells_follow_the_slider(page: Browser) -> None:
     """Cells without an engine: what the browser itself needs for one move of the slider."""
     page.run("""(async () => {
-      const { buildGallery } = await import('/page/gallery.js');
+      const { addCells, buildGallery, updateGallery } = await import('/page/gallery.js');
       const { showCounts, showSubjects } = await import('/page/panels.js');
+      const { facts } = await (await fetch('/v1/model')).json();
       document.getElementById('work').hidden = false;
       const gallery = buildGallery(document.getElementById('cells'), () => {});
       const cells = Array.from({ length: 2000 }, (_, i) => ({
@@ -325,11 +326,11 @@ def test_two_thousand_cells_follow_the_slider(page: Browser) -> None:
         reading: null, simulated: true }));
       const open = async () => new Blob();
       for (let i = 0; i < 2000; i += 16)
-        gallery.add(cells.slice(i, i + 16).map(cell => ({ cell, open })), 0.5);
+        addCells(gallery, cells.slice(i, i + 16).map(cell => ({ cell, open })), 0.5);
       window.moveTo_ = (threshold) => {
         const started = performance.now();
-        showCounts(cells, threshold); showSubjects(cells, threshold, null);
-        gallery.update(threshold, () => true);
+        showCounts(cells, threshold); showSubjects(cells, threshold, facts);
+        updateGallery(gallery, threshold, () => true);
         document.body.offsetHeight;
         return performance.now() - started;
       };
@@ -341,6 +342,8 @@ def test_two_thousand_cells_follow_the_slider(page: Browser) -> None:
 
 VALUES = """(async () => {
   const d = await import('/page/deciding.js');
+  const facts = { ...(await (await fetch('/v1/model')).json()).facts };
+  facts.subject_line = { slope: 2, intercept: -0.5 };
   const cell = (probability, reading = null, subject = 'a') => ({
     image: `${probability}${subject}`, subject, probability, reading, conformalCall: 'uncertain',
     warnings: '', simulated: false,
@@ -359,19 +362,20 @@ VALUES = """(async () => {
     'UID_5_1_all.bmp'];
   const quoted = { ...cell(0.1 + 0.2, 'normal'), image: 'a "b", c.bmp' };
   return {
-    wilson: [d.computeWilson(8, 10), d.computeWilson(0, 10), d.computeWilson(10, 10)],
-    names: names.map(d.parseSubject),
+    wilson: [[8, 10], [0, 10], [10, 10]].map(([k, n]) => d.computeWilson(k, n, facts.wilson_z)),
+    names: names.map(d.buildNameReader(facts.name_pattern)),
     agreement: d.computeAgreement(readings, 0.5),
     none: d.computeAgreement([], 0.5),
     same: d.computeAgreement([cell(0.9, 'leukaemic')], 0.5),
     calls: [0.5, 0.49999, null].map(p => d.callCell(cell(p), 0.5)),
     bins: d.countBins([cell(0), cell(0.0999), cell(1), cell(null)], 10),
-    people: d.summariseSubjects(people, 0.5, { slope: 2, intercept: -0.5 })
+    people: d.summariseSubjects(people, 0.5, facts)
       .map(s => [s.name, s.cells, s.leukaemic, s.call, s.probability]),
     strange: d.summariseSubjects(
-      people.map((c, i) => ({ ...c, warnings: i % 3 ? 'odd' : '' })), 0.5,
-      { slope: 2, intercept: -0.5 }).map(s => s.call),
-    lineless: d.summariseSubjects(people, 0.5, null).map(s => [s.call, s.probability]),
+      people.map((c, i) => ({ ...c, warnings: i % 3 ? 'odd' : '' })), 0.5, facts)
+      .map(s => s.call),
+    lineless: d.summariseSubjects(people, 0.5, { ...facts, subject_line: null })
+      .map(s => [s.call, s.probability]),
     table: d.writeLabels([quoted], { threshold: 0.7, sensitive_threshold: 0.4 }),
   };
 })()"""

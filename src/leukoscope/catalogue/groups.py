@@ -26,6 +26,7 @@ __all__ = [
     "sort_names",
 ]
 
+_DEFUSED = r"^'(?=[=+\-@])"  # how the page keeps a name from being run as a formula (table.js)
 _FEW = 6  # names told in a sentence
 
 
@@ -157,7 +158,8 @@ def read_groups(path: Path, subjects: Iterable[str]) -> dict[str, str]:
             f"{', '.join(given.columns)}."
         )
     groups: dict[str, str] = {}
-    rows = zip(given["subject"].str.strip(), given["group"].str.strip(), strict=True)
+    names = (given[column].str.strip() for column in ("subject", "group"))
+    rows = zip(*(column.str.replace(_DEFUSED, "", regex=True) for column in names), strict=True)
     for line, (subject, group) in enumerate(rows, start=2):
         if not subject or not group:
             raise DataError(

@@ -23,7 +23,10 @@ from leukoscope.logits import compute_logit, compute_probability
 from leukoscope.records import SubjectLine
 
 __all__ = [
+    "CALLED_FROM",
+    "CONFIDENCE",
     "MIN_CELLS",
+    "MOST_WARNED",
     "NO_CALL",
     "TOO_FEW",
     "TOO_STRANGE",
@@ -35,6 +38,15 @@ __all__ = [
 
 MIN_CELLS = 20
 """Fewest cells of a subject for a call."""
+
+CALLED_FROM = 0.5
+"""Probability from which a subject is called leukaemic."""
+
+MOST_WARNED = 0.5
+"""Share of a subject's cells with a warning beyond which it gets no call."""
+
+CONFIDENCE = 0.95
+"""Of Wilson's interval."""
 
 TOO_FEW = "too few cells"
 TOO_STRANGE = "too many warnings"
@@ -113,7 +125,7 @@ def compute_wilson(found: int, total: int) -> tuple[float, float]:
         return 0.0, 1.0
     from scipy.stats import binomtest  # half a second that nothing else here needs
 
-    interval = binomtest(found, total).proportion_ci(0.95, method="wilson")
+    interval = binomtest(found, total).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -208,9 +220,9 @@ def _predict_subject(row: pd.Series, known: pd.DataFrame, by_part: bool) -> floa
 
 
 def _decide(rows: pd.DataFrame) -> npt.NDArray[np.str_]:
-    calls = np.where(rows["probability"] >= 0.5, LEUKAEMIC, NORMAL)
+    calls = np.where(rows["probability"] >= CALLED_FROM, LEUKAEMIC, NORMAL)
     calls = np.where(rows["probability"].isna(), NO_CALL, calls)
-    calls = np.where(rows["warned"] > rows["cells"] / 2, TOO_STRANGE, calls)
+    calls = np.where(rows["warned"] > MOST_WARNED * rows["cells"], TOO_STRANGE, calls)
     return np.where(rows["cells"] < MIN_CELLS, TOO_FEW, calls)
 
 

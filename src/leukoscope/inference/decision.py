@@ -38,6 +38,8 @@ if TYPE_CHECKING:  # answering for an image loads this module, and needs no tabl
     import pandas as pd
 
 __all__ = [
+    "COVERAGE",
+    "SENSITIVITY",
     "average_by_subject",
     "calibrate",
     "decide_by_part",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,12 @@ from leukoscope.report.page import build_environment, embed_svg
 from leukoscope.report.pictures import brighten, cut_cell
 
 __all__ = ["describe_audit", "write_audit_page"]
+
+_SCRIPTS = (
+    *(f"serve/page/{name}.js" for name in ("lists", "formatting", "table", "dom")),
+    *(f"report/{name}.js" for name in ("joining", "judging")),
+)
+_LINKS = re.compile(r"^import [^;]*;\n|^export (?=function|const|class)", re.MULTILINE)
 
 _PICTURE_PX = 120
 _JUDGED_PX = 160  # of a pair that is judged, and shown large
@@ -62,11 +70,20 @@ def write_audit_page(
         judging=_build_judging(audit, table, [row for _, rows, _ in galleries for row in rows]),
         min_evidence=f"{MIN_EVIDENCE:.0f}",
         name=name,
-        script=Markup(Path(__file__).with_name("judging.js").read_text("utf-8")),
+        script=Markup(_join_scripts()),
         sentences=describe_audit(audit),
         size_cue=audit.size_cue.assign(fold=audit.size_cue["fold"].replace("", "all")),
     )
     write_text(path, page)
+
+
+def _join_scripts() -> str:
+    """judging.js and all that it imports as one module, each after what it needs itself.
+
+    The page has no server to import from. So no two of these modules may share a name.
+    """
+    package = resources.files("leukoscope")
+    return "\n".join(_LINKS.sub("", (package / name).read_text("utf-8")) for name in _SCRIPTS)
 
 
 def describe_audit(audit: Audit) -> list[str]:

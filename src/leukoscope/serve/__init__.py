@@ -2,6 +2,7 @@
 
 app      the application and its addresses: what a request is answered with
 contract what the answers hold, for the OpenAPI description
+facts    what the page is told of the model, its data set and our rules
 guard    who may ask (host, origin, token), and the headers that go with every answer
 limits   how much one request, and all of them, may ask for
 upload   a multipart body → image files in memory

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from leukoscope import __version__
 from leukoscope.cells.measures import Reference, read_reference
+from leukoscope.inference.decision import SENSITIVITY
 from leukoscope.inference.model import Classifier
 from leukoscope.inference.stream import Answer, predict_sources
 from leukoscope.notices import RESEARCH_ONLY
@@ -33,6 +33,7 @@ from leukoscope.serve.contract import (
     Row,
 )
 from leukoscope.serve.explaining import Explainer
+from leukoscope.serve.facts import collect_facts
 from leukoscope.serve.guard import Guard, refuse
 from leukoscope.serve.limits import Limits, RefusedError, UploadedFile, list_uploaded, take_single
 from leukoscope.serve.metrics import Metrics
@@ -43,6 +44,7 @@ from leukoscope.serve.upload import check_length, read_upload
 __all__ = ["build_app"]
 
 _DEFAULT = Limits()
+_FOUND = f"{SENSITIVITY:.0%}"
 _REQUEST_THREADS = 16  # requests whose images are decoded at once; the others wait their turn
 
 
@@ -136,7 +138,8 @@ def _add_predict(
     async def predict(
         request: Request,
         sensitive: Annotated[
-            bool, Query(description="Call at the threshold meant to find 95% of leukaemic cells.")
+            bool,
+            Query(description=f"Call at the threshold meant to find {_FOUND} of leukaemic cells."),
         ] = False,
     ) -> Answers:
         """One row an image, the numbers of `leukoscope predict`. Nothing sent is kept."""
@@ -183,11 +186,12 @@ def _add_explain(app: FastAPI, classifier: Classifier) -> None:
 
 
 def _add_model(app: FastAPI, classifier: Classifier, limits: Limits) -> None:
+    facts = collect_facts(classifier.metadata)
     errors: dict[int | str, dict[str, Any]] = {code: ERRORS[code] for code in (401, 403, 421)}
 
     @app.get("/v1/model", response_model=Model, responses=errors, summary="Describe the model")
     async def describe_model() -> Model:
-        """Thresholds, what to expect on new people, and what one request may hold."""
+        """Thresholds, what to expect on new people, facts, and what one request may hold."""
         return Model(
             version=__version__,
             threshold=classifier.threshold,
@@ -195,7 +199,8 @@ def _add_model(app: FastAPI, classifier: Classifier, limits: Limits) -> None:
             expected=_find_words(classifier),
             notice=RESEARCH_ONLY,
             metadata=classifier.metadata.to_dict(),
-            limits=asdict(limits),
+            facts=facts,
+            limits=limits,
         )
 
     @app.get(

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from leukoscope.labels import CLASS_COLOURS, LEUKAEMIC, NORMAL
+from leukoscope.serve.limits import Limits
 from leukoscope.serve.upload import FIELD
 
 __all__ = [
@@ -15,7 +17,9 @@ __all__ = [
     "Answers",
     "Check",
     "Explained",
+    "Facts",
     "Health",
+    "Line",
     "Measured",
     "Model",
     "Place",
@@ -47,7 +51,9 @@ class Answers(BaseModel):
     rows: list[Row]
     called_at: float = Field(description="Probability from which a cell was called leukaemic.")
     threshold: float = Field(description="The model's own.")
-    sensitive_threshold: float = Field(description="The one meant to find 95% of leukaemic cells.")
+    sensitive_threshold: float = Field(
+        description="The one meant to find a set share of leukaemic cells (`facts.sensitivity`)."
+    )
     expected: str | None = Field(description="What to expect of the model on new people.")
     notice: str
 
@@ -88,9 +94,10 @@ class Explained(BaseModel):
     row: Row = Field(description="As /v1/predict answers for the image.")
     called_at: float = Field(description="Probability from which the cell was called leukaemic.")
     layer: str = Field(
-        description="The map as a PNG in base64, 225×225 pixels with clear places, to lay over the "
-        "central 450×450 of the image: #D55E00 where the detail speaks for leukaemic, #0072B2 for "
-        "normal. Not to be shown where it is not believed."
+        description="The map as a PNG in base64 with clear places, to lay over the central square "
+        "of the image that the model sees (`facts.frame_px` of /v1/model): "
+        f"{CLASS_COLOURS[LEUKAEMIC]} where the detail speaks for leukaemic, "
+        f"{CLASS_COLOURS[NORMAL]} for normal. Not to be shown where it is not believed."
     )
     limit: float = Field(description="Change of log odds, 1% of the cell covered, at full colour.")
     believed: bool = Field(description="Whether the map beats every map that knows nothing.")
@@ -104,6 +111,41 @@ class Explained(BaseModel):
     notice: str
 
 
+class Line(BaseModel):
+    """A line on the logit."""
+
+    slope: float
+    intercept: float
+
+
+class Facts(BaseModel):
+    """What the page shows and computes with."""
+
+    dataset: str = Field(description="Name of the data set that the model learned from.")
+    images: str = Field(description="What its images are, in words.")
+    frame_px: int = Field(description="Side of the central square that the model sees, in pixels.")
+    naming: str = Field(description="How its files are named, in words; empty where anyhow.")
+    name_pattern: str = Field(
+        description="The same as a regular expression of JavaScript with a group `subject`, for "
+        "the whole name without folders and suffix, in any case; empty where names say nothing."
+    )
+    subject_line: Line | None = Field(
+        description="From the mean logit of a subject's cells to the subject's; null if unknown."
+    )
+    min_cells: int = Field(description="Fewest cells of a subject for a call.")
+    called_from: float = Field(description="A subject's probability from which it is leukaemic.")
+    most_warned: float = Field(description="Share of cells with a warning that still allows it.")
+    probability_floor: float = Field(description="Least distance from 0 and 1 before a logit.")
+    confidence: float = Field(description="Of the Wilson intervals of shares.")
+    wilson_z: float = Field(description="Normal quantile of these intervals.")
+    coverage: float = Field(description="Share of new people's cells whose set holds the truth.")
+    sensitivity: float = Field(description="Share that the sensitive threshold is meant to find.")
+    image_suffixes: list[str] = Field(description="Of files that are decoded, lower case.")
+    simulated_file: str = Field(description="File that lies beside simulated cells.")
+    simulated_banner: str = Field(description="What must stand above simulated cells.")
+    colours: dict[str, str] = Field(description="By class, in maps and figures: #rrggbb.")
+
+
 class Model(BaseModel):
     """The model that answers."""
 
@@ -113,7 +155,8 @@ class Model(BaseModel):
     expected: str | None
     notice: str
     metadata: dict[str, Any] = Field(description="All that the model file says of itself.")
-    limits: dict[str, float] = Field(description="What one request may hold.")
+    facts: Facts = Field(description="Of the model, its data set and our rules, for a page.")
+    limits: Limits = Field(description="What one request may hold.")
 
 
 class Health(BaseModel):

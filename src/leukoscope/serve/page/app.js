@@ -1,69 +1,62 @@
 /** The page: holds the cells and the threshold, and lets everything follow when one changes. */
 
-import {
-  listLabelled, listWarnings, nameWarning, parseSubject, passesFilter, writeAnswers, writeLabels,
-} from "./deciding.js";
+import { buildNameReader, listLabelled, listWarnings, nameWarning, passesFilter, writeAnswers, writeLabels } from "./deciding.js";
+import { build, field, find, findButton, save } from "./dom.js";
 import { TokenError, connectServer } from "./engine.js";
-import { build, buildGallery } from "./gallery.js";
-import { showAgreement, showCounts, showFacts, showSubjects } from "./panels.js";
+import { fillFacts } from "./facts.js";
+import { formatCount } from "./formatting.js";
+import { addCells, buildGallery, clearGallery, focusCard, listShown, prepareCards, updateGallery } from "./gallery.js";
+import { pick } from "./lists.js";
+import { showAgreement, showCounts, showReport, showSubjects } from "./panels.js";
 import { findPictures, listChosen, listDropped } from "./reading.js";
-import { buildViewer } from "./viewer.js";
+import { buildViewer, openViewer, startReading } from "./viewer.js";
 
 /**
  * @typedef {import("./deciding.js").Cell} Cell
  * @typedef {import("./engine.js").Model} Model
+ * @typedef {import("./engine.js").Picture} Picture
+ *
+ * @typedef {object} State
+ * @property {Cell[]} cells
+ * @property {Model | null} model  null until the server has said what it is
+ * @property {(image: string) => string} readSubject
+ * @property {number} threshold
+ * @property {number} frame   of the browser, in which everything follows
+ * @property {number} round   goes up with "Clear all": answers still under way are then left out
  */
 
 const PRINTED = 60;
 const LEAD = "Drop images of single cells here, a folder, or a zip.";
+const FILTERS = ["filter-call", "filter-certainty", "filter-warning", "filter-reading"];
 
-/** @param {string} id */
-const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-/** @param {string} id */
-const field = (id) => /** @type {HTMLInputElement} */ (document.getElementById(id));
+/** @type {State} */
+const state = { cells: [], model: null, readSubject: () => "", threshold: 0.5, frame: 0, round: 0 };
 
 const engine = connectServer(() => sessionStorage.getItem("token") ?? "");
-/** @type {Cell[]} */
-let cells = [];
-/** @type {Model | null} */
-let model = null;
-let threshold = 0.5;
-let frame = 0;
-let round = 0; // goes up with "Clear all": answers still under way are then left out
-
-const gallery = buildGallery(/** @type {HTMLUListElement} */ (find("cells")), (card) => viewer.open(card));
+const gallery = buildGallery(/** @type {HTMLUListElement} */ (find("cells")), (card) => openViewer(viewer, card));
 const viewer = buildViewer({
-  listShown: gallery.listShown,
-  readThreshold: () => threshold,
+  listShown: () => listShown(gallery),
+  readThreshold: () => state.threshold,
+  readFrame: () => state.model?.facts.frame_px ?? 0,
+  readCoverage: () => state.model?.facts.coverage ?? 0,
   explain: engine.explain,
   onChange: () => update(),
   onClose: (card) => {
-    if (!card.item.hidden) gallery.focusCard(card);
+    if (!card.item.hidden) focusCard(gallery, card);
   },
 });
 
 /** Everything follows, once a frame. */
 function update() {
-  cancelAnimationFrame(frame);
-  frame = requestAnimationFrame(() => {
+  cancelAnimationFrame(state.frame);
+  state.frame = requestAnimationFrame(() => {
+    const { cells, model, threshold } = state;
     showCounts(cells, threshold);
-    showSubjects(cells, threshold, model?.metadata.subjects ?? null);
+    if (model) showSubjects(cells, threshold, model.facts);
     showAgreement(cells, threshold);
     showWarningChoices();
-    const filter = {
-      call: /** @type {any} */ (field("filter-call").value),
-      certainty: /** @type {any} */ (field("filter-certainty").value),
-      warning: field("filter-warning").value,
-      reading: /** @type {any} */ (field("filter-reading").value),
-    };
-    const shown = gallery.update(threshold, (cell) => passesFilter(cell, threshold, filter));
-    find("shown").textContent = shown === cells.length
-      ? `${cells.length.toLocaleString("en")} shown`
-      : `${shown.toLocaleString("en")} of ${cells.length.toLocaleString("en")} shown`;
-    const without = gallery.listShown().filter(({ cell }) => !cell.subject).length;
-    find("subject-form").hidden = without === 0;
-    find("subject-label").textContent = `Subject of the ${without.toLocaleString("en")} cells shown that have none`;
-    /** @type {HTMLButtonElement} */ (find("save-labels")).disabled = listLabelled(cells).length === 0;
+    showSelection();
+    findButton("save-labels").disabled = listLabelled(cells).length === 0;
     find("simulated").hidden = !cells.some((cell) => cell.simulated);
     find("work").hidden = cells.length === 0;
     find("lead").textContent = cells.length ? "Drop more here." : LEAD;
@@ -71,25 +64,44 @@ function update() {
   });
 }
 
+/** The cells that pass the filters, and what is to be said of them. */
+function showSelection() {
+  const { cells, threshold } = state;
+  const filter = {
+    call: /** @type {any} */ (field("filter-call").value),
+    certainty: /** @type {any} */ (field("filter-certainty").value),
+    warning: field("filter-warning").value,
+    reading: /** @type {any} */ (field("filter-reading").value),
+  };
+  const shown = updateGallery(gallery, threshold, (cell) => passesFilter(cell, threshold, filter));
+  find("shown").textContent = shown === cells.length
+    ? `${formatCount(cells.length)} shown`
+    : `${formatCount(shown)} of ${formatCount(cells.length)} shown`;
+  const without = listShown(gallery).filter(({ cell }) => !cell.subject).length;
+  find("subject-form").hidden = without === 0;
+  find("subject-label").textContent = `Subject of the ${formatCount(without)} cells shown that have none`;
+}
+
 /** The warnings that stand on the page, to filter by. */
 function showWarningChoices() {
-  const kinds = [...new Set(cells.flatMap(listWarnings).map(nameWarning))].sort();
+  const kinds = [...new Set(state.cells.flatMap(listWarnings).map(nameWarning))].sort();
   const select = field("filter-warning");
   if (select.dataset.kinds === kinds.join("\n") && select.children.length) return;
   const chosen = select.value;
   select.dataset.kinds = kinds.join("\n");
-  const choices = [["", "all"], ["none", "without"], ["any", "with any"], ...kinds.map((words) => [words, words])];
-  select.replaceChildren(...choices.map(([value, words]) => {
+  /** @type {Record<string, string>} */
+  const choices = { "": "all", none: "without", any: "with any", ...Object.fromEntries(kinds.map((words) => [words, words])) };
+  select.replaceChildren(...Object.entries(choices).map(([value, words]) => {
     const option = build("option", "", words);
     option.value = value;
     return option;
   }));
-  select.value = choices.some(([value]) => value === chosen) ? chosen : "";
+  select.value = chosen in choices ? chosen : "";
 }
 
 /** @param {number} value */
 function setThreshold(value) {
-  threshold = value;
+  state.threshold = value;
   field("threshold").value = String(value);
   find("threshold-value").textContent = value.toFixed(3);
   update();
@@ -113,17 +125,24 @@ async function start() {
     history.replaceState(null, "", location.pathname); // not to be left on the screen
   }
   try {
-    model = await engine.describe();
+    const model = await engine.describe();
+    find("problem").hidden = true;
+    find("token-form").hidden = true;
+    showModel(model);
+    state.readSubject = buildNameReader(model.facts.name_pattern);
   } catch (error) {
     showProblem(error);
-    return;
   }
-  find("problem").hidden = true;
-  find("token-form").hidden = true;
+}
+
+/** @param {Model} model */
+function showModel(model) {
+  state.model = model;
+  fillFacts(model);
   find("expected").textContent = model.expected ?? "";
   for (const [name, value] of /** @type {const} */ ([["model", model.threshold], ["sensitive", model.sensitive_threshold]])) {
     find(`mark-${name}`).style.setProperty("--at", String(value));
-    /** @type {HTMLElement} */ (find(`set-${name}`).querySelector("b")).textContent = value.toFixed(3);
+    find(`value-${name}`).textContent = value.toFixed(3);
     find(`set-${name}`).onclick = () => setThreshold(value);
   }
   setThreshold(model.threshold);
@@ -135,39 +154,21 @@ async function start() {
  * @param {boolean} [simulated]
  */
 async function take(listing, simulated = false) {
-  if (!model) await start();
+  if (!state.model) await start();
+  const { model, round } = state;
   if (!model) return;
-  const mine = round;
   find("problem").hidden = true;
   find("status").textContent = "Reading the list of files…";
   try {
-    const found = await findPictures(await listing);
-    const known = new Set(cells.map(({ image }) => image));
-    const pictures = found.pictures.filter(({ name }) => !known.has(name) && known.add(name));
-    const repeated = found.pictures.length - pictures.length;
-    const over = [
-      repeated && `${repeated.toLocaleString("en")} here already`,
-      found.passedOver && `${found.passedOver.toLocaleString("en")} passed over that are no images`,
-    ].filter(Boolean).join(", ");
-    let done = 0;
-    setBusy(true);
-    await engine.predict(pictures, (rows, first) => {
-      if (mine !== round) return;
-      const added = rows.map((row, place) => ({
-        cell: toCell(row, pictures[first + place].name, simulated || found.simulated),
-        open: pictures[first + place].open,
-      }));
-      cells.push(...added.map(({ cell }) => cell));
-      gallery.add(added, threshold);
-      done += rows.length;
-      field("bar").value = String(done / pictures.length);
-      find("status").textContent = `${done.toLocaleString("en")} of ${pictures.length.toLocaleString("en")} images`;
-      update();
+    const found = await findPictures(await listing, {
+      suffixes: model.facts.image_suffixes, simulated: model.facts.simulated_file, largest: model.limits.image_bytes,
     });
-    if (mine !== round) return;
-    find("status").textContent = pictures.length || over
-      ? `${done.toLocaleString("en")} images answered for${over ? `; ${over}` : ""}.`
-      : "No image found there.";
+    const known = new Set(state.cells.map(({ image }) => image));
+    const pictures = found.pictures.filter(({ name }) => !known.has(name) && known.add(name));
+    setBusy(true);
+    const done = await answer(pictures, model, simulated || found.simulated);
+    if (round !== state.round) return;
+    find("status").textContent = describeTaken(done, found.pictures.length - pictures.length, found.passedOver);
   } catch (error) {
     find("status").textContent = "";
     showProblem(error);
@@ -177,13 +178,51 @@ async function take(listing, simulated = false) {
 }
 
 /**
+ * Show the answers as they come; how many came.
+ * @param {Picture[]} pictures
+ * @param {Model} model
+ * @param {boolean} simulated
+ */
+async function answer(pictures, { limits }, simulated) {
+  const { round } = state;
+  let done = 0;
+  await engine.predict(pictures, limits, (rows, first) => {
+    if (round !== state.round) return;
+    const added = rows.map((row, place) => {
+      const { name, open } = pick(pictures, first + place);
+      return { cell: toCell(row, name, simulated), open };
+    });
+    state.cells.push(...added.map(({ cell }) => cell));
+    addCells(gallery, added, state.threshold);
+    done += rows.length;
+    field("bar").value = String(done / pictures.length);
+    find("status").textContent = `${formatCount(done)} of ${formatCount(pictures.length)} images`;
+    update();
+  });
+  return done;
+}
+
+/**
+ * @param {number} done
+ * @param {number} repeated
+ * @param {number} passedOver
+ */
+function describeTaken(done, repeated, passedOver) {
+  const over = [
+    repeated && `${formatCount(repeated)} here already`,
+    passedOver && `${formatCount(passedOver)} passed over that are no images`,
+  ].filter(Boolean).join(", ");
+  return done || over ? `${formatCount(done)} images answered for${over ? `; ${over}` : ""}.` : "No image found there.";
+}
+
+/**
  * @param {import("./engine.js").Row} row
  * @param {string} image
  * @param {boolean} simulated
  * @returns {Cell}
  */
 function toCell({ probability, conformal_call: conformalCall, warnings }, image, simulated) {
-  const subject = parseSubject(image);
+  const subject = state.readSubject(image);
   return { image, subject: subject && simulated ? `sim ${subject}` : subject, probability, conformalCall, warnings, reading: null, simulated };
 }
 
@@ -191,36 +230,31 @@ function toCell({ probability, conformal_call: conformalCall, warnings }, image,
 function setBusy(busy) {
   find("progress").hidden = !busy;
   field("bar").value = "0";
-  for (const id of ["choose-files", "choose-folder", "try-samples"]) {
-    /** @type {HTMLButtonElement} */ (find(id)).disabled = busy;
-  }
-}
-
-/**
- * @param {string} text
- * @param {string} name
- */
-function save(text, name) {
-  const address = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
-  const link = build("a");
-  link.href = address;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  for (const id of ["choose-files", "choose-folder", "try-samples"]) findButton(id).disabled = busy;
 }
 
 async function preparePrint() {
-  if (!model) return;
-  showFacts(cells, threshold, model);
-  const printing = gallery.preparePrint(PRINTED);
-  const shown = gallery.listShown().length;
+  if (!state.model) return;
+  showReport(state.cells, state.threshold, state.model);
+  const shown = listShown(gallery).length;
   find("printed").textContent = shown > PRINTED
-    ? `The first ${PRINTED} of ${shown.toLocaleString("en")} cells shown; all are in the CSV.`
+    ? `The first ${PRINTED} of ${formatCount(shown)} cells shown; all are in the CSV.`
     : "";
-  await printing;
+  await prepareCards(gallery, PRINTED);
 }
 
-function wire() {
+function clearAll() {
+  const readings = state.cells.filter(({ reading }) => reading !== null).length;
+  if (readings && !window.confirm(`Clear all, with your ${readings} calls?`)) return;
+  state.round += 1;
+  state.cells = [];
+  clearGallery(gallery);
+  find("status").textContent = "";
+  update();
+  find("intake").focus();
+}
+
+function wireIntake() {
   find("choose-files").addEventListener("click", () => field("files").click());
   find("choose-folder").addEventListener("click", () => field("folder").click());
   for (const id of ["files", "folder"]) {
@@ -244,8 +278,11 @@ function wire() {
     document.body.classList.remove("dragged");
     if (event.dataTransfer) take(listDropped(event.dataTransfer));
   });
+}
+
+function wireChoices() {
   field("threshold").addEventListener("input", () => setThreshold(Number(field("threshold").value)));
-  for (const id of ["filter-call", "filter-certainty", "filter-warning", "filter-reading"]) find(id).addEventListener("change", update);
+  for (const id of FILTERS) find(id).addEventListener("change", update);
   find("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     sessionStorage.setItem("token", field("token").value.trim());
@@ -254,34 +291,28 @@ function wire() {
   find("subject-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const name = field("subject-name").value.trim();
-    for (const { cell } of gallery.listShown()) cell.subject ||= name;
+    for (const { cell } of listShown(gallery)) cell.subject ||= name;
     field("subject-name").value = "";
     update();
   });
-  find("start-reading").addEventListener("click", () => {
-    viewer.startReading();
-  });
-  find("save-answers").addEventListener("click", () => save(writeAnswers(cells, threshold), "leukoscope-answers.csv"));
-  find("save-labels").addEventListener("click", () => model && save(writeLabels(cells, model), "leukoscope-labels.csv"));
+  find("start-reading").addEventListener("click", () => startReading(viewer));
+}
+
+function wireSaving() {
+  find("save-answers").addEventListener("click", () => save(writeAnswers(state.cells, state.threshold), "leukoscope-answers.csv"));
+  find("save-labels").addEventListener("click", () => state.model && save(writeLabels(state.cells, state.model), "leukoscope-labels.csv"));
   find("print").addEventListener("click", async () => {
     await preparePrint();
     window.print();
   });
   window.addEventListener("beforeprint", preparePrint);
-  find("clear").addEventListener("click", () => {
-    const readings = cells.filter(({ reading }) => reading !== null).length;
-    if (readings && !window.confirm(`Clear all, with your ${readings} calls?`)) return;
-    round += 1;
-    cells = [];
-    gallery.clear();
-    find("status").textContent = "";
-    update();
-    find("intake").focus();
-  });
+  find("clear").addEventListener("click", clearAll);
   window.addEventListener("beforeunload", (event) => {
-    if (cells.some(({ reading }) => reading !== null)) event.preventDefault(); // calls not saved would be lost
+    if (state.cells.some(({ reading }) => reading !== null)) event.preventDefault(); // calls not saved would be lost
   });
 }
 
-wire();
+wireIntake();
+wireChoices();
+wireSaving();
 start();

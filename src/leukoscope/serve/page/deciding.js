@@ -2,15 +2,17 @@
  * All that decides or computes on the page: calls, counts, subjects, agreement, tables.
  *
  * Nothing in here touches the document, a file or the network: cells come in, values go out. So the
- * page gives the same words whichever engine (engine.js) the probabilities came from.
+ * page gives the same words whichever engine (engine.js) the probabilities came from. Every constant
+ * is one of `Facts`; tests/test_golden.py holds the functions to Python's numbers.
  *
  * @typedef {"leukaemic" | "normal"} Label
  * @typedef {Label | "error"} Call
  * @typedef {Label | "unsure"} Reading  what a reader says of a cell
+ * @typedef {import("./engine.js").Facts} Facts
  *
  * @typedef {object} Cell
  * @property {string} image        its name, once on the page
- * @property {string} subject      the person's name, or ""
+ * @property {string} subject      the name in the data, or ""
  * @property {number | null} probability  of leukaemic; null where the image could not be read
  * @property {Call | "uncertain"} conformalCall  the class left when the other is ruled out, whatever the threshold
  * @property {string} warnings     what speaks against trusting the answer, or the error
@@ -22,13 +24,9 @@
  * @property {number} cells        answered for
  * @property {number} leukaemic    of them called leukaemic
  * @property {number} share
- * @property {[number, number]} interval  Wilson, 95%
+ * @property {[number, number]} interval  Wilson's
  * @property {number | null} probability  from the mean logit of its cells; null without a line
  * @property {Label | "no call" | "too few cells" | "too many warnings"} call
- *
- * @typedef {object} Line
- * @property {number} slope       of the mean logit
- * @property {number} intercept
  *
  * @typedef {object} Agreement
  * @property {number} cells        that the reader called leukaemic or normal
@@ -38,26 +36,39 @@
  *
  * @typedef {object} Filter
  * @property {"" | Call} call
- * @property {"" | "sure" | "uncertain"} certainty
+ * @property {"" | "certain" | "uncertain"} certainty  of the conformal call
  * @property {"" | "none" | "any" | string} warning   "" all, "none" without, "any" with, else its name
  * @property {"" | "unread" | "read" | "differ"} reading
+ *
+ * @typedef {{cells: number, leukaemic: number, warned: number, logits: number}} Sums  of a subject's cells
  */
 
-/** Cells from which a subject may be called. */
-export const LEAST_CELLS = 20;
-
-const FLOOR = 1e-6; // of a probability, so that its logit is finite
+import { writeCsv } from "./table.js";
 
 const ORDER = new Intl.Collator("en", { numeric: true });
-const NAME = /^UID_([A-Za-z0-9-]+)_\d+_\d+_(?:all|hem)$/i;
 
 /**
- * The subject in a C-NMC file name, `UID_<subject>_<smear>_<cell>_<all|hem>`, or "".
- * @param {string} image
+ * A function from an image's name, with or without folders and suffix, to its subject, or "".
+ * @param {string} pattern  as `Facts.name_pattern`
+ * @returns {(image: string) => string}
+ * @throws {Error} a pattern that JavaScript cannot read
  */
-export function parseSubject(image) {
-  const name = image.replaceAll("\\", "/").split("/").at(-1) ?? "";
-  return NAME.exec(name.split(".")[0] ?? "")?.[1] ?? "";
+export function buildNameReader(pattern) {
+  if (!pattern) return () => "";
+  const whole = compilePattern(pattern);
+  return (image) => {
+    const name = image.split(/[\\/]/).filter((part) => part && part !== ".").at(-1) ?? "";
+    return whole.exec(name.split(".")[0] ?? "")?.groups?.subject ?? "";
+  };
+}
+
+/** @param {string} pattern */
+function compilePattern(pattern) {
+  try {
+    return new RegExp(`^(?:${pattern})$`, "i");
+  } catch {
+    throw new Error(`Subjects cannot be read from file names, as this browser does not know the pattern ${pattern}. Type them in.`);
+  }
 }
 
 /**
@@ -87,21 +98,25 @@ export function countCalls(cells, threshold) {
  * @param {number} bins
  */
 export function countBins(cells, bins) {
+  /** @type {number[]} */
   const counts = new Array(bins).fill(0);
   for (const { probability } of cells) {
-    if (probability !== null) counts[Math.min(Math.floor(probability * bins), bins - 1)] += 1;
+    if (probability === null) continue;
+    const bin = Math.min(Math.floor(probability * bins), bins - 1);
+    counts[bin] = (counts[bin] ?? 0) + 1;
   }
-  return /** @type {number[]} */ (counts);
+  return counts;
 }
 
 /**
- * Wilson's 95% interval of a share. It takes the cells as independent.
+ * Wilson's interval of a share (1927). It takes the cells as independent.
  * @param {number} found
- * @param {number} n at least 1
- * @returns {[number, number]}
+ * @param {number} n
+ * @param {number} z  normal quantile of its confidence
+ * @returns {[number, number]} 0 and 1 of nothing
  */
-export function computeWilson(found, n) {
-  const z = 1.959963984540054;
+export function computeWilson(found, n, z) {
+  if (n === 0) return [0, 1];
   const share = found / n;
   const centre = share + (z * z) / (2 * n);
   const half = z * Math.sqrt((share * (1 - share)) / n + (z * z) / (4 * n * n));
@@ -114,43 +129,54 @@ export function computeWilson(found, n) {
  * A subject is called by the line that the model brings along, as `leukoscope summarise` does.
  * @param {Iterable<Cell>} cells
  * @param {number} threshold
- * @param {Line | null} line
+ * @param {Facts} facts
  * @returns {Subject[]}
  */
-export function summariseSubjects(cells, threshold, line) {
-  /** @type {Map<string, [number, number, number, number]>} */
-  const counts = new Map();
-  for (const cell of cells) {
-    const call = callCell(cell, threshold);
-    if (!cell.subject || call === "error") continue;
-    const [n, found, sum, warned] = counts.get(cell.subject) ?? [0, 0, 0, 0];
-    const inside = Math.min(Math.max(cell.probability ?? 0, FLOOR), 1 - FLOOR);
-    counts.set(cell.subject, [
-      n + 1, found + (call === "leukaemic" ? 1 : 0), sum + Math.log(inside / (1 - inside)), warned + (cell.warnings ? 1 : 0),
-    ]);
-  }
-  return [...counts]
+export function summariseSubjects(cells, threshold, facts) {
+  return [...sumBySubject(cells, threshold, facts.probability_floor)]
     .sort(([a], [b]) => ORDER.compare(a, b))
-    .map(([name, [n, found, sum, warned]]) => {
-      const probability = line && 1 / (1 + Math.exp(-(line.slope * (sum / n) + line.intercept)));
-      return {
-        name, cells: n, leukaemic: found, share: found / n, interval: computeWilson(found, n),
-        probability, call: callSubject(n, warned, probability),
-      };
-    });
+    .map(([name, sums]) => ({
+      name,
+      cells: sums.cells,
+      leukaemic: sums.leukaemic,
+      share: sums.leukaemic / sums.cells,
+      interval: computeWilson(sums.leukaemic, sums.cells, facts.wilson_z),
+      ...callSubject(sums, facts),
+    }));
 }
 
 /**
- * @param {number} cells
- * @param {number} warned
- * @param {number | null} probability
- * @returns {Subject["call"]}
+ * @param {Iterable<Cell>} cells
+ * @param {number} threshold
+ * @param {number} floor
  */
-function callSubject(cells, warned, probability) {
-  if (cells < LEAST_CELLS) return "too few cells";
-  if (warned > cells / 2) return "too many warnings";
-  if (probability === null) return "no call";
-  return probability >= 0.5 ? "leukaemic" : "normal";
+function sumBySubject(cells, threshold, floor) {
+  /** @type {Map<string, Sums>} */
+  const found = new Map();
+  for (const cell of cells) {
+    if (!cell.subject || cell.probability === null) continue;
+    const sums = found.get(cell.subject) ?? { cells: 0, leukaemic: 0, warned: 0, logits: 0 };
+    const inside = Math.min(Math.max(cell.probability, floor), 1 - floor);
+    sums.cells += 1;
+    sums.leukaemic += callCell(cell, threshold) === "leukaemic" ? 1 : 0;
+    sums.warned += cell.warnings ? 1 : 0;
+    sums.logits += Math.log(inside / (1 - inside));
+    found.set(cell.subject, sums);
+  }
+  return found;
+}
+
+/**
+ * @param {Sums} sums
+ * @param {Facts} facts
+ * @returns {Pick<Subject, "probability" | "call">}
+ */
+function callSubject({ cells, warned, logits }, { subject_line: line, ...facts }) {
+  const probability = line && 1 / (1 + Math.exp(-(line.slope * (logits / cells) + line.intercept)));
+  if (cells < facts.min_cells) return { probability, call: "too few cells" };
+  if (warned > facts.most_warned * cells) return { probability, call: "too many warnings" };
+  if (probability === null) return { probability, call: "no call" };
+  return { probability, call: probability >= facts.called_from ? "leukaemic" : "normal" };
 }
 
 /**
@@ -184,15 +210,24 @@ export function computeAgreement(cells, threshold) {
 export function passesFilter(cell, threshold, { call, certainty, warning, reading }) {
   const ours = callCell(cell, threshold);
   if (call && ours !== call) return false;
-  if (certainty === "sure" && (cell.conformalCall === "uncertain" || ours === "error")) return false;
+  if (certainty === "certain" && (cell.conformalCall === "uncertain" || ours === "error")) return false;
   if (certainty === "uncertain" && cell.conformalCall !== "uncertain") return false;
-  if (warning === "none" && cell.warnings) return false;
-  if (warning === "any" && !cell.warnings) return false;
-  if (warning && warning !== "none" && warning !== "any" && !listWarnings(cell).map(nameWarning).includes(warning)) return false;
+  if (!passesWarning(cell, warning)) return false;
   if (reading === "unread") return cell.reading === null;
   if (reading === "read") return cell.reading !== null;
   if (reading === "differ") return isOverruled(cell, threshold);
   return true;
+}
+
+/**
+ * @param {Cell} cell
+ * @param {string} warning
+ */
+function passesWarning(cell, warning) {
+  if (warning === "") return true;
+  if (warning === "none") return !cell.warnings;
+  if (warning === "any") return Boolean(cell.warnings);
+  return listWarnings(cell).map(nameWarning).includes(warning);
 }
 
 /**
@@ -268,17 +303,4 @@ export function listLabelled(cells) {
   return sortByName(cells).filter(
     ({ reading, probability, subject }) => probability !== null && subject !== "" && (reading === "leukaemic" || reading === "normal"),
   );
-}
-
-/**
- * @param {string[]} columns
- * @param {(string | number | null)[][]} rows
- */
-function writeCsv(columns, rows) {
-  /** @param {string | number | null} value */
-  const quote = (value) => {
-    const text = String(value ?? "");
-    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return [columns, ...rows].map((row) => `${row.map(quote).join(",")}\n`).join("");
 }

@@ -21,23 +21,50 @@
  * @property {{title: string, words: string, percentiles: Record<"leukaemic" | "normal", {words: string}>}[]} measures
  * @property {string} reference  the cells that percentiles are among
  *
+ * @typedef {object} Facts  as `Facts` of serve/contract.py, where each is described
+ * @property {string} dataset
+ * @property {string} images
+ * @property {number} frame_px
+ * @property {string} naming
+ * @property {string} name_pattern
+ * @property {{slope: number, intercept: number} | null} subject_line
+ * @property {number} min_cells
+ * @property {number} called_from
+ * @property {number} most_warned
+ * @property {number} probability_floor
+ * @property {number} confidence
+ * @property {number} wilson_z
+ * @property {number} coverage
+ * @property {number} sensitivity
+ * @property {string[]} image_suffixes
+ * @property {string} simulated_file
+ * @property {string} simulated_banner
+ * @property {Record<"leukaemic" | "normal", string>} colours
+ *
+ * @typedef {{request_bytes: number, images: number, image_bytes: number}} Limits  those that the page heeds
+ *
  * @typedef {object} Model
  * @property {number} threshold
  * @property {number} sensitive_threshold
  * @property {string | null} expected   what to expect on new people, in words
  * @property {string} notice
  * @property {string} version
- * @property {Record<string, any>} metadata
+ * @property {{recipe: string, fingerprint: string}} metadata
+ * @property {Facts} facts
+ * @property {Limits} limits
  *
  * @typedef {object} Engine
  * @property {() => Promise<Model>} describe
- * @property {(pictures: Picture[], onRows: (rows: Row[], first: number) => void) => Promise<void>} predict
- *   calls `onRows` with the rows of pictures[first], pictures[first + 1], …, in any order of parts
+ * @property {(pictures: Picture[], limits: Limits, onRows: (rows: Row[], first: number) => void) => Promise<void>} predict
+ *   calls `onRows` with the rows of pictures[first], pictures[first + 1], …, in any order of requests
  * @property {(picture: Picture, threshold: number, signal: AbortSignal) => Promise<Explained>} explain
  *   what the answer rests on, called at the threshold; takes seconds, ends early by the signal
  * @property {() => Promise<Blob>} drawSamples   a zip of simulated cells
+ *
+ * @typedef {(path: string, options?: RequestInit) => Promise<Response>} Ask
  */
 
+// How the page asks, whatever the server allows.
 const IMAGES = 16; // in one request: small enough for the bar to move
 const BYTES = 24_000_000;
 const REQUESTS = 2; // at once: one is answered while the next one travels
@@ -52,26 +79,8 @@ export class TokenError extends Error {}
  * @returns {Engine}
  */
 export function connectServer(readToken) {
-  /**
-   * @param {string} path
-   * @param {RequestInit} [options]
-   * @returns {Promise<Response>}
-   */
-  async function ask(path, options = {}) {
-    const token = readToken();
-    const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
-    for (let attempt = 1; ; attempt += 1) {
-      /** @type {Response | null} */
-      const answer = await fetch(path, { ...options, headers }).catch(() => null);
-      options.signal?.throwIfAborted();
-      if (answer?.ok) return answer;
-      if (answer?.status === 401) throw new TokenError("The server asks for its token.");
-      const busy = !answer || answer.status === 503; // a full server may close before it answers
-      if (!busy || attempt === TRIES) throw new Error(await readRefusal(answer));
-      await new Promise((wake) => setTimeout(wake, 1000 * Number(answer?.headers.get("Retry-After") ?? attempt)));
-    }
-  }
-
+  /** @type {Ask} */
+  const ask = (path, options) => askServer(path, readToken(), options);
   return {
     describe: async () => (await ask("v1/model")).json(),
     drawSamples: async () => (await ask("v1/samples.zip")).blob(),
@@ -80,33 +89,63 @@ export function connectServer(readToken) {
       body.append("files", await open(), toImageName(name));
       return (await ask(`v1/explain?threshold=${threshold}`, { method: "POST", body, signal })).json();
     },
-    predict: async (pictures, onRows) => {
-      const parts = cutParts(pictures);
-      const work = async () => {
-        for (let part = await parts.next(); !part.done; part = await parts.next()) {
-          const { first, files } = part.value;
-          const body = new FormData();
-          for (const { name, blob } of files) body.append("files", blob, name);
-          const { rows } = await (await ask("v1/predict", { method: "POST", body })).json();
-          onRows(rows, first);
-        }
-      };
-      await Promise.all(Array.from({ length: REQUESTS }, work));
+    predict: async (pictures, limits, onRows) => {
+      const parts = cutParts(pictures, limits);
+      await Promise.all(Array.from({ length: REQUESTS }, () => predictParts(ask, parts, onRows)));
     },
   };
 }
 
 /**
+ * Ask again while the server is busy.
+ * @param {string} path
+ * @param {string} token
+ * @param {RequestInit} [options]
+ * @returns {Promise<Response>}
+ */
+async function askServer(path, token, options = {}) {
+  const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
+  for (let attempt = 1; ; attempt += 1) {
+    /** @type {Response | null} */
+    const answer = await fetch(path, { ...options, headers }).catch(() => null);
+    options.signal?.throwIfAborted();
+    if (answer?.ok) return answer;
+    if (answer?.status === 401) throw new TokenError("The server asks for its token.");
+    const busy = !answer || answer.status === 503; // a full server may close before it answers
+    if (!busy || attempt === TRIES) throw new Error(await readRefusal(answer));
+    await new Promise((wake) => setTimeout(wake, 1000 * Number(answer?.headers.get("Retry-After") ?? attempt)));
+  }
+}
+
+/**
+ * Take one request after another, until none is left.
+ * @param {Ask} ask
+ * @param {ReturnType<typeof cutParts>} parts
+ * @param {(rows: Row[], first: number) => void} onRows
+ */
+async function predictParts(ask, parts, onRows) {
+  for (let part = await parts.next(); !part.done; part = await parts.next()) {
+    const { first, files } = part.value;
+    const body = new FormData();
+    for (const { name, blob } of files) body.append("files", blob, name);
+    const { rows } = await (await ask("v1/predict", { method: "POST", body })).json();
+    onRows(rows, first);
+  }
+}
+
+/**
  * Pictures → requests, opened when their turn comes.
  * @param {Picture[]} pictures
+ * @param {Limits} limits
  */
-async function* cutParts(pictures) {
+async function* cutParts(pictures, limits) {
+  const most = Math.min(IMAGES, limits.images), full = Math.min(BYTES, limits.request_bytes / 2);
   /** @type {{name: string, blob: Blob}[]} */
   let files = [];
   let first = 0, bytes = 0;
   for (const [place, { name, open }] of pictures.entries()) {
     const blob = await open().catch(() => new Blob()); // answered for as an empty file
-    if (files.length === IMAGES || (files.length && bytes + blob.size > BYTES)) {
+    if (files.length === most || (files.length && bytes + blob.size > full)) {
       yield { first, files };
       [files, first, bytes] = [[], place, 0];
     }

@@ -2,123 +2,140 @@
  * What one answer rests on, in the large view: asked for when wanted, dropped when one goes on.
  *
  * @typedef {import("./gallery.js").Card} Card
+ * @typedef {import("./engine.js").Engine} Engine
  * @typedef {import("./engine.js").Explained} Explained
+ *
+ * @typedef {object} Hooks   what the page gives
+ * @property {Engine["explain"]} explain
+ * @property {() => number} readThreshold
+ * @property {() => number} readFrame  pixels of the picture's central square that the map lies over
+ *
+ * @typedef {object} Why
+ * @property {Hooks} hooks
+ * @property {WeakMap<Card, {call: string, explained: Explained}>} known
+ * @property {AbortController} asked   of the explanation that is shown, or under way
  */
 
 import { callCell } from "./deciding.js";
-import { build } from "./gallery.js";
-
-const CROP = 450; // pixels of the picture's middle that the map lies over
-
-/** @param {string} id */
-const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+import { build, field, find, findButton } from "./dom.js";
 
 /**
- * @param {object} page
- * @param {(picture: import("./engine.js").Picture, threshold: number, signal: AbortSignal) => Promise<Explained>} page.explain
- * @param {() => number} page.readThreshold
+ * @param {Hooks} hooks
+ * @returns {Why}
  */
-export function buildWhy({ explain, readThreshold }) {
-  const button = /** @type {HTMLButtonElement} */ (find("v-ask"));
-  const strength = /** @type {HTMLInputElement} */ (find("v-strength"));
-  /** @type {WeakMap<Card, {call: string, explained: Explained}>} */
-  const known = new WeakMap();
-  let asked = new AbortController();
-
-  /** @param {boolean} busy */
-  function setBusy(busy) {
-    find("v-why").setAttribute("aria-busy", String(busy));
-    find("v-wait").hidden = !busy;
-  }
-
-  function close() {
-    asked.abort();
-    find("v-overlay").replaceChildren();
-    setBusy(false);
-    button.setAttribute("aria-expanded", "false");
-    if (find("v-why").contains(document.activeElement)) button.focus(); // else the keys go nowhere
-    for (const id of ["v-why", "v-found", "v-map"]) find(id).hidden = true;
-    for (const id of ["v-said", "v-failed"]) find(id).textContent = "";
-  }
-
-  /** @param {Card} card */
-  async function open(card) {
-    close();
-    asked = new AbortController();
-    const { signal } = asked;
-    const threshold = readThreshold(), call = callCell(card.cell, threshold);
-    button.setAttribute("aria-expanded", "true");
-    find("v-why").hidden = false;
-    setBusy(true);
-    find("v-why").scrollIntoView({ block: "nearest" });
-    try {
-      const before = known.get(card);
-      const explained = before?.call === call
-        ? before.explained
-        : await explain({ name: card.cell.image, open: card.open }, threshold, signal);
-      const drawn = explained.believed ? await drawMap(card, explained) : null;
-      if (signal.aborted) return;
-      known.set(card, { call, explained });
-      show(explained, drawn);
-    } catch (error) {
-      if (!signal.aborted) find("v-failed").textContent = error instanceof Error ? error.message : String(error);
-    }
-    if (!signal.aborted) setBusy(false);
-  }
-
-  /**
-   * @param {Explained} explained
-   * @param {HTMLCanvasElement | null} drawn
-   */
-  function show(explained, drawn) {
-    find("v-said").textContent = explained.believed ? explained.verdict : `${explained.verdict} So it is not shown.`;
-    find("v-flat").textContent = explained.flat;
-    find("v-beside").textContent = `Among ${explained.reference}. Measures are of the pixels; the network may look at other things.`;
-    find("v-measures").replaceChildren(...explained.measures.map(({ title, words, percentiles }) => {
-      const row = build("tr"), name = build("th", "", title);
-      name.scope = "row";
-      row.append(name, ...[words, percentiles.leukaemic.words, percentiles.normal.words].map((text) => build("td", "", text)));
-      return row;
-    }));
-    find("v-found").hidden = false;
-    find("v-map").hidden = !drawn;
-    if (drawn) find("v-overlay").replaceChildren(drawn);
-    find("v-why").scrollIntoView();
-  }
-
-  strength.addEventListener("input", () => {
+export function buildWhy(hooks) {
+  const strength = field("v-strength");
+  const fade = () => {
     find("v-overlay").style.opacity = strength.value;
-  });
-
-  find("v-overlay").style.opacity = strength.value;
-
-  return {
-    close,
-    /** @param {Card} card */
-    toggle(card) {
-      if (button.disabled) return;
-      if (button.getAttribute("aria-expanded") === "true") close();
-      else open(card);
-    },
   };
+  strength.addEventListener("input", fade);
+  fade();
+  return { hooks, known: new WeakMap(), asked: new AbortController() };
+}
+
+/** @param {Why} why */
+export function closeWhy(why) {
+  const button = findButton("v-ask");
+  why.asked.abort();
+  find("v-overlay").replaceChildren();
+  setBusy(false);
+  button.setAttribute("aria-expanded", "false");
+  if (find("v-why").contains(document.activeElement)) button.focus(); // else the keys go nowhere
+  for (const id of ["v-why", "v-found", "v-map"]) find(id).hidden = true;
+  for (const id of ["v-said", "v-failed"]) find(id).textContent = "";
+}
+
+/**
+ * @param {Why} why
+ * @param {Card} card
+ */
+export function toggleWhy(why, card) {
+  const button = findButton("v-ask");
+  if (button.disabled) return;
+  if (button.getAttribute("aria-expanded") === "true") closeWhy(why);
+  else openWhy(why, card);
+}
+
+/**
+ * @param {Why} why
+ * @param {Card} card
+ */
+async function openWhy(why, card) {
+  closeWhy(why);
+  why.asked = new AbortController();
+  const { signal } = why.asked;
+  findButton("v-ask").setAttribute("aria-expanded", "true");
+  find("v-why").hidden = false;
+  setBusy(true);
+  find("v-why").scrollIntoView({ block: "nearest" });
+  try {
+    const explained = await explainOnce(why, card, signal);
+    const drawn = explained.believed ? await drawMap(card, explained, why.hooks.readFrame()) : null;
+    if (!signal.aborted) show(explained, drawn);
+  } catch (error) {
+    if (!signal.aborted) find("v-failed").textContent = error instanceof Error ? error.message : String(error);
+  }
+  if (!signal.aborted) setBusy(false);
+}
+
+/**
+ * Asked once for each call of a cell.
+ * @param {Why} why
+ * @param {Card} card
+ * @param {AbortSignal} signal
+ */
+async function explainOnce({ hooks, known }, card, signal) {
+  const threshold = hooks.readThreshold(), call = callCell(card.cell, threshold);
+  const before = known.get(card);
+  if (before?.call === call) return before.explained;
+  const explained = await hooks.explain({ name: card.cell.image, open: card.open }, threshold, signal);
+  known.set(card, { call, explained });
+  return explained;
+}
+
+/** @param {boolean} busy */
+function setBusy(busy) {
+  find("v-why").setAttribute("aria-busy", String(busy));
+  find("v-wait").hidden = !busy;
+}
+
+/**
+ * @param {Explained} explained
+ * @param {HTMLCanvasElement | null} drawn
+ */
+function show(explained, drawn) {
+  find("v-said").textContent = explained.believed ? explained.verdict : `${explained.verdict} So it is not shown.`;
+  find("v-flat").textContent = explained.flat;
+  find("v-beside").textContent = `Among ${explained.reference}. Measures are of the pixels; the network may look at other things.`;
+  find("v-measures").replaceChildren(...explained.measures.map(({ title, words, percentiles }) => {
+    const row = build("tr"), name = build("th", "", title);
+    name.scope = "row";
+    row.append(name, ...[words, percentiles.leukaemic.words, percentiles.normal.words].map((text) => build("td", "", text)));
+    return row;
+  }));
+  find("v-found").hidden = false;
+  find("v-map").hidden = !drawn;
+  if (drawn) find("v-overlay").replaceChildren(drawn);
+  find("v-why").scrollIntoView();
 }
 
 /**
  * The map on a clear ground of the picture's size, over its middle.
  * @param {Card} card
  * @param {Explained} explained
+ * @param {number} side  of the square that it covers, in pixels of the picture
  */
-async function drawMap(card, { layer }) {
+async function drawMap(card, { layer }, side) {
   const bytes = Uint8Array.from(atob(layer), (letter) => letter.charCodeAt(0));
   const [map, picture] = await Promise.all([
     createImageBitmap(new Blob([bytes], { type: "image/png" })),
-    card.open().then(createImageBitmap).catch(() => ({ width: CROP, height: CROP })), // no preview: the map alone
+    card.open().then(createImageBitmap).catch(() => ({ width: side, height: side })), // no preview: the map alone
   ]);
   const canvas = build("canvas");
   canvas.width = picture.width;
   canvas.height = picture.height;
-  canvas.getContext("2d")?.drawImage(map, (picture.width - CROP) / 2, (picture.height - CROP) / 2, CROP, CROP);
+  canvas.getContext("2d")?.drawImage(map, (picture.width - side) / 2, (picture.height - side) / 2, side, side);
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", "Map over the cell: orange where detail speaks for leukaemic, blue for normal");
+  canvas.setAttribute("aria-label", "Map over the cell: one colour where detail speaks for leukaemic, another for normal");
   return canvas;
 }

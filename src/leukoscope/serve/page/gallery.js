@@ -2,23 +2,122 @@
  * The cells as a grid of buttons, sorted; pictures are held only for those near the window.
  *
  * @typedef {import("./deciding.js").Cell} Cell
- * @typedef {{cell: Cell, open: () => Promise<Blob>, item: HTMLLIElement, parts: Record<string, HTMLElement>}} Card
+ * @typedef {{cell: Cell, open: () => Promise<Blob>}} Found  a cell, and its file's bytes
+ * @typedef {Record<"button" | "frame" | "call" | "reading", HTMLElement>} Parts
+ * @typedef {Found & {item: HTMLLIElement, parts: Parts}} Card
+ *
+ * @typedef {object} Gallery
+ * @property {HTMLUListElement} list
+ * @property {Card[]} cards   as sorted
+ * @property {Map<Element, Card>} byItem
+ * @property {IntersectionObserver} watcher
  */
 
 import { callCell, compareCells, isOverruled } from "./deciding.js";
+import { build } from "./dom.js";
+import { formatProbability } from "./formatting.js";
+import { pick } from "./lists.js";
 
 /**
- * An element with a class and a text.
- * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag
- * @param {string} [name]
- * @param {string} [text]
+ * @param {HTMLUListElement} list
+ * @param {(card: Card) => void} onOpen
+ * @returns {Gallery}
  */
-export function build(tag, name = "", text = "") {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  if (text) element.textContent = text;
-  return element;
+export function buildGallery(list, onOpen) {
+  /** @type {Map<Element, Card>} */
+  const byItem = new Map();
+  const watcher = new IntersectionObserver(
+    (changes) => {
+      for (const { target, isIntersecting } of changes) {
+        const card = byItem.get(target);
+        if (!card) continue;
+        if (isIntersecting) showPicture(card.parts.frame, card.open);
+        else dropPicture(card.parts.frame);
+      }
+    },
+    { rootMargin: "600px" },
+  );
+  /** @type {Gallery} */
+  const gallery = { list, cards: [], byItem, watcher };
+  list.addEventListener("click", (event) => {
+    const item = event.target instanceof Element ? event.target.closest("li") : null;
+    const card = item && byItem.get(item);
+    if (card) onOpen(card);
+  });
+  list.addEventListener("keydown", (event) => moveFocus(gallery, event));
+  return gallery;
+}
+
+/** @param {Gallery} gallery */
+export function listShown({ cards }) {
+  return cards.filter(({ item }) => !item.hidden);
+}
+
+/**
+ * @param {Gallery} gallery
+ * @param {Card} card
+ */
+export function focusCard({ list }, { item, parts }) {
+  for (const stop of list.querySelectorAll('button[tabindex="0"]')) stop.setAttribute("tabindex", "-1");
+  parts.button.tabIndex = 0;
+  parts.button.focus();
+  item.scrollIntoView({ block: "nearest" });
+}
+
+/**
+ * Add cells; each goes to its place.
+ * @param {Gallery} gallery
+ * @param {Found[]} found
+ * @param {number} threshold
+ */
+export function addCells(gallery, found, threshold) {
+  const added = found.map(buildCard).sort((a, b) => compareCells(a.cell, b.cell));
+  gallery.cards = mergeCards(gallery.list, gallery.cards, added);
+  for (const card of added) {
+    gallery.byItem.set(card.item, card);
+    showCall(card, threshold);
+    gallery.watcher.observe(card.item);
+  }
+}
+
+/**
+ * Show calls at a threshold, and only the cells that pass. Returns how many do.
+ * @param {Gallery} gallery
+ * @param {number} threshold
+ * @param {(cell: Cell) => boolean} passes
+ */
+export function updateGallery(gallery, threshold, passes) {
+  let shown = 0, stops = 0;
+  for (const card of gallery.cards) {
+    showCall(card, threshold);
+    const hidden = !passes(card.cell);
+    if (card.item.hidden !== hidden) card.item.hidden = hidden;
+    shown += hidden ? 0 : 1;
+    stops += !hidden && card.parts.button.tabIndex === 0 ? 1 : 0;
+  }
+  if (!stops) listShown(gallery)[0]?.parts.button.setAttribute("tabindex", "0");
+  return shown;
+}
+
+/**
+ * Decode the pictures of the first cells shown, for printing; the others are not printed.
+ * @param {Gallery} gallery
+ * @param {number} most
+ */
+export async function prepareCards(gallery, most) {
+  gallery.cards.forEach(({ item }) => item.classList.add("unprinted"));
+  const printed = listShown(gallery).slice(0, most);
+  printed.forEach(({ item }) => item.classList.remove("unprinted"));
+  await Promise.all(printed.map(({ parts, open }) =>
+    parts.frame.querySelector("img") ? null : showPicture(parts.frame, open)));
+}
+
+/** @param {Gallery} gallery */
+export function clearGallery(gallery) {
+  gallery.watcher.disconnect();
+  gallery.list.replaceChildren();
+  gallery.byItem.clear();
+  gallery.cards = [];
 }
 
 /**
@@ -51,133 +150,53 @@ function dropPicture(frame) {
 }
 
 /**
- * @param {HTMLUListElement} list
- * @param {(card: Card) => void} onOpen
+ * The arrow keys go from cell to cell, as the grid stands.
+ * @param {Gallery} gallery
+ * @param {KeyboardEvent} event
  */
-export function buildGallery(list, onOpen) {
-  /** @type {Card[]} */
-  let cards = []; // as sorted
-  /** @type {Map<Element, Card>} */
-  const byItem = new Map();
-  const watcher = new IntersectionObserver(
-    (changes) => {
-      for (const { target, isIntersecting } of changes) {
-        const card = byItem.get(target);
-        if (!card) continue;
-        if (isIntersecting) showPicture(card.parts.frame, card.open);
-        else dropPicture(card.parts.frame);
-      }
-    },
-    { rootMargin: "600px" },
-  );
-
-  list.addEventListener("click", (event) => {
-    const item = event.target instanceof Element ? event.target.closest("li") : null;
-    const card = item && byItem.get(item);
-    if (card) onOpen(card);
-  });
-  list.addEventListener("keydown", (event) => move(event));
-
-  /** @param {KeyboardEvent} event */
-  function move(event) {
-    const shown = listShown();
-    const at = shown.findIndex(({ item }) => item.contains(document.activeElement));
-    if (at < 0) return;
-    const top = shown[at].item.offsetTop;
-    const row = shown.findIndex(({ item }) => item.offsetTop === top);
-    const after = shown.findIndex(({ item }, place) => place > at && item.offsetTop !== top);
-    const columns = Math.max(1, (after < 0 ? shown.length : after) - row);
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -at, End: shown.length - 1 - at };
-    const step = steps[/** @type {keyof typeof steps} */ (event.key)];
-    const next = step === undefined ? undefined : shown[at + step];
-    if (!next) return;
-    event.preventDefault();
-    focusCard(next);
-  }
-
-  /** @param {Card} card */
-  function focusCard(card) {
-    for (const stop of list.querySelectorAll('button[tabindex="0"]')) stop.setAttribute("tabindex", "-1");
-    card.parts.button.tabIndex = 0;
-    card.parts.button.focus();
-    card.item.scrollIntoView({ block: "nearest" });
-  }
-
-  function listShown() {
-    return cards.filter(({ item }) => !item.hidden);
-  }
-
-  return {
-    listShown,
-    focusCard,
-    /**
-     * Add cells; each goes to its place.
-     * @param {{cell: Cell, open: () => Promise<Blob>}[]} found
-     * @param {number} threshold
-     */
-    add(found, threshold) {
-      const added = found.map((one) => buildCard(one)).sort((a, b) => compareCells(a.cell, b.cell));
-      const merged = [];
-      let place = 0;
-      for (const card of cards) {
-        while (place < added.length && compareCells(added[place].cell, card.cell) < 0) {
-          list.insertBefore(added[place].item, card.item);
-          merged.push(added[place]);
-          place += 1;
-        }
-        merged.push(card);
-      }
-      for (; place < added.length; place += 1) {
-        list.append(added[place].item);
-        merged.push(added[place]);
-      }
-      cards = merged;
-      for (const card of added) {
-        byItem.set(card.item, card);
-        showCall(card, threshold);
-        watcher.observe(card.item);
-      }
-    },
-    /**
-     * Show calls at a threshold, and only the cells that pass. Returns how many do.
-     * @param {number} threshold
-     * @param {(cell: Cell) => boolean} passes
-     */
-    update(threshold, passes) {
-      let shown = 0, stops = 0;
-      for (const card of cards) {
-        showCall(card, threshold);
-        const hidden = !passes(card.cell);
-        if (card.item.hidden !== hidden) card.item.hidden = hidden;
-        shown += hidden ? 0 : 1;
-        stops += !hidden && card.parts.button.tabIndex === 0 ? 1 : 0;
-      }
-      if (!stops) listShown()[0]?.parts.button.setAttribute("tabindex", "0");
-      return shown;
-    },
-    /**
-     * Decode the pictures of the first cells shown, for printing; the others are not printed.
-     * @param {number} most
-     */
-    async preparePrint(most) {
-      const shown = listShown();
-      cards.forEach(({ item }) => item.classList.add("unprinted"));
-      shown.slice(0, most).forEach(({ item }) => item.classList.remove("unprinted"));
-      await Promise.all(shown.slice(0, most).map(({ parts, open }) =>
-        parts.frame.querySelector("img") ? null : showPicture(parts.frame, open)));
-      return Math.min(most, shown.length);
-    },
-    clear() {
-      watcher.disconnect();
-      list.replaceChildren();
-      byItem.clear();
-      cards = [];
-    },
-  };
+function moveFocus(gallery, event) {
+  const shown = listShown(gallery);
+  const at = shown.findIndex(({ item }) => item.contains(document.activeElement));
+  if (at < 0) return;
+  const top = pick(shown, at).item.offsetTop;
+  const row = shown.findIndex(({ item }) => item.offsetTop === top);
+  const after = shown.findIndex(({ item }, place) => place > at && item.offsetTop !== top);
+  const columns = Math.max(1, (after < 0 ? shown.length : after) - row);
+  /** @type {Record<string, number>} */
+  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -at, End: shown.length - 1 - at };
+  const step = steps[event.key];
+  const next = step === undefined ? undefined : shown[at + step];
+  if (!next) return;
+  event.preventDefault();
+  focusCard(gallery, next);
 }
 
 /**
- * @param {{cell: Cell, open: () => Promise<Blob>}} found
+ * Two sorted lists of cards → one, in the document too.
+ * @param {HTMLUListElement} list
+ * @param {Card[]} cards  that stand in the document
+ * @param {Card[]} added
+ */
+function mergeCards(list, cards, added) {
+  const waiting = added.values();
+  const merged = [];
+  let next = waiting.next();
+  for (const card of cards) {
+    for (; !next.done && compareCells(next.value.cell, card.cell) < 0; next = waiting.next()) {
+      list.insertBefore(next.value.item, card.item);
+      merged.push(next.value);
+    }
+    merged.push(card);
+  }
+  for (; !next.done; next = waiting.next()) {
+    list.append(next.value.item);
+    merged.push(next.value);
+  }
+  return merged;
+}
+
+/**
+ * @param {Found} found
  * @returns {Card}
  */
 function buildCard({ cell, open }) {
@@ -213,9 +232,4 @@ function showCall({ cell, item, parts }, threshold) {
   parts.call.textContent = call === "error" ? "no answer" : call;
   parts.reading.className = differs ? "reading differs" : "reading";
   parts.reading.textContent = cell.reading ? `You: ${cell.reading}` : "";
-}
-
-/** @param {number | null} probability */
-export function formatProbability(probability) {
-  return probability === null ? "–" : probability.toFixed(3);
 }

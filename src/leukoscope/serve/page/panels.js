@@ -2,33 +2,16 @@
  * What stands beside the cells: histogram, counts, subjects, agreement, facts of the report.
  *
  * @typedef {import("./deciding.js").Cell} Cell
+ * @typedef {import("./deciding.js").Subject} Subject
+ * @typedef {import("./engine.js").Facts} Facts
  * @typedef {import("./engine.js").Model} Model
  */
 
 import { computeAgreement, countBins, countCalls, summariseSubjects } from "./deciding.js";
-import { build, formatProbability } from "./gallery.js";
+import { build, buildSvg, find } from "./dom.js";
+import { formatCount, formatProbability, formatShare } from "./formatting.js";
 
 const BINS = 40;
-const SVG = "http://www.w3.org/2000/svg";
-
-/** @param {string} id */
-const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-
-/** @param {number} n */
-const formatCount = (n) => n.toLocaleString("en");
-
-/** @param {number} share */
-const formatShare = (share) => `${Math.round(100 * share)}%`;
-
-/**
- * @param {string} tag
- * @param {Record<string, string | number>} attributes
- */
-function buildSvg(tag, attributes) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
-  return element;
-}
 
 /**
  * @param {Cell[]} cells
@@ -38,7 +21,7 @@ export function showCounts(cells, threshold) {
   const counts = countCalls(cells, threshold);
   for (const [call, n] of Object.entries(counts)) find(`n-${call}`).textContent = formatCount(n);
   const uncertain = cells.filter(({ conformalCall }) => conformalCall === "uncertain").length;
-  find("sureness").textContent = `Uncertain of ${formatCount(uncertain)}, whatever the threshold.`;
+  find("uncertain").textContent = `Conformal call uncertain: ${formatCount(uncertain)}, whatever the threshold.`;
   find("n-error").parentElement?.toggleAttribute("hidden", counts.error === 0);
   const bins = countBins(cells, BINS);
   const highest = Math.max(1, ...bins);
@@ -52,38 +35,49 @@ export function showCounts(cells, threshold) {
 /**
  * @param {Cell[]} cells
  * @param {number} threshold
- * @param {import("./deciding.js").Line | null} line
+ * @param {Facts} facts
  */
-export function showSubjects(cells, threshold, line) {
-  const subjects = summariseSubjects(cells, threshold, line);
-  const place = find("subjects");
+export function showSubjects(cells, threshold, facts) {
+  const subjects = summariseSubjects(cells, threshold, facts);
   if (!subjects.length) {
-    place.replaceChildren(build("p", "none", "No subject is known: the file names do not say it, and none was typed in."));
-  } else {
-    const table = build("table"), head = build("thead"), body = build("tbody"), titles = build("tr");
-    for (const title of ["Subject", "Cells", "Leukaemic", "Share", "95% interval", "Probability", "Call"]) {
-      const cell = build("th", "", title);
-      cell.scope = "col";
-      if (title === "Leukaemic" || title === "95% interval") cell.className = "wide-only"; // for a telephone
-      titles.append(cell);
-    }
-    titles.children[4].after(build("td", "wide-only"));
-    head.append(titles);
-    for (const { name, cells: n, leukaemic, share, interval, probability, call } of subjects) {
-      const row = build("tr"), title = build("th", "", name), drawn = build("td", "share wide-only");
-      title.scope = "row";
-      drawn.append(drawShare(share, interval));
-      row.append(
-        title, build("td", "", formatCount(n)), build("td", "wide-only", formatCount(leukaemic)), build("td", "", formatShare(share)),
-        build("td", "wide-only", `${Math.round(100 * interval[0])} to ${formatShare(interval[1])}`), drawn,
-        build("td", "", formatProbability(probability)),
-        build("td", call === "leukaemic" || call === "normal" ? `call ${call}` : "few", call),
-      );
-      body.append(row);
-    }
-    table.append(head, body);
-    place.replaceChildren(table);
+    find("subjects").replaceChildren(build("p", "none", "No subject is known: the file names do not say it, and none was typed in."));
+    return;
   }
+  const table = build("table"), head = build("thead"), body = build("tbody");
+  head.append(buildTitles(`${formatShare(facts.confidence)} interval`));
+  body.append(...subjects.map(buildSubject));
+  table.append(head, body);
+  find("subjects").replaceChildren(table);
+}
+
+/** @param {string} interval */
+function buildTitles(interval) {
+  const titles = build("tr");
+  for (const title of ["Subject", "Cells", "Leukaemic", "Share", interval, "", "Probability", "Call"]) {
+    const cell = title ? build("th", "", title) : build("td");
+    if (cell instanceof HTMLTableCellElement && title) cell.scope = "col";
+    if (["Leukaemic", interval, ""].includes(title)) cell.className = "wide-only"; // no room on a telephone
+    titles.append(cell);
+  }
+  return titles;
+}
+
+/** @param {Subject} subject */
+function buildSubject({ name, cells, leukaemic, share, interval, probability, call }) {
+  const row = build("tr"), title = build("th", "", name), drawn = build("td", "share wide-only");
+  title.scope = "row";
+  drawn.append(drawShare(share, interval));
+  row.append(
+    title,
+    build("td", "", formatCount(cells)),
+    build("td", "wide-only", formatCount(leukaemic)),
+    build("td", "", formatShare(share)),
+    build("td", "wide-only", `${Math.round(100 * interval[0])} to ${formatShare(interval[1])}`),
+    drawn,
+    build("td", "", formatProbability(probability)),
+    build("td", call === "leukaemic" || call === "normal" ? `call ${call}` : "few", call),
+  );
+  return row;
 }
 
 /**
@@ -119,14 +113,15 @@ export function showAgreement(cells, threshold) {
  * @param {number} threshold
  * @param {Model} model
  */
-export function showFacts(cells, threshold, model) {
-  const facts = {
+export function showReport(cells, threshold, model) {
+  const { metadata, facts } = model;
+  const found = {
     Report: new Date().toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short" }),
-    Model: `leukoscope ${model.version}, recipe ${model.metadata.recipe ?? "not named"}, data ${model.metadata.fingerprint ?? "not named"}`,
-    Threshold: `${threshold.toFixed(3)} (the model’s own: ${model.threshold.toFixed(3)}; meant to find 95%: ${model.sensitive_threshold.toFixed(3)})`,
+    Model: `leukoscope ${model.version}, recipe ${metadata.recipe || "not named"}, learned from ${facts.dataset}, data ${metadata.fingerprint || "not named"}`,
+    Threshold: `${threshold.toFixed(3)} (the model’s own: ${model.threshold.toFixed(3)}; meant to find ${formatShare(facts.sensitivity)}: ${model.sensitive_threshold.toFixed(3)})`,
     Cells: formatCount(cells.length),
   };
   const list = build("dl");
-  for (const [name, words] of Object.entries(facts)) list.append(build("dt", "", name), build("dd", "", words));
+  for (const [name, words] of Object.entries(found)) list.append(build("dt", "", name), build("dd", "", words));
   find("report-facts").replaceChildren(list);
 }

@@ -3,11 +3,12 @@
  *
  * @typedef {import("./engine.js").Picture} Picture
  * @typedef {{pictures: Picture[], passedOver: number, simulated: boolean}} Found
+ *
+ * @typedef {object} Rules
+ * @property {string[]} suffixes   of images, lower case
+ * @property {string} simulated    name of the file that lies beside simulated cells
+ * @property {number} largest      bytes of an image in a zip
  */
-
-const IMAGE = /\.(bmp|png|jpe?g|tiff?|webp|gif)$/i;
-const SIMULATED = "SIMULATED.txt";
-const LARGEST_IMAGE = 64_000_000;
 
 /**
  * The files of a drop, folders opened.
@@ -50,22 +51,23 @@ export function listChosen(files) {
 /**
  * Files → pictures, in natural order of their names.
  * @param {{path: string, file: Blob}[]} files
+ * @param {Rules} rules
  * @returns {Promise<Found>}
  * @throws {Error} a zip that cannot be opened, in one sentence
  */
-export async function findPictures(files) {
+export async function findPictures(files, rules) {
   /** @type {Found} */
   const found = { pictures: [], passedOver: 0, simulated: false };
   for (const { path, file } of files) {
     const name = path.split("/").at(-1) ?? "";
     if (name.toLowerCase().endsWith(".zip")) {
-      const inside = await openZip(file, name);
+      const inside = await openZip(file, name, rules);
       found.pictures.push(...inside.pictures);
       found.passedOver += inside.passedOver;
       found.simulated ||= inside.simulated;
-    } else if (IMAGE.test(name) && !name.startsWith(".")) {
+    } else if (isImage(name, rules) && !name.startsWith(".")) {
       found.pictures.push({ name: path, open: async () => file });
-    } else if (name === SIMULATED) {
+    } else if (name === rules.simulated) {
       found.simulated = true;
     } else {
       found.passedOver += 1;
@@ -77,12 +79,21 @@ export async function findPictures(files) {
 }
 
 /**
+ * @param {string} name
+ * @param {Rules} rules
+ */
+function isImage(name, { suffixes }) {
+  return suffixes.some((suffix) => name.toLowerCase().endsWith(suffix));
+}
+
+/**
  * The images of a zip; each is unpacked when it is opened.
  * @param {Blob} zip
  * @param {string} called
+ * @param {Rules} rules
  * @returns {Promise<Found>}
  */
-async function openZip(zip, called) {
+async function openZip(zip, called, rules) {
   /** @type {Found} */
   const found = { pictures: [], passedOver: 0, simulated: false };
   for (const entry of await listZip(zip, called)) {
@@ -90,8 +101,8 @@ async function openZip(zip, called) {
     const name = parts.at(-1) ?? "";
     if (parts.includes("..") || parts[0] === "") throw new Error(`${called}: unsafe path ${entry.name} in the zip.`);
     if (!name || name.startsWith(".") || parts.includes("__MACOSX")) continue;
-    if (name === SIMULATED) found.simulated = true;
-    else if (IMAGE.test(name) && entry.size <= LARGEST_IMAGE) {
+    if (name === rules.simulated) found.simulated = true;
+    else if (isImage(name, rules) && entry.size <= rules.largest) {
       found.pictures.push({ name: parts.join("/"), open: () => unpack(zip, entry) });
     } else found.passedOver += 1;
   }
@@ -107,35 +118,48 @@ async function openZip(zip, called) {
  */
 async function listZip(zip, called) {
   const damaged = new Error(`${called}: not a zip that can be read. Download it again.`);
-  const tailAt = Math.max(0, zip.size - 65_557);
-  const tail = await view(zip, tailAt, zip.size);
+  const tail = await view(zip, Math.max(0, zip.size - 65_557), zip.size);
   let end = tail.byteLength - 22;
   while (end >= 0 && tail.getUint32(end, true) !== 0x06054b50) end -= 1;
   if (end < 0) throw damaged;
   const count = tail.getUint16(end + 10, true), at = tail.getUint32(end + 16, true);
   if (count === 0xffff || at === 0xffffffff) throw new Error(`${called}: too large a zip for the page. Unpack it, and drop the folder.`);
   const directory = await view(zip, at, at + tail.getUint32(end + 12, true));
-  /** @type {Entry[]} */
   const entries = [];
   try {
     for (let i = 0, place = 0; i < count; i += 1) {
       if (directory.getUint32(place, true) !== 0x02014b50) throw damaged;
-      const lengths = [28, 30, 32].map((field) => directory.getUint16(place + field, true));
-      const name = new Uint8Array(directory.buffer, place + 46, lengths[0]);
-      if (directory.getUint16(place + 8, true) & 1) throw new Error(`${called}: encrypted. Unpack it first.`);
-      entries.push({
-        name: new TextDecoder().decode(name),
-        method: directory.getUint16(place + 10, true),
-        packed: directory.getUint32(place + 20, true),
-        size: directory.getUint32(place + 24, true),
-        offset: directory.getUint32(place + 42, true),
-      });
-      place += 46 + lengths.reduce((sum, length) => sum + length, 0);
+      const { entry, next } = readEntry(directory, place, called);
+      entries.push(entry);
+      place = next;
     }
   } catch (error) {
     throw error instanceof RangeError ? damaged : error;
   }
   return entries;
+}
+
+/**
+ * One record of a zip's directory, and where the next one begins.
+ * @param {DataView} directory
+ * @param {number} place
+ * @param {string} called
+ * @returns {{entry: Entry, next: number}}
+ */
+function readEntry(directory, place, called) {
+  if (directory.getUint16(place + 8, true) & 1) throw new Error(`${called}: encrypted. Unpack it first.`);
+  const nameLength = directory.getUint16(place + 28, true);
+  const rest = directory.getUint16(place + 30, true) + directory.getUint16(place + 32, true);
+  return {
+    entry: {
+      name: new TextDecoder().decode(new Uint8Array(directory.buffer, place + 46, nameLength)),
+      method: directory.getUint16(place + 10, true),
+      packed: directory.getUint32(place + 20, true),
+      size: directory.getUint32(place + 24, true),
+      offset: directory.getUint32(place + 42, true),
+    },
+    next: place + 46 + nameLength + rest,
+  };
 }
 
 /**

@@ -1,0 +1,90 @@
+"""What the page is told of the model, its data set and our rules, so that it knows none itself."""
+
+from __future__ import annotations
+
+import re
+from statistics import NormalDist
+
+from leukoscope.datasets.spec import CropSpec, DatasetSpec
+from leukoscope.evaluation.aggregate import (
+    CALLED_FROM,
+    CONFIDENCE,
+    MIN_CELLS,
+    MOST_WARNED,
+)
+from leukoscope.inference.decision import COVERAGE, SENSITIVITY
+from leukoscope.io.images import IMAGE_SUFFIXES
+from leukoscope.labels import CLASS_COLOURS
+from leukoscope.logits import PROBABILITY_FLOOR
+from leukoscope.notices import SIMULATED_BANNER, SIMULATED_FILE
+from leukoscope.records import ModelMetadata
+from leukoscope.serve.contract import Facts, Line
+
+__all__ = ["collect_facts", "describe_images", "translate_pattern"]
+
+_TOKEN = re.compile(r"\\(?P<escape>.)|\(\?P<(?P<group>\w+)>|\(\?P=(?P<same>\w+)\)", re.DOTALL)
+WILSON_Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+"""Normal quantile of an interval of that confidence."""
+
+_ESCAPES = {"A": "^", "Z": "$"}
+
+
+def collect_facts(metadata: ModelMetadata) -> Facts:
+    """All that the page shows or computes with, of this model.
+
+    Example:
+        >>> collect_facts(classifier.metadata).min_cells
+        20
+    """
+    dataset = metadata.dataset
+    line = metadata.subjects and metadata.subjects.line
+    return Facts(
+        dataset=dataset.name,
+        images=describe_images(dataset),
+        frame_px=dataset.crop.frame_px,
+        naming=dataset.naming,
+        name_pattern=translate_pattern(dataset.name_pattern),
+        subject_line=Line(slope=line.slope, intercept=line.intercept) if line else None,
+        min_cells=MIN_CELLS,
+        called_from=CALLED_FROM,
+        most_warned=MOST_WARNED,
+        probability_floor=PROBABILITY_FLOOR,
+        confidence=CONFIDENCE,
+        wilson_z=WILSON_Z,
+        coverage=COVERAGE,
+        sensitivity=SENSITIVITY,
+        image_suffixes=sorted(IMAGE_SUFFIXES),
+        simulated_file=SIMULATED_FILE,
+        simulated_banner=SIMULATED_BANNER,
+        colours=CLASS_COLOURS,
+    )
+
+
+def describe_images(dataset: DatasetSpec) -> str:
+    """What the images should be, in one sentence."""
+    black = ", cut out on black" if dataset.quality and dataset.quality.black_background else ""
+    return f"One cell an image{black}{_describe_frames(dataset.crop)}, as in {dataset.name}."
+
+
+def _describe_frames(crop: CropSpec) -> str:
+    if not crop.known_frames:
+        return f", of which the central {crop.frame_px}×{crop.frame_px} pixels count"
+    return ", " + " or ".join(f"{side}×{side}" for side in crop.known_frames) + " pixels"
+
+
+def translate_pattern(pattern: str) -> str:
+    r"""A Python regular expression in JavaScript's syntax: named groups, and both ends.
+
+    Example:
+        >>> translate_pattern(r"(?P<subject>\d+)_(?P=subject)")
+        '(?<subject>\\d+)_\\k<subject>'
+    """
+    return _TOKEN.sub(_translate, pattern)
+
+
+def _translate(token: re.Match[str]) -> str:
+    if group := token["group"]:
+        return f"(?<{group}>"
+    if same := token["same"]:
+        return rf"\k<{same}>"
+    return _ESCAPES.get(token["escape"], token[0])
