@@ -29,7 +29,8 @@ from leukoscope.evaluation.aggregate import MIN_CELLS, compute_wilson, summarise
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.inference.stream import predict_sources
 from leukoscope.io.sources import Source
-from leukoscope.records import Decision, SubjectLine
+from leukoscope.labels import LABELS
+from leukoscope.records import Decision, ModelMetadata, SubjectLine
 from leukoscope.serve.facts import collect_facts, translate_pattern
 from leukoscope.simulate import simulate_pairs
 from test_serve import encode
@@ -54,7 +55,7 @@ def list_wilson() -> list[list[float]]:
 class Constant:
     """Answers with the probabilities it was given, one after the other."""
 
-    decision = Decision()
+    metadata = ModelMetadata(LABELS, 225, Decision(), CNMC, "constant", "", "0")
 
     def __init__(self, probabilities: list[float]) -> None:
         self._left = list(probabilities)
@@ -68,7 +69,7 @@ def list_calls() -> list[list[Any]]:
     threshold = 0.3
     probabilities = [0.0, 0.2999999999999999, 0.3, 0.30000000000000004, 0.1 + 0.2, 1.0]
     data = encode(simulate_pairs(1, 5)[0][0])
-    sources = [Source(f"{n}.png", len(data), "", lambda: data) for n in range(len(probabilities))]
+    sources = [Source(f"{n}.png", len(data), "", data) for n in range(len(probabilities))]
     answers = predict_sources(sources, Constant(probabilities), threshold)
     return [[answer.probability, threshold, answer.call] for answer in answers]
 

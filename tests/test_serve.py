@@ -480,7 +480,7 @@ def test_the_command_serves_and_ends_cleanly() -> None:
 def test_slow_clients_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "from leukoscope.serve import running, Limits, run_server\n"
-        "from leukoscope.inference import Classifier, find_shipped_model\n"
+        "from leukoscope.inference.model import Classifier, find_shipped_model\n"
         "running._SILENT_SECONDS = 0.5\n"
         "run_server(Classifier(find_shipped_model()), '127.0.0.1', 0, token=None,\n"
         "  limits=Limits(idle_seconds=0.5), on_start=lambda a: print(a, flush=True))"

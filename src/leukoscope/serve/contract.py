@@ -31,6 +31,7 @@ class Row(BaseModel):
     """One image."""
 
     image: str = Field(description="Its name; within a zip, its path there.")
+    cell: str = Field(description="Names the cell within the image; empty where the image is it.")
     probability: float | None = Field(
         ge=0,
         le=1,
