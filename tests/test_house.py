@@ -105,8 +105,17 @@ def test_the_rules_see_every_way_to_import(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("", "catalogue", "cli", "datasets", "evaluation", "explanation", "inference"),
-        *("predictions", "records", "report", "serve", "simulate", "splits"),
+        *("", "catalogue", "cli", "datasets", "evaluation", "explanation", "export", "inference"),
+        *(
+            "predictions",
+            "records",
+            "registry",
+            "report",
+            "serve",
+            "settings",
+            "simulate",
+            "splits",
+        ),
     ],
 )
 def test_no_tensorflow_where_none_is_needed(module: str) -> None:

@@ -203,7 +203,9 @@ def test_answers_go_before_what_waits(cue: Classifier) -> None:
     threads = []
     for number, waits in ((1, True), (2, True), (3, True), (10, False), (20, False)):
         threads.append(
-            threading.Thread(target=batcher.predict_batch, args=(crops[:number],), kwargs={"waits": waits})
+            threading.Thread(
+                target=batcher.predict_batch, args=(crops[:number],), kwargs={"waits": waits}
+            )
         )
         threads[-1].start()
         time.sleep(0.1)  # the first is with the network, the others stand in line

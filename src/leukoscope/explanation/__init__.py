@@ -3,7 +3,7 @@
 Works on any network, as only its answers are used: crops in, probabilities out.
 """
 
-from leukoscope.explanation.explanation import Explanation, explain_answer, explain_cell
+from leukoscope.explanation.explain import Explanation, explain_answer, explain_cell
 from leukoscope.explanation.faithfulness import (
     MAPS,
     RANDOM_MAPS,

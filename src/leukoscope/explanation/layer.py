@@ -7,7 +7,7 @@ import numpy as np
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import compute_foreground
-from leukoscope.explanation.explanation import Explanation
+from leukoscope.explanation.explain import Explanation
 from leukoscope.explanation.occlusion import FloatArray
 from leukoscope.labels import CLASS_COLOURS, LEUKAEMIC, NORMAL
 

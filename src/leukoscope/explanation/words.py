@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leukoscope.cells.measures import Measure, Reference
-from leukoscope.explanation.explanation import Explanation
+from leukoscope.explanation.explain import Explanation
 from leukoscope.explanation.faithfulness import Faithfulness, Verdict
 from leukoscope.labels import LEUKAEMIC, NORMAL
 
