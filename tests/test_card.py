@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from leukoscope.datasets.cnmc import CNMC
 from leukoscope.evaluation import compute_evaluation, find_score
 from leukoscope.report import write_model_card
 
@@ -39,6 +40,7 @@ def write(path: Path, table: pd.DataFrame, banner: str | None = None) -> str:
         name="compact",
         split="group-kfold",
         expected="Expected on new people: not known.",
+        dataset=CNMC,
         facts={"Seed": "7"},
         banner=banner,
     )
@@ -51,6 +53,7 @@ def test_the_card_shows_scores_worst_subjects_and_limits(tmp_path: Path) -> None
     auc = find_score(compute_evaluation(table, n_bootstrap=100).by_cell, "roc_auc")
     assert f"| ROC-AUC | {auc.value:.3f} |" in text
     assert text.index("| A&B | normal | 30 | 0.00 |") < text.index("## Not available")
+    assert "as in C-NMC 2019." in text and CNMC.citation in text
     assert "Research use only" in text and "| Seed | 7 |" in text
     assert "called leukaemic from 0.4." in text and "At the second threshold" in text
     assert "No person stands on both sides." in text

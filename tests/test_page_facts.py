@@ -23,7 +23,7 @@ from leukoscope.io.images import IMAGE_SUFFIXES
 from leukoscope.labels import CLASS_COLOURS
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.serve import Limits, build_app, facts
-from leukoscope.serve.facts import collect_facts, describe_images, translate_pattern
+from leukoscope.serve.facts import collect_facts, translate_pattern
 from leukoscope.simulate import simulate_pairs
 from test_page import download, read_text, tab, upload
 from test_serve import encode
@@ -146,10 +146,10 @@ def test_the_model_says_the_facts_of_its_data_set() -> None:
 
 def test_images_are_described_by_frame_and_ground() -> None:
     shipped = Classifier(find_shipped_model()).metadata.dataset
-    assert describe_images(shipped) == (
+    assert shipped.describe_images() == (
         "One cell an image, cut out on black, 450×450 or 600×600 pixels, as in C-NMC 2019."
     )
-    assert "black" not in describe_images(LEAVES)
+    assert "black" not in LEAVES.describe_images()
 
 
 @pytest.mark.parametrize(

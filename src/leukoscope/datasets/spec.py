@@ -140,6 +140,14 @@ class DatasetSpec:
         if self.name_pattern and "subject" not in named:
             raise ValueError(f"name_pattern {self.name_pattern!r} has no group (?P<subject>…)")
 
+    def describe_images(self) -> str:
+        """What its images are, in one sentence."""
+        black = ", cut out on black" if self.quality and self.quality.black_background else ""
+        frames = " or ".join(f"{side}×{side}" for side in self.crop.known_frames)
+        side = self.crop.frame_px
+        size = f"{frames} pixels" if frames else f"of which the central {side}×{side} pixels count"
+        return f"One cell an image{black}, {size}, as in {self.name}."
+
     def parse_name(self, image: str) -> CellName | None:
         """Read an image's name, with or without folders and suffix; None where it does not fit.
 

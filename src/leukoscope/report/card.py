@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.evaluation import Evaluation, Score, find_score
 from leukoscope.io.files import write_text
 from leukoscope.report.page import build_environment
@@ -46,6 +47,7 @@ def write_model_card(
     name: str,
     split: str,
     expected: str,
+    dataset: DatasetSpec,
     facts: Mapping[str, str],
     banner: str | None = None,
 ) -> None:
@@ -57,6 +59,7 @@ def write_model_card(
         name: of the model.
         split: name of the run's split.
         expected: what to expect on new people, in words.
+        dataset: what the model learned from.
         facts: what to know of the run, in the order to show.
         banner: a warning above everything, such as "Simulated cells".
     """
@@ -70,6 +73,7 @@ def write_model_card(
         name=name,
         split=split,
         expected=expected,
+        dataset=dataset,
         facts=facts,
         banner=banner,
         evaluation=evaluation,

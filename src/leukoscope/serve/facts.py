@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from statistics import NormalDist
 
-from leukoscope.datasets.spec import CropSpec, DatasetSpec
 from leukoscope.evaluation.aggregate import (
     CALLED_FROM,
     CONFIDENCE,
@@ -20,7 +19,7 @@ from leukoscope.notices import SIMULATED_BANNER, SIMULATED_FILE
 from leukoscope.records import ModelMetadata
 from leukoscope.serve.contract import Facts, Line
 
-__all__ = ["collect_facts", "describe_images", "translate_pattern"]
+__all__ = ["collect_facts", "translate_pattern"]
 
 _TOKEN = re.compile(r"\\(?P<escape>.)|\(\?P<(?P<group>\w+)>|\(\?P=(?P<same>\w+)\)", re.DOTALL)
 WILSON_Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
@@ -40,7 +39,7 @@ def collect_facts(metadata: ModelMetadata) -> Facts:
     line = metadata.subjects and metadata.subjects.line
     return Facts(
         dataset=dataset.name,
-        images=describe_images(dataset),
+        images=dataset.describe_images(),
         frame_px=dataset.crop.frame_px,
         naming=dataset.naming,
         name_pattern=translate_pattern(dataset.name_pattern),
@@ -58,18 +57,6 @@ def collect_facts(metadata: ModelMetadata) -> Facts:
         simulated_banner=SIMULATED_BANNER,
         colours=CLASS_COLOURS,
     )
-
-
-def describe_images(dataset: DatasetSpec) -> str:
-    """What the images should be, in one sentence."""
-    black = ", cut out on black" if dataset.quality and dataset.quality.black_background else ""
-    return f"One cell an image{black}{_describe_frames(dataset.crop)}, as in {dataset.name}."
-
-
-def _describe_frames(crop: CropSpec) -> str:
-    if not crop.known_frames:
-        return f", of which the central {crop.frame_px}×{crop.frame_px} pixels count"
-    return ", " + " or ".join(f"{side}×{side}" for side in crop.known_frames) + " pixels"
 
 
 def translate_pattern(pattern: str) -> str:

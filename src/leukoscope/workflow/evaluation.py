@@ -95,6 +95,7 @@ def _write_card(run: Run, record: RunRecord, evaluation: Evaluation, path: Path)
         name=record.recipe.name,
         split=record.split.name,
         expected=expected,
+        dataset=record.dataset,
         facts=_list_facts(run),
         banner=_find_run_banner(record),
     )
