@@ -7,7 +7,9 @@ import sys
 import typer
 
 from leukoscope import __version__
-from leukoscope.cli import data, demo, evaluate, explain, predict, serve, simulate, summarise, train
+from leukoscope.cli import aggregate, data, demo, evaluate, explain, predict, serve, simulate, train
+from leukoscope.cli.commands import Quiet, Verbose, add_command
+from leukoscope.cli.verbosity import is_verbose, set_verbosity, show_notes
 from leukoscope.errors import LeukoscopeError
 
 __all__ = ["app", "main"]
@@ -18,7 +20,7 @@ app = typer.Typer(
     "scores that hold on people never seen. Research use only; not a medical device.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="data")
 for command in (
@@ -28,10 +30,10 @@ for command in (
     evaluate.evaluate,
     predict.predict,
     explain.explain,
-    summarise.summarise,
-    serve.serve,
 ):
-    app.command()(command)
+    add_command(app, command)
+add_command(app, aggregate.aggregate, old_name="summarise")
+add_command(app, serve.serve)
 
 
 def _print_version(wanted: bool) -> None:
@@ -45,12 +47,16 @@ def _main(
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     del version
+    set_verbosity(quiet=quiet, verbose=verbose)
 
 
 def main() -> None:
     """Run a command; an error of ours is one line and exit code 2."""
+    show_notes()  # where libraries are silenced: unless verbosity.asks_for_all(sys.argv)
     try:
         app()
     except LeukoscopeError as error:
@@ -65,5 +71,10 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
+    """One line and exit code 2; called while an exception is handled."""
+    if is_verbose():
+        import traceback
+
+        traceback.print_exc()
     typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
     sys.exit(2)

@@ -1,4 +1,4 @@
-"""leukoscope data check, data augmentations, data measures."""
+"""leukoscope data audit, data augmentations, data measures."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Look at a data set before training on it.", no_args_is_help=True)
+from leukoscope.cli.commands import add_command
+from leukoscope.cli.options import Seed, Set, parse_changes
+
+app = typer.Typer(
+    name="data", help="Look at a data set before training on it.", no_args_is_help=True
+)
 
 Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
         help="A folder, Kaggle's zip, one fold, any folder with all/ and hem/, or the word kaggle.",
+        show_default=False,
     ),
 ]
 Labels = Annotated[
@@ -29,8 +35,7 @@ Groups = Annotated[
 ]
 
 
-@app.command()
-def check(
+def audit(
     data: Data,
     labels: Labels = None,
     groups: Groups = None,
@@ -46,7 +51,7 @@ def check(
     from leukoscope.workflow.checking import check_data
 
     with show_progress("Reading images", "Comparing cells") as (on_decode, on_link):
-        audit = check_data(
+        found = check_data(
             data,
             labels,
             groups_csv=groups,
@@ -56,26 +61,27 @@ def check(
             on_decode=on_decode,
             on_link=on_link,
         )
-    print_audit(audit, [path for path in (json, html) if path])
+    print_audit(found, [path for path in (json, html) if path])
 
 
-@app.command()
 def augmentations(
     data: Data,
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")],
     recipe: Annotated[str, typer.Option(help="Name or TOML file of the recipe.")] = "compact",
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    changes: Set = None,
+    seed: Seed = 0,
 ) -> None:
     """Draw what a recipe's augmentation does to some cells."""
     from leukoscope.cli.progress import show_progress
+    from leukoscope.settings import change_recipe, read_recipe
     from leukoscope.workflow.checking import draw_augmentations
 
     with show_progress("Reading images") as (on_decode,):
-        draw_augmentations(data, out, recipe, seed=seed, on_decode=on_decode)
+        settings = change_recipe(read_recipe(recipe), parse_changes(changes))
+        draw_augmentations(data, out, settings, seed=seed, on_decode=on_decode)
     typer.echo(f"{out}: each row is one cell; the first column is the cell itself.")
 
 
-@app.command()
 def measures(
     data: Data,
     out: Annotated[Path, typer.Option(help="The JSON to write, for explain --measures.")],
@@ -93,3 +99,8 @@ def measures(
     cells, persons = reference.provenance["cells"], reference.provenance["persons"]
     words = ", ".join(f"{cells[label]:,} {label} of {persons[label]} persons" for label in cells)
     typer.echo(f"{out}: {words}.")
+
+
+add_command(app, audit, old_name="check")
+add_command(app, augmentations)
+add_command(app, measures)

@@ -15,7 +15,7 @@ from leukoscope.errors import DataError
 from leukoscope.io.runs import write_json
 from leukoscope.notices import find_banner
 from leukoscope.report import write_audit_page, write_contact_sheet
-from leukoscope.settings import read_recipe
+from leukoscope.settings import Recipe, read_recipe
 from leukoscope.training.augment import EFFECTS, augment_crop, make_generator
 
 __all__ = ["check_data", "draw_augmentations"]
@@ -75,7 +75,7 @@ def check_data(
 def draw_augmentations(
     data: str | Path,
     out: Path,
-    recipe: str | Path = "compact",
+    recipe: str | Path | Recipe = "compact",
     *,
     seed: int = 0,
     on_decode: Progress | None = None,

@@ -20,7 +20,7 @@ from leukoscope.inference.decision import (
 )
 from leukoscope.io.runs import FINAL, Run, create_run, write_table
 from leukoscope.predictions import write_predictions
-from leukoscope.settings import read_recipe
+from leukoscope.settings import Recipe, read_recipe
 from leukoscope.splits import Split, make_split
 from leukoscope.training.describe import (
     compute_expected,
@@ -44,20 +44,20 @@ class TrainingRequest:
     Attributes:
         data: a folder, a zip, or "kaggle".
         out: folder of the run.
-        recipe: name or TOML file.
+        recipe: name, TOML file, or a recipe.
         split: name, as in `split.SPLITS`, or leave-one-group-out:COLUMN.
         labels_csv: labels and subjects of the images.
         folds: how many, where the split has a choice.
         seed: of split, weights, order and augmentation.
         final: also train the network that is to be used, on all cells.
         resume: go on with the run that is there.
-        turns: rotations at which cells are compared to join people, as in `data check`.
+        turns: rotations at which cells are compared to join people, as in `data audit`.
         groups_csv: which subjects are one person, in place of what the links between cells say.
     """
 
     data: str | Path
     out: Path
-    recipe: str | Path = "texture"
+    recipe: str | Path | Recipe = "texture"
     split: str = "group-kfold"
     labels_csv: Path | None = None
     folds: int = 5
