@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from leukoscope.cli.options import Images, Model, OperatingPoint, Point, name_folder
+from leukoscope.cli.options import Images, Model, OperatingPoint, Point
 
 
 def explain(
@@ -28,6 +28,7 @@ def explain(
     from leukoscope.cli.progress import show_progress
     from leukoscope.cli.tables import print_explanations
     from leukoscope.workflow.explanation import explain_images
+    from leukoscope.workflow.folders import name_folder
 
     out = out or name_folder("explanations", model.stem if model else "default")
     with show_progress("Cells") as (progress,):

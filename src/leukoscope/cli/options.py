@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tomllib
 from collections.abc import Iterable
 from enum import StrEnum
@@ -23,7 +22,6 @@ __all__ = [
     "Seed",
     "Set",
     "Threshold",
-    "name_folder",
     "parse_changes",
     "parse_columns",
 ]
@@ -109,15 +107,4 @@ def parse_changes(pairs: Iterable[str] | None) -> dict[str, Any]:
             found[key] = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             found[key] = text
-    return found
-
-
-def name_folder(parent: str, name: str) -> Path:
-    """A new folder's path, by the time: `runs/texture-group-kfold-20250131-235959`."""
-    plain = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in name).strip("-.")
-    first = Path(parent) / f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}"
-    found, number = first, 1
-    while found.exists():
-        number += 1
-        found = first.with_name(f"{first.name}-{number}")
     return found

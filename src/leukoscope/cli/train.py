@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from leukoscope.cli.data import Data, Groups, Labels
-from leukoscope.cli.options import Seed, Set, name_folder, parse_changes
+from leukoscope.cli.options import Seed, Set, parse_changes
 from leukoscope.errors import SettingsError
 
 
@@ -61,6 +61,7 @@ def train(
     """Train a network for each fold, predict the people it never saw, then train on all."""
     from leukoscope.io.runs import check_folder
     from leukoscope.settings import change_recipe, read_recipe
+    from leukoscope.workflow.folders import name_folder
 
     if go_on and out is None:
         raise SettingsError("--continue: which run? Expected its folder in --out.")

@@ -8,9 +8,16 @@ from pathlib import Path
 from leukoscope.errors import ModelError, SettingsError
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.inference.stream import Answer, list_images, predict_sources
+from leukoscope.io.sources import Source
 from leukoscope.records import ModelMetadata
 
-__all__ = ["OPERATING_POINTS", "choose_threshold", "open_classifier", "predict_images"]
+__all__ = [
+    "OPERATING_POINTS",
+    "answer_sources",
+    "choose_threshold",
+    "open_classifier",
+    "predict_images",
+]
 
 OPERATING_POINTS = ("balanced", "sensitive")
 """Thresholds of a model: where sensitivity + specificity is largest; where 95% of the leukaemic
@@ -72,6 +79,17 @@ def predict_images(
     """
     sources = list_images(images)
     classifier = open_classifier(model)
+    answers = answer_sources(sources, classifier, operating_point, progress)
+    return answers, classifier.metadata
+
+
+def answer_sources(
+    sources: Sequence[Source],
+    classifier: Classifier,
+    operating_point: str = "balanced",
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Answer]:
+    """Answers as they come, in the order of the images; arguments as of `predict_images`."""
     threshold = choose_threshold(classifier, operating_point)
 
     def answer() -> Iterator[Answer]:
@@ -80,4 +98,4 @@ def predict_images(
                 progress(done, len(sources))
             yield found
 
-    return answer(), classifier.metadata
+    return answer()

@@ -14,7 +14,7 @@ from leukoscope.predictions import read_answers
 from leukoscope.records import SubjectLine
 from leukoscope.workflow.prediction import open_classifier
 
-__all__ = ["read_line", "summarise_predictions"]
+__all__ = ["find_table", "summarise_predictions"]
 
 
 def summarise_predictions(
@@ -47,29 +47,30 @@ def summarise_predictions(
     """
     if out is not None and out.is_dir():
         raise DataError(f"{out}: a folder. Expected the name of a CSV file.")
-    table = read_answers(_find_table(predictions), threshold, columns)
+    table = read_answers(find_table(predictions), threshold, columns)
     reference = None if calibrate is None else _read_reference(calibrate)
-    line = read_line(model) if reference is None and "label" not in table else None
+    line = _read_line(model) if reference is None and "label" not in table else None
     summary = summarise_subjects(table, reference, line=line, n_bootstrap=n_bootstrap, seed=seed)
     if out is not None:
         write_table(out, summary.table)
     return summary
 
 
-def read_line(model: Path | None) -> SubjectLine | None:
+def _read_line(model: Path | None) -> SubjectLine | None:
     """The line that a model brings along."""
     known = open_classifier(model).metadata.subjects
     return known.line if known else None
 
 
 def _read_reference(path: Path) -> pd.DataFrame:
-    reference = read_answers(_find_table(path))
+    reference = read_answers(find_table(path))
     if "label" not in reference:
         raise DataError(f"{path}: no column label. Expected a labelled table to calibrate on.")
     return reference
 
 
-def _find_table(path: Path) -> Path:
+def find_table(path: Path) -> Path:
+    """The predictions of a run, or the table itself. Raises `LeukoscopeError` without one."""
     if not path.exists():
         raise DataError(f"{path}: no such run or table. Check the path.")
     if not path.is_dir():
