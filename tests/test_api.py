@@ -280,3 +280,25 @@ def test_a_run_is_taken_by_all_that_follows(trained: tuple[str, lk.TrainedRun]) 
         lk.load_model(run)
     with pytest.raises(lk.RunError, match="a run is there already"):
         lk.train("cells/", run)
+
+
+# --- the notebook
+
+NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebooks" / "quickstart.ipynb"
+
+
+@needs_keras
+def test_the_notebook_runs_and_shows_what_it_makes(tmp_path: Path) -> None:
+    pytest.importorskip("nbclient", reason="needs the extra dev")
+    pytest.importorskip("ipykernel", reason="needs the extra dev")
+    code = (
+        "import sys, nbclient, nbformat\n"
+        "book = nbformat.read(sys.argv[1], 4)\n"
+        "assert not any(cell.get('outputs') for cell in book.cells), 'committed with outputs'\n"
+        "nbclient.NotebookClient(book, timeout=300, kernel_name='python3').execute()\n"
+        "nbformat.write(book, 'done.ipynb')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(NOTEBOOK)], cwd=tmp_path, check=True)
+    text = (tmp_path / "done.ipynb").read_text()
+    for shown in ("image/svg+xml", "text/html", "Simulated cells", RESEARCH_ONLY, "data:image/png"):
+        assert shown in text

@@ -33,7 +33,7 @@ from leukoscope.inference.model import Classifier
 from leukoscope.inference.stream import Answer
 from leukoscope.inputs import Images, list_inputs, list_paths, split_images
 from leukoscope.notices import RESEARCH_ONLY, find_banner
-from leukoscope.progress import is_interactive, show_line, show_progress
+from leukoscope.progress import show_line, show_progress
 from leukoscope.records import ModelMetadata
 from leukoscope.results import (
     AuditResult,
@@ -444,8 +444,9 @@ def train(
         resume=resume,
         **data.options,
     )
-    watch = _Watch(tuple(callbacks), is_interactive() if progress is None else progress)
-    run = train_run(request, on_part=watch.start_part, on_step=watch.show_step)
+    with show_line(progress) as show:
+        watch = _Watch(callbacks, show)
+        run = train_run(request, on_part=watch.start_part, on_step=watch.show_step)
     return TrainedRun(Run(run.folder.resolve()))
 
 
@@ -492,7 +493,7 @@ def evaluate(
         title = "Predictions"
         table = normalise_predictions(rename_columns(predictions, columns))
     else:
-        title = str(Path(predictions))
+        title = Path(predictions).resolve().name
         table = read_predictions(_find_table(predictions), columns)
     table = set_threshold(table, threshold)
     evaluation = compute_evaluation(table, n_bootstrap=n_bootstrap, seed=seed)
@@ -562,19 +563,20 @@ def list_images(images: Images) -> list[str]:
 class _Watch:
     """Tells callbacks, and whoever looks, how training goes."""
 
-    def __init__(self, callbacks: tuple[Callable[[EpochReport], object], ...], shown: bool) -> None:
-        self._callbacks, self._shown, self._part, self._place = callbacks, shown, "", ""
+    def __init__(
+        self,
+        callbacks: Iterable[Callable[[EpochReport], object]],
+        show: Callable[[str, bool], None],
+    ) -> None:
+        self._callbacks, self._show, self._part, self._place = tuple(callbacks), show, "", ""
 
     def start_part(self, name: str, number: int, count: int) -> None:
         self._part, self._place = name, f"{name} ({number} of {count})"
 
     def show_step(self, report: EpochReport) -> None:
-        if self._shown:
-            auc = "" if report.stop_auc is None else f", validation AUC {report.stop_auc:.3f}"
-            show_line(
-                f"{self._place}: epoch {report.epoch} of {report.epochs}, loss "
-                f"{report.loss:.3f}{auc}"
-            )
+        auc = "" if report.stop_auc is None else f", validation AUC {report.stop_auc:.3f}"
+        words = f"epoch {report.epoch} of {report.epochs}, loss {report.loss:.3f}{auc}"
+        self._show(f"{self._place}: {words}", report.finished)
         if report.finished:
             for callback in self._callbacks:
                 callback(dataclasses.replace(report, part=self._part))

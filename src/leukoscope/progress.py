@@ -21,33 +21,34 @@ def is_interactive() -> bool:
 
 
 @contextmanager
-def show_progress(title: str, wanted: bool | None = None) -> Iterator[Callable[[int, int], None]]:
-    """Give a callback (done, total) that keeps one line on standard error up to date.
+def show_line(wanted: bool | None = None) -> Iterator[Callable[[str, bool], None]]:
+    """Give a callback (words, last) that keeps one line on standard error up to date.
 
     Args:
-        title: what is counted.
-        wanted: whether to show it; where somebody looks, if left out.
+        wanted: whether to show it; where somebody looks, if left out. Words that come within a
+            tenth of a second of others are not shown, unless they are the last.
     """
     shown = is_interactive() if wanted is None else wanted
-    last = 0.0
-    drawn = False
+    before: float | None = None
 
-    def update(done: int, total: int) -> None:
-        nonlocal last, drawn
+    def show(words: str, last: bool) -> None:
+        nonlocal before
         now = time.monotonic()
-        if shown and (done == total or now - last >= _EVERY):
-            last, drawn = now, True
-            show_line(f"{title}: {done:,} of {total:,}")
+        if shown and (last or before is None or now - before >= _EVERY):
+            before = now
+            sys.stderr.write(f"\r{words[:_WIDTH]:<{_WIDTH}}")
+            sys.stderr.flush()
 
     try:
-        yield update
+        yield show
     finally:
-        if drawn:
+        if before is not None:
             sys.stderr.write("\n")
             sys.stderr.flush()
 
 
-def show_line(words: str) -> None:
-    """Write over the line that stands."""
-    sys.stderr.write(f"\r{words[:_WIDTH]:<{_WIDTH}}")
-    sys.stderr.flush()
+@contextmanager
+def show_progress(title: str, wanted: bool | None = None) -> Iterator[Callable[[int, int], None]]:
+    """Give a callback (done, total) that keeps a line "title: done of total" up to date."""
+    with show_line(wanted) as show:
+        yield lambda done, total: show(f"{title}: {done:,} of {total:,}", done == total)

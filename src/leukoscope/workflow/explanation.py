@@ -83,7 +83,8 @@ class ExplanationResult:
         return pd.DataFrame([found.to_row() for found in self.explanations])
 
     def __repr__(self) -> str:
-        return " ".join([f"{len(self.explanations)} cells explained.", *self.sentences])
+        count = len(self.explanations)
+        return " ".join([f"{count} cell{'s' * (count != 1)} explained.", *self.sentences])
 
     def _repr_html_(self) -> str:
         """Pictures of the first cells, then the verdict, for notebooks."""
