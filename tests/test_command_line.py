@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import resource
@@ -299,9 +300,33 @@ def test_each_epoch_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Pa
                 display.show_step(
                     EpochReport(epoch, 2, 4, 4, 0.5, 0.75, finished=True, seconds=3.0)
                 )
-    lines = " ".join(capsys.readouterr().err.split()).split("Fold ")
-    assert lines[0].startswith("Run: ")
-    assert lines[1].startswith(
-        "1 of 2, epoch 1 of 2: loss 0.500, validation AUC 0.750, 3 s, about 0 s left"
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 + 3 * 2 and lines[0].startswith("Run: ")
+    assert lines[1] == (
+        "Fold 1 of 2, epoch 1 of 2: loss 0.500, validation AUC 0.750, 3 s, about 0 s left"
     )
-    assert len(lines) == 5 and lines[-1].count("Final network, epoch") == 2
+    assert lines[4].startswith("Fold 2 of 2, epoch 2 of 2:")
+    assert lines[6].startswith("Final network, epoch 2 of 2:")
+
+
+def test_epochs_are_logged_as_tensorboard_reads_them(tmp_path: Path) -> None:
+    pytest.importorskip("keras", reason="needs the extra train")
+    tf = pytest.importorskip("tensorflow")
+    from leukoscope.training.tensorboard import log_to_tensorboard
+
+    log = log_to_tensorboard(tmp_path)
+    for epoch in (1, 2):
+        report = EpochReport(epoch, 2, 4, 4, 1 / epoch, 0.75, stop_loss=0.5, part="part_0")
+        log(report)  # of a step
+        log(dataclasses.replace(report, finished=True))
+    (file,) = (tmp_path / "part_0").iterdir()
+    found = [
+        (event.step, value.tag, float(tf.make_ndarray(value.tensor)))
+        for record in tf.compat.v1.io.tf_record_iterator(str(file))
+        for event in [tf.compat.v1.Event.FromString(record)]
+        for value in event.summary.value
+    ]
+    assert found == [
+        *((1, "loss", 1.0), (1, "validation_loss", 0.5), (1, "validation_auc", 0.75)),
+        *((2, "loss", 0.5), (2, "validation_loss", 0.5), (2, "validation_auc", 0.75)),
+    ]

@@ -96,7 +96,7 @@ class TrainingDisplay:
 
     def print(self, sentence: str) -> None:
         """A line that stays."""
-        self._progress.console.print(sentence, markup=False, highlight=False)
+        self._progress.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def show_features(self, done: int, total: int) -> None:
         """Called while the features of a frozen recipe are computed."""

@@ -85,5 +85,5 @@ def train(
             on_part=display.start_part,
             on_step=display.show_step,
         )
-    console.print(f"Finished. Now: leukoscope evaluate {run.folder}", markup=False)
+    console.print(f"Finished. Now: leukoscope evaluate {run.folder}", markup=False, soft_wrap=True)
     typer.echo(run.folder)
