@@ -217,7 +217,7 @@ def test_tables_that_cannot_be_summarised(text: str, words: str, tmp_path: Path)
 def test_the_command_prints_and_writes_a_row_a_subject(tmp_path: Path) -> None:
     table, out = tmp_path / "labelled.csv", tmp_path / "subjects.csv"
     build_table().drop(columns="called").to_csv(table, index=False)
-    done = run("summarise", table, "--out", out, "--n-bootstrap", 100)
+    done = run("aggregate", table, "--out", out, "--n-bootstrap", 100)
     for words in ("Sensitivity", "Specificity", "ROC-AUC", "nobody judges themselves"):
         assert words in done.stdout
     assert "not a medical device" in done.stdout
@@ -225,20 +225,20 @@ def test_the_command_prints_and_writes_a_row_a_subject(tmp_path: Path) -> None:
     assert len(rows) == 16 and rows["probability"].between(0, 1).all()
     plain = tmp_path / "plain.csv"
     build_table().drop(columns=["label", "part", "group", "called"]).to_csv(plain, index=False)
-    done = run("summarise", plain)
+    done = run("aggregate", plain)
     assert "if another model" in " ".join(done.stdout.split()) and "Sensitivity" not in done.stdout
-    done = run("summarise", plain, "--calibrate", table)
+    done = run("aggregate", plain, "--calibrate", table)
     assert "no call" not in done.stdout
 
 
 def test_what_the_command_refuses(tmp_path: Path) -> None:
     table = write(tmp_path / "a.csv", "image,probability,call\ncell.bmp,0.5,normal\n")
-    assert "whose cells" in fail("summarise", table)
-    assert "no such run or table" in fail("summarise", tmp_path / "gone.csv")
-    assert "not a run" in fail("summarise", tmp_path)
+    assert "whose cells" in fail("aggregate", table)
+    assert "no such run or table" in fail("aggregate", tmp_path / "gone.csv")
+    assert "not a run" in fail("aggregate", tmp_path)
     good = write(tmp_path / "b.csv", "image,subject,probability\na,1,0.5\n")
-    assert "no column label" in fail("summarise", good, "--calibrate", good)
-    assert "a folder" in fail("summarise", good, "--out", tmp_path)
+    assert "no column label" in fail("aggregate", good, "--calibrate", good)
+    assert "a folder" in fail("aggregate", good, "--out", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv"]
 
 

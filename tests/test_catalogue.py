@@ -143,7 +143,7 @@ def test_a_csv_gives_labels_and_subjects(tmp_path: Path) -> None:
     rows = [f"{number}.bmp,{'all' if number < 2 else 'hem'},P{number}" for number in range(4)]
     labels = tmp_path / "mine.csv"
     labels.write_text("\n".join(["image,label,subject", *rows]))
-    table = read_catalogue(tmp_path / "cells", ReadOptions(labels)).table
+    table = read_catalogue(tmp_path / "cells", ReadOptions(labels_csv=labels)).table
     assert list(table["label"]) == ["leukaemic"] * 2 + ["normal"] * 2
     assert list(table["subject"]) == ["P0", "P1", "P2", "P3"]
 
@@ -171,7 +171,7 @@ def test_bad_csvs_say_what_was_expected(tmp_path: Path, csv: str, words: str) ->
     labels = tmp_path / "labels.csv"
     labels.write_text(csv)
     with pytest.raises(DataError, match=words):
-        read_catalogue(tmp_path / "cells", ReadOptions(labels))
+        read_catalogue(tmp_path / "cells", ReadOptions(labels_csv=labels))
 
 
 def test_what_cannot_be_trained_on_is_left_out(catalogue: Catalogue) -> None:
@@ -227,7 +227,7 @@ def test_a_csv_overrules_the_name_but_an_empty_entry_does_not(tmp_path: Path) ->
         write_cell(tmp_path / "cells" / f"UID_H7_1_{number}_hem.bmp", 90 + number)
     labels = tmp_path / "labels.csv"
     labels.write_text("image,label,subject\nUID_H7_1_1_hem.bmp,all,\n")
-    table = read_catalogue(tmp_path / "cells", ReadOptions(labels)).table
+    table = read_catalogue(tmp_path / "cells", ReadOptions(labels_csv=labels)).table
     assert list(table["label"]) == ["leukaemic", "normal"]
     assert list(table["subject"]) == ["H7", "H7"] and (table["problem"] == "").all()
 
@@ -237,7 +237,7 @@ def test_a_csv_within_the_data_speaks_of_what_lies_below_it_only(tmp_path: Path)
     write_cell(tmp_path / "final" / "1.bmp", 92)
     (tmp_path / "prelim" / "labels.csv").write_text("image,label\n1.bmp,all\n")
     for labels in (None, tmp_path / "prelim" / "labels.csv"):
-        table = read_catalogue(tmp_path, ReadOptions(labels)).table.set_index("image")
+        table = read_catalogue(tmp_path, ReadOptions(labels_csv=labels)).table.set_index("image")
         assert table.loc["prelim/cells/1.bmp", "label"] == "leukaemic"
         assert table.loc["final/1.bmp", "label"] == ""
 
@@ -255,7 +255,7 @@ def test_csvs_that_fit_no_image_or_two_are_refused(tmp_path: Path, csv: str, wor
     labels = tmp_path / "labels.csv"
     labels.write_text(csv)
     with pytest.raises(DataError, match=words):
-        read_catalogue(tmp_path / "cells", ReadOptions(labels))
+        read_catalogue(tmp_path / "cells", ReadOptions(labels_csv=labels))
 
 
 def test_numbered_folders_are_no_classes(tmp_path: Path) -> None:

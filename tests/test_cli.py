@@ -55,9 +55,9 @@ def image(cohort: Cohort) -> Path:
 # --- what works
 
 
-def test_check_prints_and_writes_what_it_found(cohort: Cohort, tmp_path: Path) -> None:
+def test_audit_prints_and_writes_what_it_found(cohort: Cohort, tmp_path: Path) -> None:
     page, found = tmp_path / "check.html", tmp_path / "check.json"
-    done = run("data", "check", cohort.root, "--html", page, "--json", found)
+    done = run("data", "audit", cohort.root, "--html", page, "--json", found)
     assert "pairs show the same cell, processed twice" in done.stdout
     assert "not a medical device" in done.stdout
     findings = json.loads(found.read_text())
@@ -67,15 +67,15 @@ def test_check_prints_and_writes_what_it_found(cohort: Cohort, tmp_path: Path) -
     assert "Simulated cells" in text and "http" not in text.split("</style>")[1].split("<h2>")[0]
 
 
-def test_check_takes_groups_and_says_what_they_overrule(cohort: Cohort, tmp_path: Path) -> None:
+def test_audit_takes_groups_and_says_what_they_overrule(cohort: Cohort, tmp_path: Path) -> None:
     groups = tmp_path / "mine.csv"
     names = sorted(set(cohort.truth["subject"]))
     groups.write_text("subject,group\n" + "".join(f"{name},{name}\n" for name in names))
-    words = " ".join(run("data", "check", cohort.root, "--groups", groups).stdout.split())
+    words = " ".join(run("data", "audit", cohort.root, "--groups", groups).stdout.split())
     assert "of which 14 are different persons as mine.csv says" in words
     assert "6 cells stand, with equal pixels, under names that it puts apart" in words
     groups.write_text("subject,group\n" + "".join(f"{name},{name}\n" for name in names[1:]))
-    message = fail("data", "check", cohort.root, "--groups", groups)
+    message = fail("data", "audit", cohort.root, "--groups", groups)
     assert f"{names[0]} has none" in message and "mine.csv" in message
 
 
@@ -179,14 +179,14 @@ def write_bmp(path: Path, colour: int = 90) -> None:
 def test_data_that_is_not_there(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     for words in (
-        ("data", "check", gone),
+        ("data", "audit", gone),
         ("predict", gone),
         ("evaluate", gone),
         ("train", gone, "--out", tmp_path / "run"),
     ):
         assert str(gone) in fail(*words)
     (tmp_path / "empty").mkdir()
-    assert "no image found" in fail("data", "check", tmp_path / "empty")
+    assert "no image found" in fail("data", "audit", tmp_path / "empty")
     assert "no image found" in fail("predict", tmp_path / "empty")
     assert not (tmp_path / "run").exists()
 
@@ -197,14 +197,14 @@ def test_unsafe_and_exploding_zips(tmp_path: Path) -> None:
     assert "unsafe path" in fail("predict", tmp_path / "a.zip")
     with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.bmp", b"\0" * 210_000_000)
-    assert "would unpack" in fail("data", "check", tmp_path / "b.zip")
+    assert "would unpack" in fail("data", "audit", tmp_path / "b.zip")
 
 
 def test_labels_that_cannot_be_used(tmp_path: Path) -> None:
     write_bmp(tmp_path / "cells" / "1.bmp")
     labels = tmp_path / "labels.csv"
     labels.write_text("file_name,kind\n1.bmp,all\n")
-    message = fail("data", "check", tmp_path / "cells", "--labels", labels)
+    message = fail("data", "audit", tmp_path / "cells", "--labels", labels)
     assert "expected the columns image and label" in message and "file_name" in message
 
 
@@ -280,7 +280,7 @@ def test_a_full_disk_is_one_sentence(cohort: Cohort, tmp_path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
         "from leukoscope.cli import main\n"
-        f"sys.argv = ['leukoscope', 'data', 'check', {str(cohort.root)!r}]\n"
+        f"sys.argv = ['leukoscope', 'data', 'audit', {str(cohort.root)!r}]\n"
         "main()"
     )
     environment = os.environ | {"LEUKOSCOPE_CACHE": str(tmp_path / "cache")}

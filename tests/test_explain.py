@@ -328,9 +328,9 @@ def test_measures_of_own_data_can_stand_beside(
 
 def test_calls_can_be_made_at_the_sensitive_threshold(images: list[Path], tmp_path: Path) -> None:
     write_cue_model(tmp_path / "cue.onnx")
-    for sensitive, threshold in ((False, 0.5), (True, 0.2)):
-        out = tmp_path / str(sensitive)
-        found = explain_images(images[:2], out, tmp_path / "cue.onnx", sensitive=sensitive)
+    for point, threshold in (("balanced", 0.5), ("sensitive", 0.2)):
+        out = tmp_path / point
+        found = explain_images(images[:2], out, tmp_path / "cue.onnx", operating_point=point)
         for cell in found.explanations:
             assert (cell.call == "leukaemic") == (cell.probability >= threshold)
         assert f"{threshold:.3f}" in (out / "explanations.html").read_text()

@@ -19,7 +19,7 @@ FILES = VALUES | {"settings", "io", "records"}
 CELLS = FILES | {"cells", "datasets.spec"}
 TABLES = CELLS | {"predictions", "datasets"}
 ROOMS: dict[str, set[str]] = {
-    "": set(),
+    "": {"api", "errors", "results", "settings"},
     "errors": set(),
     "labels": set(),
     "arrays": set(),
@@ -51,11 +51,15 @@ ROOMS: dict[str, set[str]] = {
     "workflow": TABLES
     | {"notices", "catalogue", "splits", "inference", "models", "training", "evaluation"}
     | {"explanation", "report", "serve", "simulate"},
-    "cli": FILES
-    | {"quiet"}
-    | {"datasets"}
-    | {"notices", "inference", "report", "simulate", "workflow", ""}
-    | {"catalogue", "evaluation", "training"},
+    "inputs": FILES | {"inference"},
+    "progress": set(),
+    "results": TABLES | {"catalogue", "evaluation", "notices", "report"},
+    "api": TABLES
+    | {"catalogue", "evaluation", "inference", "inputs", "notices", "progress", "results"}
+    | {"splits", "training", "workflow"},
+    "cli": TABLES
+    | {"catalogue", "evaluation", "inference", "notices", "quiet", "report", "simulate"}
+    | {"training", "workflow", ""},
     "__main__": {"cli"},
 }
 
@@ -105,17 +109,9 @@ def test_the_rules_see_every_way_to_import(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("", "catalogue", "cli", "datasets", "evaluation", "explanation", "export", "inference"),
-        *(
-            "predictions",
-            "records",
-            "registry",
-            "report",
-            "serve",
-            "settings",
-            "simulate",
-            "splits",
-        ),
+        *("", "api", "catalogue", "cli", "datasets", "evaluation", "explanation", "export"),
+        *("inference", "predictions", "records", "registry", "report", "results", "serve"),
+        *("settings", "simulate", "splits"),
     ],
 )
 def test_no_tensorflow_where_none_is_needed(module: str) -> None:

@@ -125,3 +125,18 @@ def test_the_received_table_is_left_alone() -> None:
     before = table.copy()
     normalise_predictions(table)
     pd.testing.assert_frame_equal(table, before)
+
+
+def test_columns_of_version_0_1_are_read(tmp_path: Path) -> None:
+    text = "image,subject,label,probability,sure_call,fold\na.bmp,07,all,0.9,uncertain,1\n"
+    read = read_predictions(write_csv(tmp_path / "old.csv", text))
+    assert list(read["conformal_call"]) == ["uncertain"] and list(read["part"]) == ["1"]
+    assert not {"sure_call", "fold"} & set(read)
+
+
+def test_a_column_may_be_two_of_ours(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", "file,who,truth,p,probability\na,007,1,0.25,9\n")
+    columns = {"image": "file", "subject": "who", "group": "who", "label": "truth"}
+    read = read_predictions(path, columns | {"probability": "p"})
+    assert list(read["subject"]) == list(read["group"]) == ["007"]
+    assert list(read["probability"]) == [0.25]

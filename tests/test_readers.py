@@ -164,11 +164,15 @@ def test_a_users_own_reader_is_found_and_checked(
         "    lambda i, o: Reading(folders.read(i, o).spec, folders.read(i, o).rows[:3]))\n"
     )
     monkeypatch.chdir(tmp_path)
-    assert len(read_dataset(data, options, "mylab:good")[1].rows) == 60
+
+    def use(reader: str) -> ReadOptions:
+        return dataclasses.replace(options, reader=reader)
+
+    assert len(read_dataset(data, use("mylab:good"))[1].rows) == 60
     with pytest.raises(DataError, match="mylab:bad gave 3 rows"):
-        read_dataset(data, options, "mylab:bad")
+        read_dataset(data, use("mylab:bad"))
     with pytest.raises(SettingsError, match=r"Unknown reader 'cnmcc'.*Did you mean cnmc"):
-        read_dataset(data, options, "cnmcc")
+        read_dataset(data, use("cnmcc"))
 
 
 def test_official_folds_are_those_of_the_spec(tmp_path: Path) -> None:

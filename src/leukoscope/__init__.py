@@ -1,6 +1,98 @@
 """Leukoscope: leukaemic or normal? Networks whose scores hold on people never seen.
 
-Research use only; not a medical device.
+    import leukoscope as lk
+
+    table = lk.predict("cells/")
+
+All functions stand on one page, `leukoscope/api.py`; each loads what it needs when it is first
+used, so the import costs nothing. Research use only; not a medical device.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AuditResult",
+    "DataError",
+    "Dataset",
+    "EvaluationResult",
+    "Figure",
+    "LeukoscopeError",
+    "MissingExtraError",
+    "Model",
+    "ModelError",
+    "Recipe",
+    "RenamedWarning",
+    "RunError",
+    "SettingsError",
+    "SplitError",
+    "SubjectResult",
+    "TrainedRun",
+    "__version__",
+    "aggregate",
+    "audit",
+    "evaluate",
+    "explain",
+    "list_images",
+    "list_recipes",
+    "load_model",
+    "make_split",
+    "predict",
+    "read_dataset",
+    "read_recipe",
+    "train",
+]
+
+if TYPE_CHECKING:
+    from leukoscope.api import (
+        Model,
+        aggregate,
+        audit,
+        evaluate,
+        explain,
+        list_images,
+        load_model,
+        make_split,
+        predict,
+        read_dataset,
+        train,
+    )
+    from leukoscope.errors import (
+        DataError,
+        LeukoscopeError,
+        MissingExtraError,
+        ModelError,
+        RenamedWarning,
+        RunError,
+        SettingsError,
+        SplitError,
+    )
+    from leukoscope.results import (
+        AuditResult,
+        Dataset,
+        EvaluationResult,
+        Figure,
+        SubjectResult,
+        TrainedRun,
+    )
+    from leukoscope.settings import Recipe, list_recipes, read_recipe
+else:
+    _HOMES = ("errors", "settings", "results", "api")  # the light ones first
+
+    def __getattr__(name):
+        """Load what is asked for (PEP 562)."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        for home in _HOMES:
+            module = import_module(f"leukoscope.{home}")
+            if name in module.__all__:
+                return globals().setdefault(name, getattr(module, name))
+        raise AttributeError(f"{name} stands in __all__, and in none of {', '.join(_HOMES)}")
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

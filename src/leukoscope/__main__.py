@@ -1,5 +1,15 @@
 """`python -m leukoscope` is `leukoscope`."""
 
+import sys
+from pathlib import Path
+
+# Python puts the current folder first in the path for -m: a file there called like a library, such
+# as rich.py, would be loaded in its place. (A folder called leukoscope only stands in our way if it
+# holds an __init__.py: Python then runs that folder before any line of ours; `python -P -m
+# leukoscope` or the command `leukoscope` don't look there.)
+if sys.path and Path(sys.path[0]).resolve() == Path.cwd() != Path(__file__).parents[1]:
+    del sys.path[0]
+
 from leukoscope.cli import main
 
 if __name__ == "__main__":

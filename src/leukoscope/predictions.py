@@ -27,12 +27,14 @@ and, where known:
     area_threshold    the probability from which the area alone calls a cell leukaemic
     pixel_hash        hash of the decoded pixels, to find one cell under two names
 
-Other columns are kept. The table is checked once, at the door: `read_predictions` for a file,
-`normalise_predictions` for a table in memory.
+Other columns are kept. Names of version 0.1 (`sure_call`) are read too, and another program's table
+may have its own, where `columns` says which are ours. The table is renamed and checked once, at the
+door: `read_predictions` for a file, `normalise_predictions` for a table in memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -44,10 +46,12 @@ from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL, parse_label
 
 __all__ = [
     "check_predictions",
+    "normalise_answers",
     "normalise_labels",
     "normalise_predictions",
     "read_answers",
     "read_predictions",
+    "rename_columns",
     "set_threshold",
     "write_predictions",
 ]
@@ -59,27 +63,35 @@ _TEXT = (
     "conformal_call",
 )
 _SHARES = ("probability", "area_probability", "context_probability", *_THRESHOLDS)
+_RENAMED = {"sure_call": "conformal_call", "fold": "part"}
+"""Columns of version 0.1, and other words for ours → ours."""
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-def read_predictions(path: Path) -> pd.DataFrame:
+def read_predictions(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Read a CSV of predictions, bring it to the columns above and check it.
 
+    Args:
+        path: the CSV.
+        columns: what it calls them: our name → its name.
+
     Raises:
-        DataError: no such file, not a CSV, or as `check_predictions`.
+        DataError: no such file, not a CSV, a column that it does not have, or as
+            `check_predictions`.
     """
-    table = _read_csv(path)
+    table = _read_csv(path, columns)
     try:
         return normalise_predictions(table)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    text = dict.fromkeys(_TEXT, str)
-    numbers = {column: [""] for column in (*_SHARES, "area", "novelty")}
+def _read_csv(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    theirs = dict(columns or {})
+    text = {theirs.get(column, column): str for column in (*_TEXT, *_RENAMED)}
+    numbers = {theirs.get(column, column): [""] for column in (*_SHARES, "area", "novelty")}
     try:
-        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
+        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
@@ -87,9 +99,39 @@ def _read_csv(path: Path) -> pd.DataFrame:
             f"{path}: expected a CSV with the columns {', '.join(_REQUIRED)}; "
             f"received a file that cannot be parsed ({str(error).strip()})."
         ) from error
+    try:
+        return rename_columns(table, theirs)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
-def read_answers(path: Path, threshold: float | None = None) -> pd.DataFrame:
+def rename_columns(table: pd.DataFrame, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Give columns our names: those that are said to be ours, then those of version 0.1.
+
+    Args:
+        table: left as it is.
+        columns: our name → its name in the table; takes the place of one that bears our name.
+
+    Raises:
+        DataError: a column that the table does not have.
+    """
+    columns = columns or {}
+    missing = [theirs for theirs in columns.values() if theirs not in table]
+    if missing:
+        raise DataError(
+            f"No column {missing[0]!r}. Expected one of "
+            f"{_list_few([str(column) for column in table.columns])}."
+        )
+    meant = {ours: table[theirs] for ours, theirs in columns.items()}
+    table = table.drop(columns=list(set(columns.values()))).assign(**meant)
+    return table.rename(
+        columns={old: new for old, new in _RENAMED.items() if old in table and new not in table}
+    )
+
+
+def read_answers(
+    path: Path, threshold: float | None = None, columns: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Read any CSV with probabilities, with labels or without, such as `leukoscope predict` writes.
 
     Rows of images that could not be read are left out. A missing subject is taken from C-NMC names;
@@ -100,6 +142,7 @@ def read_answers(path: Path, threshold: float | None = None) -> pd.DataFrame:
             threshold.
         threshold: probability from which a cell counts as called leukaemic; where left out the
             column call says so, else the column threshold, else 0.5.
+        columns: what the CSV calls them: our name → its name.
 
     Returns:
         The columns above (label only where the file has it), and called: bool.
@@ -107,23 +150,30 @@ def read_answers(path: Path, threshold: float | None = None) -> pd.DataFrame:
     Raises:
         DataError: no such file, not a CSV, no subject to be found, or as `check_predictions`.
     """
-    table = _read_csv(path)
+    return normalise_answers(_read_csv(path, columns), threshold, str(path))
+
+
+def normalise_answers(
+    table: pd.DataFrame, threshold: float | None = None, name: str = "table"
+) -> pd.DataFrame:
+    """As `read_answers`, of a table in memory, which is left as it is; `name` is for errors."""
+    table = rename_columns(table)
     if not {"image", "probability"} <= set(table.columns):
         raise DataError(
-            f"{path}: expected the columns image and probability (and where known subject, label, "
+            f"{name}: expected the columns image and probability (and where known subject, label, "
             f"group, part); received {_list_few([str(c) for c in table.columns])}."
         )
     if "call" in table:
         table = table[table["probability"].notna() | table["call"].isin(LABELS)]
     if table.empty:
-        raise DataError(f"{path}: no cell with a probability. Expected one row a cell.")
+        raise DataError(f"{name}: no cell with a probability. Expected one row a cell.")
     if "subject" in table:
         whose = table["subject"].astype(str).str.strip() != ""
     else:
         whose = table["image"].map(lambda name: parse_cell_name(str(name)) is not None)
     if not whose.any():
         raise DataError(
-            f"{path}: whose cells these are is not known. Expected a column subject, or names like "
+            f"{name}: whose cells these are is not known. Expected a column subject, or names like "
             f"UID_<subject>_<smear>_<cell>_<all|hem>; received {table['image'].iloc[0]!r}. "
             "Add the column, or rename the files."
         )
@@ -132,7 +182,7 @@ def read_answers(path: Path, threshold: float | None = None) -> pd.DataFrame:
     try:
         table = normalise_predictions(table.assign(label=NORMAL) if unlabelled else table)
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(f"{name}: {error}") from error
     if threshold is None and "call" in table and table["call"].isin(LABELS).all():
         called = table["call"] == LEUKAEMIC
     else:
@@ -159,9 +209,7 @@ def normalise_predictions(table: pd.DataFrame) -> pd.DataFrame:
     Raises:
         DataError: as `check_predictions`.
     """
-    table = table.reset_index(drop=True).copy()
-    if "part" not in table and "fold" in table:
-        table = table.rename(columns={"fold": "part"})
+    table = rename_columns(table.reset_index(drop=True).copy())
     if "subject" not in table and "image" in table:
         names = [parse_cell_name(str(image)) for image in table["image"]]
         if names and all(names):

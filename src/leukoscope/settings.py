@@ -8,7 +8,7 @@ import json
 import re
 import tomllib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -23,6 +23,7 @@ __all__ = [
     "Recipe",
     "SettingFacts",
     "TrainingSettings",
+    "change_recipe",
     "describe_settings",
     "format_settings_page",
     "list_recipes",
@@ -166,12 +167,14 @@ def list_recipes() -> list[str]:
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
-def read_recipe(name: str | Path) -> Recipe:
-    """Read a recipe by its name, or from a TOML file.
+def read_recipe(name: str | Path | Recipe) -> Recipe:
+    """Read a recipe by its name, or from a TOML file; a recipe is returned as it is.
 
     Raises:
         SettingsError: no such recipe or file, or a setting that is unknown or out of range.
     """
+    if isinstance(name, Recipe):
+        return name
     if str(name) in list_recipes():
         text = (resources.files("leukoscope") / "recipes" / f"{name}.toml").read_text("utf-8")
         return parse_recipe(text, str(name))
@@ -318,3 +321,53 @@ def _read_words(kind: type) -> dict[str, str]:
     joined = re.sub(r"\n {8}", " ", attributes)
     pairs = (line.strip().split(": ", 1) for line in joined.splitlines() if line.strip())
     return {key: words[0].upper() + words[1:] for key, words in pairs}
+
+
+def change_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """Change some settings of a recipe, checked as those of a file are; its name tells of it.
+
+    Args:
+        recipe: left as it is.
+        changes: setting → value; the setting as "training.epochs", or "epochs" alone.
+
+    Raises:
+        SettingsError: a setting that is unknown or out of range.
+
+    >>> changed = change_recipe(read_recipe("compact"), {"training.epochs": 3, "blur": 0.5})
+    >>> changed.training.epochs, changed.augment.blur, changed.name
+    (3, 0.5, 'compact (epochs=3, blur=0.5)')
+    """
+    if not changes:
+        return recipe
+    given: dict[str, dict[str, Any]] = {}
+    for key, value in changes.items():
+        section, name = _find_setting(recipe.name, key)
+        given.setdefault(section, {})[name] = value
+    parts: dict[str, Any] = {}
+    for section, values in given.items():
+        checked = _parse_section(recipe.name, section, values)
+        new = {key: getattr(checked, key) for key in rename_old_settings(values)}
+        parts[section] = dataclasses.replace(getattr(recipe, section), **new)
+    words = ", ".join(
+        f"{key}={value}" for values in given.values() for key, value in values.items()
+    )
+    return dataclasses.replace(recipe, name=f"{recipe.name} ({words})", **parts)
+
+
+def _find_setting(recipe: str, key: str) -> tuple[str, str]:
+    """Section and name of a setting that may be named without its section."""
+    section, mark, name = key.partition(".")
+    if mark:
+        if section not in _SECTIONS:
+            raise SettingsError(
+                f"Recipe {recipe}: {_describe_unknown(section, list(_SECTIONS), 'section')}"
+            )
+        return section, name
+    known = {
+        item.name: section
+        for section, kind in _SECTIONS.items()
+        for item in dataclasses.fields(kind)
+    } | dict.fromkeys(_RENAMED, "training")
+    if key not in known:
+        raise SettingsError(f"Recipe {recipe}: {_describe_unknown(key, list(known), 'setting')}")
+    return known[key], key

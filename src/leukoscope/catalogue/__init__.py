@@ -74,7 +74,6 @@ def read_catalogue(
     data: str | Path,
     options: ReadOptions | None = None,
     *,
-    reader: str = "auto",
     groups_csv: Path | None = None,
     turns: int = 1,
     on_decode: Progress | None = None,
@@ -84,8 +83,7 @@ def read_catalogue(
 
     Args:
         data: a folder, a zip, a CSV, or the word "kaggle".
-        options: what a user says of it: labels, subjects, classes, frame.
-        reader: of `datasets.registry.READERS`; the first that recognises the data if left out.
+        options: what a user says of it: reader, labels, subjects, classes, frame.
         groups_csv: which subjects are one person, as `read_groups` documents; overrules the links.
         turns: rotations at which cells are compared, as in `link_same_cells`.
         on_decode: called while new images are decoded.
@@ -95,7 +93,7 @@ def read_catalogue(
         DataError: there is no such data, it cannot be read, or the groups do not fit it.
         SettingsError: no such reader.
     """
-    found = read_table(data, options, reader, progress=on_decode)
+    found = read_table(data, options, progress=on_decode)
     table, store = found.table, found.store
     subjects = table["subject"].tolist()
     decided = read_groups(groups_csv, subjects) if groups_csv else None

@@ -44,7 +44,6 @@ class CellTable:
 def read_table(
     data: str | Path,
     options: ReadOptions | None = None,
-    reader: str = "auto",
     *,
     progress: Progress | None = None,
 ) -> CellTable:
@@ -53,14 +52,13 @@ def read_table(
     Args:
         data: a folder, a zip, a CSV, or the word "kaggle".
         options: what a user says of it.
-        reader: of `datasets.registry.READERS`, or "auto".
         progress: called while new images are decoded.
 
     Raises:
         DataError: no data there, or not what its reader expects.
         SettingsError: no such reader.
     """
-    images, reading = read_dataset(data, options, reader)
+    images, reading = read_dataset(data, options)
     store = open_store(images.root, images.sources, reading.spec.crop, progress=progress)
     table = reading.rows.join(store.facts.drop(columns="image"))
     for row in table.index[table["problem"] == ""]:

@@ -7,8 +7,10 @@ import sys
 import typer
 
 from leukoscope import __version__
-from leukoscope.cli import data, demo, evaluate, explain, predict, serve, simulate, summarise, train
+from leukoscope.cli import aggregate, data, demo, evaluate, explain, predict, serve, simulate, train
+from leukoscope.cli.commands import Quiet, Verbose, add_command
 from leukoscope.cli.terminal import show_kept_at_exit, silence_libraries, wants_everything
+from leukoscope.cli.verbosity import asks_for_all, is_verbose, set_verbosity, show_notes
 from leukoscope.errors import LeukoscopeError
 
 __all__ = ["app", "main"]
@@ -19,7 +21,7 @@ app = typer.Typer(
     "scores that hold on people never seen. Research use only; not a medical device.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="data")
 for command in (
@@ -29,10 +31,10 @@ for command in (
     evaluate.evaluate,
     predict.predict,
     explain.explain,
-    summarise.summarise,
-    serve.serve,
 ):
-    app.command()(command)
+    add_command(app, command)
+add_command(app, aggregate.aggregate, old_name="summarise")
+add_command(app, serve.serve)
 
 
 def _print_version(wanted: bool) -> None:
@@ -46,13 +48,17 @@ def _main(
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     del version
+    set_verbosity(quiet=quiet, verbose=verbose)
 
 
 def main() -> None:
     """Run a command; an error of ours is one line and exit code 2."""
-    silence_libraries(verbose=wants_everything())
+    silence_libraries(verbose=wants_everything() or asks_for_all(sys.argv))
+    show_notes()
     try:
         app()
     except LeukoscopeError as error:
@@ -70,5 +76,10 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
+    """One line and exit code 2; called while an exception is handled."""
+    if is_verbose():
+        import traceback
+
+        traceback.print_exc()
     typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
     sys.exit(2)

@@ -63,23 +63,34 @@ class AnswerPrinter:
         if self._write:
             self._write(answer)
 
-    def summarise(self, metadata: ModelMetadata) -> None:
-        """Counts, what to expect of the model, and what it is not, on standard error."""
+    def summarise(self, metadata: ModelMetadata, operating_point: str = "balanced") -> bool:
+        """Counts, what to expect of the model, and what it is not, on standard error.
+
+        Returns:
+            Whether any image could be answered; nothing is promised of the model where none could.
+        """
+        total, failed = self._calls.total(), self._calls[ERROR]
         counts = ", ".join(f"{count:,} {call}" for call, count in sorted(self._calls.items()))
-        images = "1 image" if self._calls.total() == 1 else f"{self._calls.total():,} images"
+        images = "1 image" if total == 1 else f"{total:,} images"
         console.print(f"{images}: {counts}.")
+        if self._out:
+            console.print(f"Written: {self._out}", markup=False)
+        if total == failed:
+            console.print("No image could be answered; the column warnings says why.")
+            return False
         console.print(
-            f"Sure of {self._calls.total() - self._unsure - self._calls[ERROR]:,}; uncertain of "
+            f"Sure of {total - self._unsure - failed:,}; uncertain of "
             f"{self._unsure:,}, {self._warned:,} of them with a warning."
         )
         decision = metadata.decision
+        sensitive = operating_point == "sensitive"
+        threshold = decision.sensitive_threshold if sensitive else decision.threshold
         edges = (decision.conformal_lower, decision.conformal_upper)
         console.print(
-            f"Leukaemic from a probability of {decision.threshold:.3f}; sure of it above "
+            f"Leukaemic from a probability of {threshold:.3f}; sure of it above "
             f"{max(edges):.3f}, sure of normal below {min(edges):.3f}."
         )
-        if self._out:
-            console.print(f"Written: {self._out}", markup=False)
         if metadata.expected:
             console.print(metadata.expected.words)
         console.print(RESEARCH_ONLY)
+        return True

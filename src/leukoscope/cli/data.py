@@ -1,4 +1,4 @@
-"""leukoscope data check, data augmentations, data measures."""
+"""leukoscope data audit, data augmentations, data measures."""
 
 from __future__ import annotations
 
@@ -7,18 +7,30 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Look at a data set before training on it.", no_args_is_help=True)
+from leukoscope.cli.commands import add_command
+from leukoscope.cli.options import (
+    Classes,
+    Frame,
+    Labels,
+    Reader,
+    Seed,
+    Set,
+    SubjectFrom,
+    parse_changes,
+    read_options,
+)
+
+app = typer.Typer(
+    name="data", help="Look at a data set before training on it.", no_args_is_help=True
+)
 
 Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A folder, Kaggle's zip, one fold, any folder with all/ and hem/, or the word kaggle.",
+        help="A folder or a zip of images, a CSV that names them, or the word kaggle.",
+        show_default=False,
     ),
-]
-Labels = Annotated[
-    Path | None,
-    typer.Option("--labels", help="CSV with the columns image, label and, where known, subject."),
 ]
 Groups = Annotated[
     Path | None,
@@ -29,10 +41,13 @@ Groups = Annotated[
 ]
 
 
-@app.command()
-def check(
+def audit(
     data: Data,
+    reader: Reader = "auto",
     labels: Labels = None,
+    subject_from: SubjectFrom = "",
+    classes: Classes = "",
+    frame: Frame = None,
     groups: Groups = None,
     json: Annotated[Path | None, typer.Option(help="Write all findings here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
@@ -43,13 +58,12 @@ def check(
     """Find faults, duplicates, people under several names, and what size alone would score."""
     from leukoscope.cli.progress import show_progress
     from leukoscope.cli.tables import print_audit
-    from leukoscope.datasets.reader import ReadOptions
     from leukoscope.workflow.checking import check_data
 
     with show_progress("Reading images", "Comparing cells") as (on_decode, on_link):
-        audit = check_data(
+        found = check_data(
             data,
-            ReadOptions(labels_csv=labels),
+            read_options(reader, labels, subject_from, classes, frame),
             groups_csv=groups,
             turns=turns,
             json=json,
@@ -57,34 +71,44 @@ def check(
             on_decode=on_decode,
             on_link=on_link,
         )
-    print_audit(audit, [path for path in (json, html) if path])
+    print_audit(found, [path for path in (json, html) if path])
 
 
-@app.command()
 def augmentations(
     data: Data,
     out: Annotated[Path, typer.Option(help="The picture to write (PNG).")],
     recipe: Annotated[str, typer.Option(help="Name or TOML file of the recipe.")] = "compact",
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    changes: Set = None,
+    seed: Seed = 0,
+    reader: Reader = "auto",
+    labels: Labels = None,
+    subject_from: SubjectFrom = "",
+    classes: Classes = "",
+    frame: Frame = None,
 ) -> None:
     """Draw what a recipe's augmentation does to some cells."""
     from leukoscope.cli.progress import show_progress
+    from leukoscope.settings import change_recipe, read_recipe
     from leukoscope.workflow.checking import draw_augmentations
 
     with show_progress("Reading images") as (on_decode,):
-        draw_augmentations(data, out, recipe, seed=seed, on_decode=on_decode)
+        settings = change_recipe(read_recipe(recipe), parse_changes(changes))
+        options = read_options(reader, labels, subject_from, classes, frame)
+        draw_augmentations(data, out, settings, options, seed=seed, on_decode=on_decode)
     typer.echo(f"{out}: each row is one cell; the first column is the cell itself.")
 
 
-@app.command()
 def measures(
     data: Data,
     out: Annotated[Path, typer.Option(help="The JSON to write, for explain --measures.")],
+    reader: Reader = "auto",
     labels: Labels = None,
+    subject_from: SubjectFrom = "",
+    classes: Classes = "",
+    frame: Frame = None,
 ) -> None:
     """Measure all cells (area, outline, texture, colour) and keep both classes' quantiles."""
     from leukoscope.cli.progress import show_progress
-    from leukoscope.datasets.reader import ReadOptions
     from leukoscope.workflow.measuring import measure_cells
 
     titles = ("Reading images", "Comparing cells", "Measuring cells")
@@ -92,7 +116,7 @@ def measures(
         reference = measure_cells(
             data,
             out,
-            ReadOptions(labels_csv=labels),
+            read_options(reader, labels, subject_from, classes, frame),
             on_decode=on_decode,
             on_link=on_link,
             on_measure=on_measure,
@@ -100,3 +124,8 @@ def measures(
     cells, persons = reference.provenance["cells"], reference.provenance["persons"]
     words = ", ".join(f"{cells[label]:,} {label} of {persons[label]} persons" for label in cells)
     typer.echo(f"{out}: {words}.")
+
+
+add_command(app, audit, old_name="check")
+add_command(app, augmentations)
+add_command(app, measures)

@@ -18,7 +18,7 @@ def demo(
     from leukoscope.cli.tables import print_audit, print_evaluation
     from leukoscope.workflow.demonstration import DEMO, run_demo
 
-    with TrainingDisplay.open() as display:
+    with TrainingDisplay.open(out / "run") as display:
         result = run_demo(
             out,
             on_stage=lambda words: console.print(f"[bold]{words}[/bold]"),
@@ -31,7 +31,7 @@ def demo(
         f"All of this was simulated: {DEMO.cells:,} cells that the program drew. On these "
         f"people the best AUC that anything can reach is {result.best_auc:.3f}.\n\n"
         'With real cells (C-NMC 2019, Kaggle\'s "Leukemia Classification"):\n'
-        "  leukoscope data check kaggle --html check.html\n"
+        "  leukoscope data audit kaggle --html audit.html\n"
         "  leukoscope train kaggle --out run\n"
         "  leukoscope evaluate run\n"
         "  leukoscope predict CELL.bmp --model run"

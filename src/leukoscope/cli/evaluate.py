@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from leukoscope.cli.options import Bootstraps, Columns, Seed, Threshold, parse_columns
+
 
 def evaluate(
     target: Annotated[
@@ -14,23 +16,30 @@ def evaluate(
         typer.Argument(
             metavar="RUN|PREDICTIONS.csv",
             help="A run, or any CSV with image, subject, label and probability.",
+            show_default=False,
         ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Folder for metrics.json and page.")] = None,
-    threshold: Annotated[
-        float | None,
+    out: Annotated[
+        Path | None,
         typer.Option(
-            min=0, max=1, help="Probability from which a cell is leukaemic; else the table's, or ½."
+            help="Folder for metrics.json and page; else evaluation in the run, or beside the CSV."
         ),
     ] = None,
-    n_bootstrap: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    columns: Columns = None,
+    threshold: Threshold = None,
+    n_bootstrap: Bootstraps = 2000,
+    seed: Seed = 0,
 ) -> None:
     """Score predictions by person, beside the baselines, and write a page."""
     from leukoscope.cli.tables import print_evaluation
     from leukoscope.workflow.evaluation import evaluate_predictions
 
     evaluation, page = evaluate_predictions(
-        target, out, threshold=threshold, n_bootstrap=n_bootstrap, seed=seed
+        target,
+        out,
+        columns=parse_columns(columns),
+        threshold=threshold,
+        n_bootstrap=n_bootstrap,
+        seed=seed,
     )
     print_evaluation(evaluation, page)

@@ -7,17 +7,19 @@ from typing import Annotated
 
 import typer
 
+from leukoscope.cli.options import Images, Model, OperatingPoint, Point
+
 
 def explain(
-    images: Annotated[list[Path], typer.Argument(help="Images, folders or zips.")],
-    out: Annotated[Path, typer.Option(help="Folder for the pictures, the table and the page.")],
-    model: Annotated[
-        Path | None, typer.Option(help="A run or model.onnx; else the model shipped with us.")
+    images: Images,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the pictures, the table and the page; else a new one in explanations/."
+        ),
     ] = None,
-    sensitive: Annotated[
-        bool,
-        typer.Option("--sensitive", help="Call at the threshold meant to find 95% of leukaemic."),
-    ] = False,
+    model: Model = None,
+    operating_point: Point = OperatingPoint.BALANCED,
     measures: Annotated[
         Path | None, typer.Option(help="From data measures; else that of C-NMC, shipped with us.")
     ] = None,
@@ -26,9 +28,16 @@ def explain(
     from leukoscope.cli.progress import show_progress
     from leukoscope.cli.tables import print_explanations
     from leukoscope.workflow.explanation import explain_images
+    from leukoscope.workflow.folders import name_folder
 
+    out = out or name_folder("explanations", model.stem if model else "default")
     with show_progress("Cells") as (progress,):
         result = explain_images(
-            images, out, model, measures=measures, sensitive=sensitive, progress=progress
+            images,
+            out,
+            model,
+            measures=measures,
+            operating_point=operating_point,
+            progress=progress,
         )
     print_explanations(result)

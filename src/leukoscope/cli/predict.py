@@ -7,27 +7,32 @@ from typing import Annotated
 
 import typer
 
+from leukoscope.cli.options import Images, Model, OperatingPoint, Point
+
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Images, folders or zips.")],
-    model: Annotated[
-        Path | None, typer.Option(help="A run or model.onnx; else the model shipped with us.")
+    images: Images,
+    model: Model = None,
+    operating_point: Point = OperatingPoint.BALANCED,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the rows to this CSV; else to the terminal.")
     ] = None,
-    sensitive: Annotated[
-        bool,
-        typer.Option("--sensitive", help="Call at the threshold meant to find 95% of leukaemic."),
-    ] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the rows to this CSV.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
-    """Answer for each image: probability of leukaemic, call, warnings."""
+    """Answer for each image: probability of leukaemic, call, warnings.
+
+    Exit code 0, or 1 where no image could be answered.
+    """
     from leukoscope.cli.answers import AnswerPrinter
     from leukoscope.cli.progress import show_progress
     from leukoscope.workflow.prediction import predict_images
 
     with show_progress("Images") as (progress,):
-        answers, metadata = predict_images(images, model, sensitive=sensitive, progress=progress)
+        answers, metadata = predict_images(
+            images, model, operating_point=operating_point, progress=progress
+        )
         with AnswerPrinter(out, as_json=json) as printer:
             for answer in answers:
                 printer.show(answer)
-    printer.summarise(metadata)
+    if not printer.summarise(metadata, operating_point):
+        raise typer.Exit(1)

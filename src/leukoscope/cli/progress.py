@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -18,12 +20,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from leukoscope.cli.verbosity import is_quiet
+
 if TYPE_CHECKING:
     from leukoscope.training.loop import EpochReport
 
 __all__ = ["TrainingDisplay", "console", "show_progress"]
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, quiet=is_quiet())
 
 
 def _build_progress() -> Progress:
@@ -59,19 +63,31 @@ def show_progress(*titles: str) -> Iterator[list[Callable[[int, int], None]]]:
 class TrainingDisplay:
     """One bar over all networks of a run, and a line for each epoch."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(
+        self, progress: Progress, run: Path, *, final: bool, tensorboard: Path | None
+    ) -> None:
+        self._progress, self._run = progress, run
+        self._final, self._tensorboard = final, tensorboard
         self._task = progress.add_task("Training", total=None)
         self._part, self._parts, self._name = 0, 1, ""
-        self._epoch = 0
-        self._started = time.monotonic()
+        self._started = 0.0
+        self._done_before: float | None = None  # when training began: a run may be gone on with
+        self._log: Callable[[EpochReport], None] | None = None
 
     @classmethod
     @contextmanager
-    def open(cls) -> Iterator[TrainingDisplay]:
-        """Draw while the block runs."""
+    def open(
+        cls, run: Path, *, final: bool = True, tensorboard: Path | None = None
+    ) -> Iterator[TrainingDisplay]:
+        """Draw while the block runs.
+
+        Args:
+            run: folder of the run, told before the first network is trained.
+            final: whether the last network is the one trained on all cells.
+            tensorboard: folder that finished epochs are logged to as well.
+        """
         with _build_progress() as progress:
-            yield cls(progress)
+            yield cls(progress, run, final=final, tensorboard=tensorboard)
 
     def show_preparation(self, done: int, total: int) -> None:
         """Called while images are decoded."""
@@ -80,7 +96,7 @@ class TrainingDisplay:
 
     def print(self, sentence: str) -> None:
         """A line that stays."""
-        self._progress.console.print(sentence, markup=False, highlight=False)
+        self._progress.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def show_features(self, done: int, total: int) -> None:
         """Called while the features of a frozen recipe are computed."""
@@ -89,25 +105,51 @@ class TrainingDisplay:
 
     def start_part(self, name: str, number: int, count: int) -> None:
         """Called before each network is trained."""
+        if not self._part:
+            self.print(f"Run: {self._run}")
         self._name, self._part, self._parts = name, number, count
-        self._epoch, self._started = 0, time.monotonic()
 
     def show_step(self, report: EpochReport) -> None:
-        """Called after each step."""
-        total = report.steps * report.epochs
+        """Called after each step, and when an epoch is over."""
+        steps = report.steps * report.epochs
         done = report.steps * (report.epoch - 1) + report.step
+        share = (self._part - 1 + done / steps) / self._parts
+        if self._done_before is None:
+            self._done_before, self._started = share - 1 / steps / self._parts, time.monotonic()
         self._progress.update(
             self._task,
-            description=f"{self._name} ({self._part} of {self._parts}), epoch "
-            f"{report.epoch}/{report.epochs}, loss {report.loss:.3f}",
-            completed=done + total * (self._part - 1),
-            total=total * self._parts,
+            description=f"{self._describe_part()}, epoch {report.epoch} of {report.epochs}, loss "
+            f"{report.loss:.3f}",
+            completed=done + steps * (self._part - 1),
+            total=steps * self._parts,
         )
-        if report.step == report.steps and report.epoch != self._epoch:
-            self._epoch = report.epoch
-            seconds = time.monotonic() - self._started
-            before = "" if report.stop_auc is None else f", AUC before {report.stop_auc:.3f}"
-            self._progress.console.print(
-                f"{self._name}: epoch {report.epoch} of {report.epochs}, loss "
-                f"{report.loss:.3f}{before}, {seconds:.0f} s"
-            )
+        if report.finished:
+            self._print_epoch(report, self._estimate_rest(share))
+            self._log_epoch(report)
+
+    def _describe_part(self) -> str:
+        if self._final and self._part == self._parts:
+            return "Final network"
+        return f"Fold {self._part} of {self._parts - self._final}"
+
+    def _estimate_rest(self, share: float) -> float:
+        """Seconds to the end of the run, as fast as before; less where networks stop early."""
+        gained = share - (self._done_before or 0.0)
+        return (time.monotonic() - self._started) * (1 - share) / gained if gained > 0 else 0.0
+
+    def _print_epoch(self, report: EpochReport, rest: float) -> None:
+        auc = "" if report.stop_auc is None else f", validation AUC {report.stop_auc:.3f}"
+        left = f"{rest:.0f} s" if rest < 90 else f"{rest / 60:.0f} min"
+        self.print(
+            f"{self._describe_part()}, epoch {report.epoch} of {report.epochs}: loss "
+            f"{report.loss:.3f}{auc}, {report.seconds or 0:.0f} s, about {left} left"
+        )
+
+    def _log_epoch(self, report: EpochReport) -> None:
+        if self._tensorboard is None:
+            return
+        if self._log is None:
+            from leukoscope.training.tensorboard import log_to_tensorboard
+
+            self._log = log_to_tensorboard(self._tensorboard)
+        self._log(dataclasses.replace(report, part=self._name))

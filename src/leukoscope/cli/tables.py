@@ -36,7 +36,7 @@ _HEADLINE = (
 
 
 def print_audit(audit: Audit, written: Sequence[Path]) -> None:
-    """The findings of `data check`."""
+    """The findings of `data audit`."""
     out = Console(highlight=False, markup=False)
     for sentence in describe_audit(audit):
         out.print(sentence)

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from leukoscope.cli.data import Data, Groups, Labels
+from leukoscope.cli.data import Data, Groups
+from leukoscope.cli.options import (
+    Classes,
+    Frame,
+    Labels,
+    Reader,
+    Seed,
+    Set,
+    SubjectFrom,
+    parse_changes,
+    read_options,
+)
+from leukoscope.errors import SettingsError
+
+
+class Device(StrEnum):
+    """What the network is trained on."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    GPU = "gpu"
 
 
 def train(
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; else a new one in runs/, by the time.")
+    ] = None,
     recipe: Annotated[
         str, typer.Option(help="texture, compact, lite0, or a TOML file.")
     ] = "texture",
+    changes: Set = None,
     split: Annotated[
         str,
         typer.Option(
@@ -23,39 +47,60 @@ def train(
             "subject-name-kfold only show leaks."
         ),
     ] = "group-kfold",
+    reader: Reader = "auto",
     labels: Labels = None,
+    subject_from: SubjectFrom = "",
+    classes: Classes = "",
+    frame: Frame = None,
     groups: Groups = None,
     folds: Annotated[
         int, typer.Option(min=2, help="For group-kfold, subject-name-kfold and random.")
     ] = 5,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    seed: Seed = 0,
     final: Annotated[
         bool, typer.Option(help="Also train the network to be used, on all cells.")
     ] = True,
     turns: Annotated[
-        int, typer.Option(min=1, max=360, help="As for data check: joins turned cells' people.")
+        int, typer.Option(min=1, max=360, help="As for data audit: joins turned cells' people.")
     ] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run there.")] = False,
+    device: Annotated[
+        Device, typer.Option(help="auto takes a GPU where Keras finds one.")
+    ] = Device.AUTO,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(help="Also log each epoch for TensorBoard, in a folder for each network."),
+    ] = None,
+    go_on: Annotated[bool, typer.Option("--continue", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train a network for each fold, predict the people it never saw, then train on all."""
-    from leukoscope.cli.progress import TrainingDisplay
-    from leukoscope.datasets.reader import ReadOptions
+    from leukoscope.io.runs import check_folder
+    from leukoscope.settings import change_recipe, read_recipe
+    from leukoscope.workflow.folders import name_folder
+
+    if go_on and out is None:
+        raise SettingsError("--continue: which run? Expected its folder in --out.")
+    settings = change_recipe(read_recipe(recipe), parse_changes(changes))
+    out = out or name_folder("runs", f"{Path(recipe).stem}-{split}")
+    check_folder(out, resume=go_on)  # before anything heavy loads
+    from leukoscope.cli.progress import TrainingDisplay, console
+    from leukoscope.workflow.device import set_device
     from leukoscope.workflow.training import TrainingRequest, train_run
 
+    set_device(device)
     request = TrainingRequest(
         data,
         out,
-        recipe,
+        settings,
         split,
-        ReadOptions(labels_csv=labels),
+        read_options(reader, labels, subject_from, classes, frame),
         folds,
         seed,
         final,
-        resume,
+        go_on,
         turns,
         groups,
     )
-    with TrainingDisplay.open() as display:
+    with TrainingDisplay.open(out, final=final, tensorboard=tensorboard) as display:
         run = train_run(
             request,
             on_decode=display.show_preparation,
@@ -64,4 +109,5 @@ def train(
             on_part=display.start_part,
             on_step=display.show_step,
         )
-    typer.echo(f"Finished. Now: leukoscope evaluate {run.folder}")
+    console.print(f"Finished. Now: leukoscope evaluate {run.folder}", markup=False, soft_wrap=True)
+    typer.echo(run.folder)

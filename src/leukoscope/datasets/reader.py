@@ -27,6 +27,7 @@ __all__ = [
     "ReadOptions",
     "Reader",
     "Reading",
+    "check_classes",
     "find_fold",
     "find_label",
     "list_folders",
@@ -46,6 +47,8 @@ class ReadOptions:
     """What a user says of a data set.
 
     Attributes:
+        reader: a name of `registry.READERS`, an import path "package.module:name", or "auto": the
+            first that recognises the data.
         labels_csv: labels and subjects of the images, as `labels_csv.apply_labels` documents.
         subject_from: where subjects stand: "folder:N", the N-th folder from the top of the data
             (1 is the first, -1 the one that holds the image), or a regular expression with one
@@ -55,6 +58,7 @@ class ReadOptions:
             left out.
     """
 
+    reader: str = "auto"
     labels_csv: Path | None = None
     subject_from: str = ""
     classes: Mapping[str, str] = field(default_factory=dict)
@@ -127,19 +131,24 @@ def find_fold(folders: Sequence[str]) -> str:
 
 
 def parse_classes(words: str) -> dict[str, str]:
-    """ "Early=leukaemic,Benign=normal" → which class each word names, words in lower case.
+    """ "Early=leukaemic,Benign=normal" → which class each word names, as `check_classes`."""
+    pairs = [pair.partition("=") for pair in words.split(",") if pair.strip()]
+    return check_classes({word: name for word, _, name in pairs})
+
+
+def check_classes(classes: Mapping[str, str]) -> dict[str, str]:
+    """Words for the classes, in lower case, and the classes that they name.
 
     Raises:
-        DataError: another form, or another class.
+        DataError: an empty word, or another class.
     """
     found = {}
-    for pair in filter(None, (pair.strip() for pair in words.split(","))):
-        word, _, name = pair.partition("=")
+    for word, name in classes.items():
         label = parse_label(name)
         if not word.strip() or label is None:
             raise DataError(
-                f"Classes {words!r}: expected WORD={LABELS[1]} or WORD={LABELS[0]}, parted by "
-                f"commas; received {pair!r}."
+                f"Classes: {word.strip()!r} = {name.strip()!r}. Expected a word of the data and "
+                f"{LABELS[1]} or {LABELS[0]}, such as Early={LABELS[1]},Benign={LABELS[0]}."
             )
         found[word.strip().lower()] = label
     return found

@@ -21,16 +21,12 @@ READERS: Registry[Reader] = Registry("reader", "leukoscope.datasets", "READER")
 _LAST = ("table_csv", "folders")  # what reads nearly anything is asked last
 
 
-def read_dataset(
-    data: str | Path, options: ReadOptions | None = None, reader: str = "auto"
-) -> tuple[Images, Reading]:
+def read_dataset(data: str | Path, options: ReadOptions | None = None) -> tuple[Images, Reading]:
     """Read a data set's names, labels and subjects.
 
     Args:
         data: a folder, a zip, a CSV with the column image, or the word "kaggle".
-        options: what a user says of it.
-        reader: a name, an import path "package.module:name", or "auto": the first that recognises
-            the data.
+        options: what a user says of it, its reader among that.
 
     Returns:
         The images, and what was found. The spec of cells that our simulator drew says so.
@@ -40,11 +36,13 @@ def read_dataset(
         SettingsError: no such reader.
     """
     root, options = find_data(data), options or ReadOptions()
+    name = options.reader
     if root.suffix.lower() == ".csv" and root.is_file():
         options = dataclasses.replace(options, labels_csv=root)
-        root, reader = root.resolve().parent, "table_csv" if reader == "auto" else reader
+        root, name = root.resolve().parent, "table_csv" if name == "auto" else name
     images = Images(root, list_sources(root))
-    name = _recognise(images, options) if reader == "auto" else reader
+    if name == "auto":
+        name = _recognise(images, options)
     reading = READERS.find(name).read(images, options)
     _check_rows(reading, images, name)
     if find_banner(root):

@@ -16,15 +16,25 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from leukoscope.errors import RunError
 from leukoscope.io.files import move_into_place, write_text
 from leukoscope.records import RunRecord
 
-__all__ = ["FINAL", "Part", "Run", "create_run", "open_run", "write_json", "write_table"]
+if TYPE_CHECKING:  # a taken folder is refused before anything heavy loads
+    import pandas as pd
+
+__all__ = [
+    "FINAL",
+    "Part",
+    "Run",
+    "check_folder",
+    "create_run",
+    "open_run",
+    "write_json",
+    "write_table",
+]
 
 FINAL = "final"
 """Name of the part that is trained on all cells and evaluated on none."""
@@ -131,14 +141,7 @@ def create_run(folder: Path, record: RunRecord, *, resume: bool) -> Run:
         RunError: the folder holds something already, and `resume` is false or it is another run.
     """
     run = Run(folder)
-    if folder.exists() and (not folder.is_dir() or _is_taken(folder)):
-        if not run.record.exists():
-            raise RunError(f"{folder}: not empty, and not a run. Choose another --out.")
-        if not resume:
-            raise RunError(
-                f"{folder}: a run is there already. Go on with it by --resume, or choose another "
-                "--out."
-            )
+    if check_folder(folder, resume=resume):
         _check_same(run, record)
         return run
     try:
@@ -147,6 +150,24 @@ def create_run(folder: Path, record: RunRecord, *, resume: bool) -> Run:
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror}).") from error
     return run
+
+
+def check_folder(folder: Path, *, resume: bool) -> bool:
+    """Whether a run is there to go on with; quick, so that it may be asked before all else.
+
+    Raises:
+        RunError: the folder holds something else, or a run and `resume` is false.
+    """
+    if not folder.exists() or (folder.is_dir() and not _is_taken(folder)):
+        return False
+    if not Run(folder).record.exists():
+        raise RunError(f"{folder}: not empty, and not a run. Choose another --out.")
+    if not resume:
+        raise RunError(
+            f"{folder}: a run is there already. Go on with it by --continue, or choose another "
+            "--out."
+        )
+    return True
 
 
 def _is_taken(folder: Path) -> bool:

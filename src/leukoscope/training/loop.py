@@ -54,13 +54,19 @@ _EMA_EVERY = 4  # steps; copying the weights at each would slow an accelerator
 
 @dataclass(frozen=True)
 class EpochReport:
-    """How far training is: given to the progress callback after each step.
+    """How far training is: given to the progress callback after each step and each epoch.
 
     Attributes:
         epoch, epochs: which of how many, from 1.
         step, steps: within the epoch.
         loss: mean over the epoch so far.
-        stop_auc: on the stopping part after the epoch before, or None.
+        stop_auc: validation AUC, on the training people set aside to stop by: after this epoch
+            where it is `finished`, else after the one before; None where there is none.
+        finished: whether the epoch is over, and its checkpoint written.
+        stop_loss: validation loss, as `stop_auc`; None until the epoch is over.
+        learning_rate: at the end of the epoch; None until it is over.
+        seconds: that the epoch took; None until it is over.
+        part: name of the network in training, where the caller knows it.
     """
 
     epoch: int
@@ -69,6 +75,11 @@ class EpochReport:
     steps: int
     loss: float
     stop_auc: float | None
+    finished: bool = False
+    stop_loss: float | None = None
+    learning_rate: float | None = None
+    seconds: float | None = None
+    part: str = ""
 
 
 @dataclass
@@ -102,7 +113,7 @@ def train_model(
             where there are none, the last epoch is kept.
         checkpoint: an .npz file, rewritten after each epoch.
         seed: of weights, order and augmentation.
-        progress: called after each step.
+        progress: called after each step, and once more when an epoch is over.
 
     Returns:
         The network with the averaged weights of its best epoch, in float32, and the history: one
@@ -160,8 +171,24 @@ def train_model(
         state.history.append(row)
         state.epoch = epoch + 1
         _write_checkpoint(checkpoint, model, state)
+        if progress:
+            progress(_report_epoch(row, options.epochs, steps))
     twin.set_weights(state.best)
     return whole, pd.DataFrame(state.history)
+
+
+def _report_epoch(row: dict[str, Any], epochs: int, steps: int) -> EpochReport:
+    """A row of the history as the report of a finished epoch."""
+    auc, loss = (
+        None if math.isnan(value) else value for value in (row["stop_auc"], row["stop_loss"])
+    )
+    return EpochReport(
+        *(row["epoch"], epochs, steps, steps, row["loss"], auc),
+        finished=True,
+        stop_loss=loss,
+        learning_rate=row["learning_rate"],
+        seconds=row["seconds"],
+    )
 
 
 def compute_features(

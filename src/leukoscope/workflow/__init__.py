@@ -4,7 +4,7 @@
     training.train_run
     evaluation.evaluate_predictions
     prediction.predict_images
-    explanation.explain_images
+    explanation.explain_images, explanation.explain_sources, explanation.write_explanations
     measuring.measure_cells
     summary.summarise_predictions
     demonstration.run_demo

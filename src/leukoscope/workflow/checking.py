@@ -15,7 +15,7 @@ from leukoscope.errors import DataError
 from leukoscope.io.runs import write_json
 from leukoscope.notices import find_banner
 from leukoscope.report import write_audit_page, write_contact_sheet
-from leukoscope.settings import read_recipe
+from leukoscope.settings import Recipe, read_recipe
 from leukoscope.training.augment import augment_crop, find_effects, make_generator
 
 __all__ = ["check_data", "draw_augmentations"]
@@ -27,7 +27,6 @@ def check_data(
     data: str | Path,
     options: ReadOptions | None = None,
     *,
-    reader: str = "auto",
     groups_csv: Path | None = None,
     turns: int = 1,
     json: Path | None = None,
@@ -40,7 +39,6 @@ def check_data(
     Args:
         data: a folder, a zip, or "kaggle".
         options: what is said of the data: labels, subjects, classes, frame.
-        reader: of `datasets.registry.READERS`.
         groups_csv: which subjects are one person, in place of what the links between cells say.
         turns: rotations at which cells are compared.
         json: where to write all findings.
@@ -54,7 +52,6 @@ def check_data(
     catalogue = read_catalogue(
         data,
         options,
-        reader=reader,
         groups_csv=groups_csv,
         turns=turns,
         on_decode=on_decode,
@@ -78,7 +75,8 @@ def check_data(
 def draw_augmentations(
     data: str | Path,
     out: Path,
-    recipe: str | Path = "compact",
+    recipe: str | Path | Recipe = "compact",
+    options: ReadOptions | None = None,
     *,
     seed: int = 0,
     on_decode: Progress | None = None,
@@ -91,6 +89,7 @@ def draw_augmentations(
         data: a folder, a zip, or "kaggle".
         out: the PNG to write.
         recipe: whose augmentation to draw.
+        options: what is said of the data.
         seed: of cells and changes.
         on_decode: called while new images are decoded.
 
@@ -98,7 +97,7 @@ def draw_augmentations(
         LeukoscopeError: wrong data or recipe.
     """
     settings = read_recipe(recipe).augment
-    found = read_table(data, progress=on_decode)
+    found = read_table(data, options, progress=on_decode)
     table, store = found.table, found.store
     effects = find_effects(settings)
     whole = table.index[(table["problem"] == "") & (table["area"] > 0)]

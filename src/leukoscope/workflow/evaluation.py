@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -33,6 +34,7 @@ def evaluate_predictions(
     target: Path,
     out: Path | None = None,
     *,
+    columns: Mapping[str, str] | None = None,
     threshold: float | None = None,
     n_bootstrap: int = 2000,
     seed: int = 0,
@@ -42,6 +44,7 @@ def evaluate_predictions(
     Args:
         target: a run folder, or a CSV as `predictions` documents.
         out: folder to write to; `evaluation` within the run, or beside the CSV, where left out.
+        columns: what a CSV calls its columns: our name → its name.
         threshold: probability from which a cell is called leukaemic, never chosen on these cells;
             where left out, the table's own, or 0.5.
         n_bootstrap: of the bootstrap.
@@ -58,9 +61,10 @@ def evaluate_predictions(
     run = open_run(target) if target.is_dir() else None
     if run and not run.predictions.exists():
         raise RunError(
-            f"{target}: not all folds are trained yet. Go on with: leukoscope train … --resume"
+            f"{target}: not all folds are trained yet. Go on with: leukoscope train … --continue"
         )
-    table = set_threshold(read_predictions(run.predictions if run else target), threshold)
+    source = run.predictions if run else target
+    table = set_threshold(read_predictions(source, columns), threshold)
     evaluation = compute_evaluation(table, n_bootstrap=n_bootstrap, seed=seed)
     folder = out or (run.evaluation if run else target.with_name(f"{target.stem}-evaluation"))
     page = folder / "report.html"

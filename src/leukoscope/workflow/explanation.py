@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
+import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from leukoscope.cells.measures import read_reference
+from leukoscope.cells.measures import Reference, read_reference
 from leukoscope.datasets.cnmc import parse_cell_name
 from leukoscope.errors import DataError
 from leukoscope.explanation import (
@@ -19,42 +22,80 @@ from leukoscope.explanation import (
     describe_verdict,
     explain_answer,
 )
+from leukoscope.inference.model import Classifier
 from leukoscope.inference.stream import list_images, predict_sources
 from leukoscope.io.files import write_bytes
 from leukoscope.io.runs import write_table
 from leukoscope.io.sources import Source
 from leukoscope.labels import LABELS
-from leukoscope.notices import find_banner
+from leukoscope.notices import RESEARCH_ONLY, find_banner
 from leukoscope.records import ModelMetadata
 from leukoscope.report.explanation_figures import draw_card
 from leukoscope.report.explanation_page import write_explanation_page
-from leukoscope.workflow.prediction import open_classifier
+from leukoscope.workflow.prediction import choose_threshold, open_classifier
 
-__all__ = ["MAX_CELLS", "ExplanationResult", "explain_images"]
+__all__ = [
+    "MAX_CELLS",
+    "ExplanationResult",
+    "explain_images",
+    "explain_sources",
+    "write_explanations",
+]
 
 MAX_CELLS = 500
 """Cells explained at once: a second or two each, and all on one page."""
 
+_SHIPPED = "the one in the package"
+_SHOWN = 6  # cells shown in a notebook
+
 
 @dataclass(frozen=True)
 class ExplanationResult:
-    """What was found and written.
+    """What was found, and where it was written.
 
     Attributes:
         explanations: one a cell.
         refused: image → why there is none of it.
         verdict: the check over all cells.
         sentences: the verdict in words.
+        people: what the verdict's intervals are over, in words.
+        reference: the cells that the measures stand beside.
+        facts: what to know of model and cells, in the order to show.
+        banner: what must stand above everything that is shown, such as "Simulated cells"; or None.
         seconds: mean of a cell.
-        page: explanations.html.
+        page: explanations.html; None where nothing is written.
     """
 
     explanations: list[Explanation]
     refused: dict[str, str]
     verdict: Verdict
     sentences: list[str]
+    people: str
+    reference: Reference
+    facts: dict[str, str]
+    banner: str | None
     seconds: float
-    page: Path
+    page: Path | None = None
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a cell, as explanations.csv."""
+        return pd.DataFrame([found.to_row() for found in self.explanations])
+
+    def __repr__(self) -> str:
+        count = len(self.explanations)
+        return " ".join([f"{count} cell{'s' * (count != 1)} explained.", *self.sentences])
+
+    def _repr_html_(self) -> str:
+        """Pictures of the first cells, then the verdict, for notebooks."""
+        shown = self.explanations[:_SHOWN]
+        pictures = [base64.b64encode(draw_card(cell, self.banner)).decode() for cell in shown]
+        more = len(self.explanations) - len(shown)
+        words = [*([f"… and {more} more."] if more else []), *self.sentences, RESEARCH_ONLY]
+        return "".join(
+            f'<img src="data:image/png;base64,{picture}" alt="" style="max-width:100%">'
+            for picture in pictures
+        ) + "".join(f"<p>{html.escape(sentence)}</p>" for sentence in words)
 
 
 def explain_images(
@@ -63,17 +104,17 @@ def explain_images(
     model: Path | None = None,
     *,
     measures: Path | None = None,
-    sensitive: bool = False,
+    operating_point: str = "balanced",
     progress: Callable[[int, int], None] | None = None,
 ) -> ExplanationResult:
-    """Explain images, folders and zips.
+    """Explain images, folders and zips, and write what was found.
 
     Args:
         images: files, folders and zips.
         out: folder for a PNG a cell, explanations.csv and explanations.html.
         model: a run folder or an ONNX file; the shipped model where left out.
-        sensitive: call at the threshold that is to find 95% of the leukaemic cells.
         measures: a reference that `leukoscope data measures` wrote; the shipped one if left out.
+        operating_point: which threshold calls, as in `predict_images`.
         progress: called with (done, total).
 
     Raises:
@@ -82,27 +123,57 @@ def explain_images(
     """
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: a file. Expected the name of a folder.")
-    sources = list_images(images)
+    result = explain_sources(
+        list_images(images),
+        open_classifier(model),
+        measures=measures,
+        operating_point=operating_point,
+        banner=next(filter(None, map(find_banner, images)), None),
+        model=str(model or _SHIPPED),
+        progress=progress,
+    )
+    return write_explanations(result, out)
+
+
+def explain_sources(
+    sources: Sequence[Source],
+    classifier: Classifier,
+    *,
+    measures: Path | None = None,
+    operating_point: str = "balanced",
+    banner: str | None = None,
+    model: str = _SHIPPED,
+    progress: Callable[[int, int], None] | None = None,
+) -> ExplanationResult:
+    """Explain images that can be read; nothing is written.
+
+    Args:
+        sources: the images.
+        classifier: the network.
+        measures: as in `explain_images`.
+        operating_point: which threshold calls.
+        banner: what must stand above everything that is shown.
+        model: what to call the network.
+        progress: called with (done, total).
+
+    Raises:
+        LeukoscopeError: nothing to explain, too many images, or a reference that cannot be used.
+    """
     if len(sources) > MAX_CELLS:
         raise DataError(
             f"{len(sources):,} images, and each takes a second or more. Expected at most "
             f"{MAX_CELLS}; choose those you want to look at."
         )
-    classifier, reference = open_classifier(model), read_reference(measures)
-    threshold = classifier.sensitive_threshold if sensitive else classifier.threshold
+    reference, threshold = read_reference(measures), choose_threshold(classifier, operating_point)
     crop = classifier.metadata.dataset.crop
-    banner = next(filter(None, map(find_banner, images)), None)
     explanations: list[Explanation] = []
     refused: dict[str, str] = {}
-    names = _name_pictures(sources)
-    for done, (source, answer) in enumerate(
-        zip(sources, predict_sources(sources, classifier, threshold), strict=True), start=1
-    ):
+    answers = predict_sources(sources, classifier, threshold)
+    for done, (source, answer) in enumerate(zip(sources, answers, strict=True), start=1):
         found = explain_answer(source, answer, classifier.predict, reference, crop)
         if isinstance(found, str):
             refused[answer.image] = found
         else:
-            write_bytes(out / names[source.name], draw_card(found, banner))
             explanations.append(found)
         if progress:
             progress(done, len(sources))
@@ -111,22 +182,39 @@ def explain_images(
         raise DataError(f"{name}: {reason}. Expected at least one image with a cell to explain.")
     subjects, people = _find_subjects([found.image for found in explanations])
     verdict = compute_verdict([found.check for found in explanations], subjects)
-    rows = [found.to_row() | {"picture": names[found.image]} for found in explanations]
-    write_table(out / "explanations.csv", pd.DataFrame(rows))
     seconds = sum(found.seconds for found in explanations) / len(explanations)
-    page = out / "explanations.html"
-    write_explanation_page(
-        explanations,
-        verdict,
-        page,
+    return ExplanationResult(
+        explanations=explanations,
+        refused=refused,
+        verdict=verdict,
+        sentences=describe_verdict(verdict, people),
         people=people,
         reference=reference,
-        refused=refused,
         facts=_list_facts(classifier.metadata, model, threshold, explanations, seconds),
         banner=banner,
+        seconds=seconds,
     )
-    sentences = describe_verdict(verdict, people)
-    return ExplanationResult(explanations, refused, verdict, sentences, seconds, page)
+
+
+def write_explanations(result: ExplanationResult, out: Path) -> ExplanationResult:
+    """Write a PNG a cell, explanations.csv and explanations.html; returns it with its page."""
+    names = _name_pictures([found.image for found in result.explanations])
+    for found in result.explanations:
+        write_bytes(out / names[found.image], draw_card(found, result.banner))
+    table = result.table.assign(picture=[names[found.image] for found in result.explanations])
+    write_table(out / "explanations.csv", table)
+    page = out / "explanations.html"
+    write_explanation_page(
+        result.explanations,
+        result.verdict,
+        page,
+        people=result.people,
+        reference=result.reference,
+        refused=result.refused,
+        facts=result.facts,
+        banner=result.banner,
+    )
+    return dataclasses.replace(result, page=page)
 
 
 def _find_subjects(images: Sequence[str]) -> tuple[list[str] | None, str]:
@@ -138,32 +226,31 @@ def _find_subjects(images: Sequence[str]) -> tuple[list[str] | None, str]:
     return subjects, f"over {len(set(subjects))} subjects"
 
 
-def _name_pictures(sources: Sequence[Source]) -> dict[str, str]:
+def _name_pictures(images: Sequence[str]) -> dict[str, str]:
     """Image → a file name of its own."""
     found: dict[str, str] = {}
     taken: set[str] = set()
-    for source in sources:
-        stem = re.sub(r"[^\w.-]", "_", PurePosixPath(source.name).stem)[:80].lstrip(".") or "cell"
+    for image in images:
+        stem = re.sub(r"[^\w.-]", "_", PurePosixPath(image).stem)[:80].lstrip(".") or "cell"
         name, number = stem, 1
         while name.lower() in taken:
             number += 1
             name = f"{stem}-{number}"
         taken.add(name.lower())
-        found[source.name] = f"{name}.png"
+        found[image] = f"{name}.png"
     return found
 
 
 def _list_facts(
     metadata: ModelMetadata,
-    model: Path | None,
+    model: str,
     threshold: float,
     cells: Sequence[Explanation],
     seconds: float,
 ) -> dict[str, str]:
     passes = sum(cell.passes for cell in cells) / len(cells)
     return {
-        "Model": f"{model or 'the one in the package'}: {metadata.recipe}, "
-        f"trained on data {metadata.fingerprint}",
+        "Model": f"{model}: {metadata.recipe}, trained on data {metadata.fingerprint}",
         "Threshold": f"{threshold:.3f}",
         "Expected": metadata.expected.words if metadata.expected else "not available",
         "Cells": f"{len(cells):,}, "

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from leukoscope.errors import ModelError
+from leukoscope.errors import ModelError, SettingsError
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.inference.stream import Answer, list_images, predict_sources
+from leukoscope.io.sources import Source
 from leukoscope.records import ModelMetadata
 
-__all__ = ["open_classifier", "predict_images"]
+__all__ = [
+    "OPERATING_POINTS",
+    "answer_sources",
+    "choose_threshold",
+    "open_classifier",
+    "predict_images",
+]
+
+OPERATING_POINTS = ("balanced", "sensitive")
+"""Thresholds of a model: where sensitivity + specificity is largest; where 95% of the leukaemic
+cells are found."""
 
 
 def open_classifier(model: Path | None = None) -> Classifier:
@@ -30,11 +41,26 @@ def open_classifier(model: Path | None = None) -> Classifier:
     return Classifier(model)
 
 
+def choose_threshold(classifier: Classifier, operating_point: str = "balanced") -> float:
+    """The probability from which a model calls a cell leukaemic.
+
+    Raises:
+        SettingsError: not one of `OPERATING_POINTS`.
+    """
+    if operating_point not in OPERATING_POINTS:
+        raise SettingsError(
+            f"Unknown operating point {operating_point!r}. "
+            f"Expected {' or '.join(OPERATING_POINTS)}."
+        )
+    sensitive = operating_point == "sensitive"
+    return classifier.sensitive_threshold if sensitive else classifier.threshold
+
+
 def predict_images(
     images: Sequence[Path],
     model: Path | None = None,
     *,
-    sensitive: bool = False,
+    operating_point: str = "balanced",
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Iterator[Answer], ModelMetadata]:
     """Answer for images, folders and zips.
@@ -42,7 +68,7 @@ def predict_images(
     Args:
         images: files, folders and zips.
         model: a run folder or an ONNX file; the shipped model where left out.
-        sensitive: call at the threshold that is to find 95% of the leukaemic cells.
+        operating_point: one of `OPERATING_POINTS`: which threshold calls.
         progress: called with (done, total).
 
     Returns:
@@ -53,7 +79,18 @@ def predict_images(
     """
     sources = list_images(images)
     classifier = open_classifier(model)
-    threshold = classifier.sensitive_threshold if sensitive else classifier.threshold
+    answers = answer_sources(sources, classifier, operating_point, progress)
+    return answers, classifier.metadata
+
+
+def answer_sources(
+    sources: Sequence[Source],
+    classifier: Classifier,
+    operating_point: str = "balanced",
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Answer]:
+    """Answers as they come, in the order of the images; arguments as of `predict_images`."""
+    threshold = choose_threshold(classifier, operating_point)
 
     def answer() -> Iterator[Answer]:
         for done, found in enumerate(predict_sources(sources, classifier, threshold), start=1):
@@ -61,4 +98,4 @@ def predict_images(
                 progress(done, len(sources))
             yield found
 
-    return answer(), classifier.metadata
+    return answer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from leukoscope.predictions import read_answers
 from leukoscope.records import SubjectLine
 from leukoscope.workflow.prediction import open_classifier
 
-__all__ = ["summarise_predictions"]
+__all__ = ["find_table", "summarise_predictions"]
 
 
 def summarise_predictions(
@@ -22,6 +23,7 @@ def summarise_predictions(
     *,
     calibrate: Path | None = None,
     model: Path | None = None,
+    columns: Mapping[str, str] | None = None,
     threshold: float | None = None,
     n_bootstrap: int = 2000,
     seed: int = 0,
@@ -34,6 +36,7 @@ def summarise_predictions(
         calibrate: a run or a labelled CSV of people whom its network never saw, to calibrate on.
         model: what answered, a run or an ONNX file; the shipped model where left out. Its subjects
             calibrate those of a table without labels.
+        columns: what the CSV calls its columns: our name → its name.
         threshold: probability from which a cell counts as called leukaemic.
         n_bootstrap: of the bootstrap.
         seed: of the bootstrap.
@@ -44,7 +47,7 @@ def summarise_predictions(
     """
     if out is not None and out.is_dir():
         raise DataError(f"{out}: a folder. Expected the name of a CSV file.")
-    table = read_answers(_find_table(predictions), threshold)
+    table = read_answers(find_table(predictions), threshold, columns)
     reference = None if calibrate is None else _read_reference(calibrate)
     line = _read_line(model) if reference is None and "label" not in table else None
     summary = summarise_subjects(table, reference, line=line, n_bootstrap=n_bootstrap, seed=seed)
@@ -60,13 +63,14 @@ def _read_line(model: Path | None) -> SubjectLine | None:
 
 
 def _read_reference(path: Path) -> pd.DataFrame:
-    reference = read_answers(_find_table(path))
+    reference = read_answers(find_table(path))
     if "label" not in reference:
         raise DataError(f"{path}: no column label. Expected a labelled table to calibrate on.")
     return reference
 
 
-def _find_table(path: Path) -> Path:
+def find_table(path: Path) -> Path:
+    """The predictions of a run, or the table itself. Raises `LeukoscopeError` without one."""
     if not path.exists():
         raise DataError(f"{path}: no such run or table. Check the path.")
     if not path.is_dir():
@@ -74,6 +78,6 @@ def _find_table(path: Path) -> Path:
     run = open_run(path)
     if not run.predictions.exists():
         raise RunError(
-            f"{path}: not all folds are trained yet. Go on with: leukoscope train … --resume"
+            f"{path}: not all folds are trained yet. Go on with: leukoscope train … --continue"
         )
     return run.predictions

@@ -21,7 +21,7 @@ from leukoscope.inference.decision import (
 )
 from leukoscope.io.runs import FINAL, Run, create_run, write_table
 from leukoscope.predictions import write_predictions
-from leukoscope.settings import read_recipe
+from leukoscope.settings import Recipe, read_recipe
 from leukoscope.splits import Split, make_split
 from leukoscope.training.augment import find_effects
 from leukoscope.training.describe import (
@@ -46,21 +46,20 @@ class TrainingRequest:
     Attributes:
         data: a folder, a zip, or "kaggle".
         out: folder of the run.
-        recipe: name or TOML file.
+        recipe: name, TOML file, or a recipe.
         split: name, as in `split.SPLITS`, or leave-one-group-out:COLUMN.
         options: what is said of the data: labels, subjects, classes, frame.
         folds: how many, where the split has a choice.
         seed: of split, weights, order and augmentation.
         final: also train the network that is to be used, on all cells.
         resume: go on with the run that is there.
-        turns: rotations at which cells are compared to join people, as in `data check`.
+        turns: rotations at which cells are compared to join people, as in `data audit`.
         groups_csv: which subjects are one person, in place of what the links between cells say.
-        reader: of `datasets.registry.READERS`; the first that recognises the data if left out.
     """
 
     data: str | Path
     out: Path
-    recipe: str | Path = "texture"
+    recipe: str | Path | Recipe = "texture"
     split: str = "group-kfold"
     options: ReadOptions = ReadOptions()  # noqa: RUF009 (frozen)
     folds: int = 5
@@ -69,7 +68,6 @@ class TrainingRequest:
     resume: bool = False
     turns: int = 1
     groups_csv: Path | None = None
-    reader: str = "auto"
 
 
 def train_run(
@@ -107,7 +105,6 @@ def train_run(
     catalogue = read_catalogue(
         data,
         request.options,
-        reader=request.reader,
         groups_csv=request.groups_csv,
         turns=request.turns,
         on_decode=on_decode,

@@ -1,4 +1,4 @@
-"""leukoscope summarise."""
+"""leukoscope aggregate."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from leukoscope.cli.options import Bootstraps, Columns, Seed, Threshold, parse_columns
 
-def summarise(
+
+def aggregate(
     predictions: Annotated[
         Path,
         typer.Argument(
             metavar="PREDICTIONS.csv|RUN",
             help="What predict --out wrote, any CSV with image, subject, probability, or a run.",
+            show_default=False,
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="Write one row a subject to this CSV.")] = None,
@@ -29,14 +32,10 @@ def summarise(
         Path | None,
         typer.Option(help="What answered: a run or model.onnx; else the model shipped with us."),
     ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="Probability from which a cell is leukaemic; else the table's, or ½."
-        ),
-    ] = None,
-    n_bootstrap: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    columns: Columns = None,
+    threshold: Threshold = None,
+    n_bootstrap: Bootstraps = 2000,
+    seed: Seed = 0,
 ) -> None:
     """Sum up each subject: share of leukaemic cells, calibrated probability, call."""
     from leukoscope.cli.tables import print_summary
@@ -47,6 +46,7 @@ def summarise(
         out,
         calibrate=calibrate,
         model=model,
+        columns=parse_columns(columns),
         threshold=threshold,
         n_bootstrap=n_bootstrap,
         seed=seed,

@@ -1,0 +1,105 @@
+"""What every command shares: `--quiet` and `--verbose`, and old names that still work."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+from leukoscope.cli.verbosity import set_verbosity
+from leukoscope.errors import RenamedWarning
+
+__all__ = ["Quiet", "Verbose", "add_command", "warn_of_old_name"]
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show results and errors only.")]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Show tracebacks, and what libraries say, as well."),
+]
+
+_RENAMED = {
+    "--resamples": ["--n-bootstrap"],
+    "--resume": ["--continue"],
+    "--sensitive": ["--operating-point", "sensitive"],
+}
+"""Options of version 0.1 → options now."""
+
+
+class _Command(TyperCommand):
+    """Takes options of version 0.1 too, with a note."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        known = {option for parameter in self.params for option in parameter.opts}
+        return super().parse_args(ctx, _rename_options(args, known))
+
+
+def add_command(
+    app: typer.Typer, function: Callable[..., None], *, old_name: str | None = None
+) -> None:
+    """Make a function a command, with `--quiet` and `--verbose`.
+
+    Args:
+        app: what gets the command.
+        function: its name is the command's, its parameters are the command's.
+        old_name: a hidden name that still works, with a note.
+    """
+    name = function.__name__.rstrip("_").replace("_", "-")
+    app.command(name, cls=_Command)(_add_verbosity(function))
+    if old_name is None:
+        return
+
+    @functools.wraps(function)
+    def run_by_old_name(**given: Any) -> None:
+        prefix = f"{app.info.name} " if isinstance(app.info.name, str) and app.info.name else ""
+        prefix = prefix.removeprefix("leukoscope ")
+        warn_of_old_name(f"{prefix}{old_name}", f"{prefix}{name}")
+        function(**given)
+
+    app.command(old_name, cls=_Command, hidden=True)(_add_verbosity(run_by_old_name))
+
+
+def warn_of_old_name(old: str, new: str) -> None:
+    """Tell that an old name was used; the command line shows it as one line."""
+    words = f"{old} is now called {new}; the old name works until version 1.0."
+    warnings.warn(words, RenamedWarning, stacklevel=2)
+
+
+def _add_verbosity(function: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(function)
+    def run(*, quiet: bool = False, verbose: bool = False, **given: Any) -> None:
+        set_verbosity(quiet=quiet, verbose=verbose)
+        function(**given)
+
+    hints = get_type_hints(function, include_extras=True)
+    own = [
+        parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(function).parameters.items()
+    ]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for name, kind in (("quiet", Quiet), ("verbose", Verbose))
+    ]
+    run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *added)}
+    return run
+
+
+def _rename_options(args: list[str], known: set[str]) -> list[str]:
+    """Old options → new ones, where the command has the new and not the old."""
+    found: list[str] = []
+    for place, word in enumerate(args):
+        if word == "--":
+            return found + args[place:]
+        old, _, value = word.partition("=")
+        new = _RENAMED.get(old)
+        if new is None or old in known or new[0] not in known:
+            found.append(word)
+            continue
+        warn_of_old_name(old, " ".join(new))
+        found += [f"{new[0]}={value}"] if value else new
+    return found

@@ -1,0 +1,165 @@
+"""Options that several commands take, and what their words mean."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from leukoscope.errors import SettingsError
+
+if TYPE_CHECKING:
+    from leukoscope.datasets.reader import ReadOptions
+
+__all__ = [
+    "Bootstraps",
+    "Classes",
+    "Columns",
+    "Frame",
+    "Images",
+    "Labels",
+    "Model",
+    "OperatingPoint",
+    "Point",
+    "Reader",
+    "Seed",
+    "Set",
+    "SubjectFrom",
+    "Threshold",
+    "parse_changes",
+    "parse_columns",
+    "read_options",
+]
+
+
+class OperatingPoint(StrEnum):
+    """Which of a model's thresholds decides."""
+
+    BALANCED = "balanced"
+    SENSITIVE = "sensitive"
+
+
+Images = Annotated[list[Path], typer.Argument(help="Images, folders or zips.", show_default=False)]
+Model = Annotated[
+    Path | None, typer.Option(help="A run or model.onnx; else the model shipped with us.")
+]
+Point = Annotated[
+    OperatingPoint,
+    typer.Option(
+        "--operating-point",
+        help="Threshold of the call: balanced (sensitivity + specificity is largest), or "
+        "sensitive (meant to find 95% of the leukaemic cells).",
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, help="Probability from which a cell is leukaemic; else the table's, or ½."
+    ),
+]
+Bootstraps = Annotated[int, typer.Option(min=100, help="Bootstrap resamples, of persons.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all that is drawn at random.")]
+Reader = Annotated[
+    str,
+    typer.Option(
+        help="How the data lies: cnmc, folders, table_csv, your own as package.module:name, or "
+        "auto, which looks."
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option("--labels", help="CSV with the columns image, label and, where known, subject."),
+]
+SubjectFrom = Annotated[
+    str,
+    typer.Option(
+        metavar="folder:N|PATTERN",
+        help="Where subjects stand in the images' paths: folder:1 is the first folder, folder:-1 "
+        "the one that holds the image; or a regular expression with one group.",
+        show_default=False,
+    ),
+]
+Classes = Annotated[
+    str,
+    typer.Option(
+        metavar="WORD=CLASS,…",
+        help="The data's own words for the classes, such as Early=leukaemic,Benign=normal.",
+        show_default=False,
+    ),
+]
+Frame = Annotated[
+    int | None,
+    typer.Option(
+        "--frame",
+        min=16,
+        max=4096,
+        help="Side in pixels of the central square of an image that holds a cell; else measured.",
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="OURS=THEIRS,…",
+        help="What columns are called in the CSV, such as image=filename,probability=prob_all.",
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting of the recipe, such as training.epochs=3. May be repeated.",
+    ),
+]
+
+
+def parse_columns(text: str | None) -> dict[str, str]:
+    """`image=filename,probability=prob` → our name → the name in the file.
+
+    Raises:
+        SettingsError: it is not written like that.
+    """
+    found = {}
+    for pair in (text or "").split(","):
+        ours, mark, theirs = (word.strip() for word in pair.partition("="))
+        if text and not (mark and ours and theirs):
+            raise SettingsError(
+                f"--columns {text}: {pair.strip()!r} is no pair. Expected OURS=THEIRS, such as "
+                "image=filename,probability=prob_all."
+            )
+        if ours:
+            found[ours] = theirs
+    return found
+
+
+def parse_changes(pairs: Iterable[str] | None) -> dict[str, Any]:
+    """`training.epochs=3` → key → value, written as in a recipe file; quotes may be left out.
+
+    Raises:
+        SettingsError: a pair without "=".
+    """
+    found = {}
+    for pair in pairs or ():
+        key, mark, text = (word.strip() for word in pair.partition("="))
+        if not (mark and key):
+            raise SettingsError(
+                f"--set {pair}: no KEY=VALUE. Expected one, such as training.epochs=3."
+            )
+        try:
+            found[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = text
+    return found
+
+
+def read_options(
+    reader: str, labels: Path | None, subject_from: str, classes: str, frame: int | None
+) -> ReadOptions:
+    """What a user says of a data set."""
+    from leukoscope.datasets.reader import ReadOptions, parse_classes
+
+    return ReadOptions(reader, labels, subject_from, parse_classes(classes), frame)

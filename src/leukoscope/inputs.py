@@ -1,0 +1,93 @@
+"""Whatever an engineer calls images → sources: paths, arrays and Pillow images alike.
+
+An array goes through the same decoder as a file does, as a BMP in memory, so that all get the same
+checks and the same answer.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from leukoscope.errors import DataError
+from leukoscope.inference.stream import list_images
+from leukoscope.io.sources import Source
+
+__all__ = ["Images", "list_inputs", "list_paths", "split_images"]
+
+OneImage = str | PathLike[str] | npt.NDArray[np.uint8] | Image.Image
+Images = OneImage | Iterable[OneImage]
+"""Path of a file, folder or zip; uint8 (h, w, 3) or (n, h, w, 3), RGB; Pillow image; several."""
+
+_MODES = ("RGB", "RGBA", "P", "L", "LA", "1", "I", "I;16")  # as a PNG, for the decoder to judge
+
+
+def list_inputs(images: Images) -> list[Source]:
+    """All images, in the order given.
+
+    Files are named as `inference.stream.list_images` does, arrays and Pillow images `image_0`, … by
+    their place, or by the file that Pillow opened.
+
+    Raises:
+        DataError: nothing to read, a path that is not there, or an array of another kind.
+    """
+    given = split_images(images)
+    if not given:
+        raise DataError("No image. Expected a path, an array, a Pillow image, or several of them.")
+    paths = list_paths(given)
+    if len(paths) == len(given):
+        return list_images(paths)
+    found: list[Source] = []
+    for item in given:
+        if isinstance(item, str | PathLike):
+            found += list_images([Path(item)])
+        else:
+            found.append(_from_pixels(item, f"image_{len(found)}"))
+    return found
+
+
+def list_paths(images: Images) -> list[Path]:
+    """The paths among them."""
+    return [Path(item) for item in split_images(images) if isinstance(item, str | PathLike)]
+
+
+def split_images(images: Images) -> list[OneImage]:
+    """One or several images as a list. Raises `DataError` for what cannot be one."""
+    if isinstance(images, str | PathLike | Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray):
+        return list(images) if images.ndim == 4 else [images]
+    if not isinstance(images, Iterable):
+        raise DataError(
+            f"{type(images).__name__}: no image. Expected a path, a uint8 array (h, w, 3) or "
+            "(n, h, w, 3), a Pillow image, or several of them."
+        )
+    return list(images)
+
+
+def _from_pixels(image: Any, name: str) -> Source:
+    """An array or a Pillow image as a source."""
+    if isinstance(image, Image.Image):
+        opened = getattr(image, "filename", "")
+        name = Path(opened).name if opened else name
+        if image.mode not in _MODES:
+            raise DataError(f"{name}: {image.mode} pixels. Expected RGB; use image.convert('RGB').")
+    else:
+        array = np.asarray(image)
+        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+            raise DataError(
+                f"{name}: an array {array.dtype} {array.shape}. Expected RGB as uint8 (h, w, 3), "
+                "or (n, h, w, 3)."
+            )
+        image = Image.fromarray(np.ascontiguousarray(array))
+    stream = io.BytesIO()
+    image.save(stream, "BMP" if image.mode == "RGB" else "PNG")
+    data = stream.getvalue()
+    return Source(name, len(data), "", data)

@@ -1,0 +1,348 @@
+"""What the Python API returns: results that show themselves, in a notebook and in a terminal.
+
+Each holds the room's own value, whole; here it only gets a table, figures and words.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leukoscope.arrays import UInt8Array
+from leukoscope.catalogue import Catalogue
+from leukoscope.catalogue.audit import Audit
+from leukoscope.evaluation import (
+    Evaluation,
+    Score,
+    compute_curves,
+    compute_reliability,
+    write_metrics,
+)
+from leukoscope.evaluation.aggregate import SubjectSummary
+from leukoscope.io.files import write_text
+from leukoscope.io.runs import Run, write_json
+from leukoscope.notices import RESEARCH_ONLY, find_banner
+from leukoscope.report import describe_audit, figures, write_audit_page, write_report
+
+__all__ = ["AuditResult", "Dataset", "EvaluationResult", "Figure", "SubjectResult", "TrainedRun"]
+
+StrPath = str | PathLike[str]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure as SVG text; a notebook draws it."""
+
+    svg: str
+
+    def _repr_svg_(self) -> str:
+        return self.svg[self.svg.index("<svg") :]
+
+    def __repr__(self) -> str:
+        return f"<Figure, {len(self.svg):,} bytes of SVG; .save(path) writes it>"
+
+    def save(self, path: StrPath) -> Path:
+        """Write the SVG file."""
+        write_text(Path(path), self.svg)
+        return Path(path)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set that was read: its cells, and who is one person.
+
+    Attributes:
+        catalogue: all that is known of it.
+        options: how it was read, as `read_catalogue` takes them; training reads it alike.
+    """
+
+    catalogue: Catalogue
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """The folder or zip."""
+        return self.catalogue.root
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a cell: image, label, subject, group, fold, area, problem and more."""
+        return self.catalogue.table
+
+    @property
+    def crops(self) -> UInt8Array:
+        """The cells' pixels: uint8 (n, 225, 225, 3), RGB, in the order of the table."""
+        return self.catalogue.crops
+
+    @property
+    def counts(self) -> pd.DataFrame:
+        """Cells, subject names and persons (groups) of each class."""
+        named = self.table.assign(label=self.table["label"].replace("", "unlabelled"))
+        known = {"subjects": "subject", "groups": "group"}
+        return named.groupby("label").agg(
+            cells=("image", "size"),
+            **{name: (column, _count_names) for name, column in known.items()},
+        )
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.catalogue.spec.name} in {self.path}>\n{self.counts}"
+
+    def _repr_html_(self) -> str:
+        problems = int((self.table["problem"] != "").sum())
+        words = [
+            f"{self.catalogue.spec.name}: {self.path}",
+            *([f"{problems} files have a problem and are left out."] if problems else []),
+        ]
+        return _join(find_banner(self.path), words, self.counts)
+
+
+def _count_names(names: pd.Series) -> int:
+    return int(names[names != ""].nunique())
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What is wrong with a data set.
+
+    Attributes:
+        audit: all findings, as tables.
+        dataset: that was audited.
+    """
+
+    audit: Audit
+    dataset: Dataset
+
+    @property
+    def sentences(self) -> list[str]:
+        """The findings in words, most important first."""
+        return describe_audit(self.audit)
+
+    @property
+    def problems(self) -> pd.DataFrame:
+        """Files with a problem: image, problem."""
+        return self.audit.problems
+
+    @property
+    def groups(self) -> pd.DataFrame:
+        """Persons of more than one subject name: group, subjects, cells, folds, links."""
+        return self.audit.groups
+
+    @property
+    def same_cells(self) -> pd.DataFrame:
+        """Pairs of one cell, processed twice; see `Audit`."""
+        return self.audit.same_cells
+
+    def write(self, *, html: StrPath | None = None, json: StrPath | None = None) -> None:
+        """Write the page with a picture of every linked pair, the findings as JSON, or both."""
+        if json:
+            write_json(Path(json), self.audit.to_json())
+        if html:
+            catalogue = self.dataset.catalogue
+            write_audit_page(
+                self.audit,
+                catalogue.table,
+                catalogue.crops,
+                Path(html),
+                name=catalogue.root.resolve().name,
+                banner=find_banner(catalogue.root),
+            )
+
+    def __repr__(self) -> str:
+        return "\n".join(self.sentences)
+
+    def _repr_html_(self) -> str:
+        banner = find_banner(self.dataset.path)
+        return _join(banner, self.sentences, self.audit.counts, self.problems.head(10))
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Scores of a predictions table, with intervals over persons.
+
+    Attributes:
+        evaluation: every number.
+        predictions: the table, checked, in our columns.
+        title: what was evaluated.
+    """
+
+    evaluation: Evaluation
+    predictions: pd.DataFrame
+    title: str = "Predictions"
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """One row a score: value, low and high (95% interval over persons), by cell and subject."""
+        views = (("by_cell", self.evaluation.by_cell), ("by_subject", self.evaluation.by_subject))
+        return pd.concat({name: _build_scores(view) for name, view in views}, axis=1)
+
+    @property
+    def baselines(self) -> pd.DataFrame:
+        """The same scores, by cell, of calling all cells leukaemic, and of their size alone."""
+        found = {
+            baseline.title: _build_scores(baseline.by_cell)["value"]
+            for baseline in self.evaluation.baselines
+        }
+        return pd.DataFrame(found)
+
+    @property
+    def subjects(self) -> pd.DataFrame:
+        """One row a subject, highest mean probability first."""
+        return pd.DataFrame(self.evaluation.subjects)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know to read the numbers; first, whether the split may be believed."""
+        return [self.evaluation.leak.statement, *self.evaluation.notes]
+
+    def plot_roc(self) -> Figure:
+        """ROC curves: by cell, by subject, and of size alone where that is known."""
+        return Figure(figures.draw_roc(compute_curves(self.predictions)))
+
+    def plot_precision_recall(self) -> Figure:
+        """Precision over recall."""
+        return Figure(figures.draw_precision_recall(compute_curves(self.predictions)))
+
+    def plot_confusion(self) -> Figure:
+        """Cells by truth and call."""
+        return Figure(figures.draw_confusion(self.evaluation))
+
+    def plot_reliability(self) -> Figure:
+        """Share of leukaemic cells over the probability given."""
+        return Figure(figures.draw_reliability(compute_reliability(self.predictions)))
+
+    def plot_subjects(self) -> Figure:
+        """Every cell, by subject."""
+        return Figure(figures.draw_subjects(self.predictions, self.evaluation))
+
+    def write(self, folder: StrPath) -> Path:
+        """Write metrics.json and report.html; returns the page's path."""
+        page = Path(folder) / "report.html"
+        write_metrics(self.evaluation, page.with_name("metrics.json"))
+        facts = {"Cells": f"{self.evaluation.counts.cells:,}"}
+        write_report(self.evaluation, self.predictions, page, title=self.title, facts=facts)
+        return page
+
+    def __repr__(self) -> str:
+        return "\n".join([self.title, str(self._format_scores()), *self.notes])
+
+    def _repr_html_(self) -> str:
+        return _join(None, [self.title, *self.notes], self._format_scores())
+
+    def _format_scores(self) -> pd.DataFrame:
+        views = (("By cell", self.evaluation.by_cell), ("By subject", self.evaluation.by_subject))
+        found = {name: {s.title: _format_score(s) for s in view} for name, view in views}
+        return pd.DataFrame(found)
+
+
+@dataclass(frozen=True)
+class SubjectResult:
+    """One row a subject, and what that is worth.
+
+    Attributes:
+        summary: all of it.
+    """
+
+    summary: SubjectSummary
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a subject: cells, share (called leukaemic), probability, call and more."""
+        return self.summary.table
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Sensitivity, specificity and ROC-AUC of labelled subjects; empty where none is known."""
+        return _build_scores(self.summary.scores)
+
+    @property
+    def notes(self) -> list[str]:
+        """Where the probability comes from, and what a reader must know."""
+        return [self.summary.calibration, *self.summary.notes]
+
+    def __repr__(self) -> str:
+        return "\n".join([str(self.table), *self.notes])
+
+    def _repr_html_(self) -> str:
+        tables = [self.table, *([self.scores] if self.summary.scores else [])]
+        return _join(None, self.notes, *tables)
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run of training; `lk.load_model`, `lk.evaluate` and `lk.aggregate` take it.
+
+    Attributes:
+        run: paths of its files.
+    """
+
+    run: Run
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self.run.folder
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """Each cell as scored by the network that never saw its person (but in leaky splits)."""
+        from leukoscope.predictions import read_predictions
+
+        return read_predictions(self.run.predictions)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch of each network."""
+        return pd.read_csv(self.run.history)
+
+    def plot_history(self) -> Figure:
+        """Loss and AUC over epochs."""
+        return Figure(figures.draw_history(self.history))
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    def __repr__(self) -> str:
+        return " ".join(self._describe())
+
+    def _repr_html_(self) -> str:
+        banner = find_banner(Path(self.run.read_record().root))
+        last = self.history.groupby("part", sort=False).tail(1)
+        return _join(banner, self._describe(), last)
+
+    def _describe(self) -> list[str]:
+        record = self.run.read_record()
+        leaky = " Leaky split: its scores do not hold on new people." if record.split.leaky else ""
+        return [
+            f"Run {self.folder}: recipe {record.recipe.name}, split {record.split.name}, "
+            f"{record.data.cells:,} cells of {record.data.groups} persons.{leaky}"
+        ]
+
+
+def _build_scores(scores: Iterable[Score]) -> pd.DataFrame:
+    rows = {score.name: (score.value, score.low, score.high) for score in scores}
+    return pd.DataFrame.from_dict(rows, "index", columns=["value", "low", "high"], dtype=float)
+
+
+def _format_score(score: Score) -> str:
+    if score.value is None:
+        return score.reason or "not defined"
+    if score.low is None or score.high is None:
+        return f"{score.value:.3f}"
+    return f"{score.value:.3f} [{score.low:.3f}–{score.high:.3f}]"
+
+
+def _join(banner: str | None, words: Iterable[str], *tables: pd.DataFrame) -> str:
+    """Words, then tables, as HTML."""
+    found = [f"<p><strong>{html.escape(banner)}</strong></p>"] if banner else []
+    found += [f"<p>{html.escape(sentence)}</p>" for sentence in words]
+    found += [table.to_html(max_rows=20, float_format="{:.3f}".format) for table in tables]
+    return "".join([*found, f"<p>{RESEARCH_ONLY}</p>"])

@@ -1,0 +1,304 @@
+"""The Python API: its examples, what it takes and gives back, and that importing it is free."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import leukoscope as lk
+from leukoscope import api
+from leukoscope.notices import RESEARCH_ONLY
+from leukoscope.simulate import CohortSettings, simulate_cohort
+from leukoscope.workflow.prediction import predict_images
+
+needs_keras = pytest.mark.skipif(
+    importlib.util.find_spec("keras") is None, reason="needs the extra train"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds 60 simulated cells of 12 subjects in cells/."""
+    made = tmp_path_factory.mktemp("api")
+    simulate_cohort(made / "cells", CohortSettings(subjects=12, cells=60, seed=1))
+    return made
+
+
+@pytest.fixture
+def cells(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The images; the current folder holds cells/, and nothing else."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cells").symlink_to(folder / "cells")
+    return lk.list_images("cells/")
+
+
+# --- examples
+
+EXAMPLES = {
+    test.name.removeprefix("api."): test
+    for test in doctest.DocTestFinder(exclude_empty=True).find(api, "api")
+    if test.examples
+}
+
+
+def run_example(name: str) -> str:
+    """What stands in the way of an example; "" where it does what it says."""
+    told: list[str] = []
+    doctest.DocTestRunner().run(EXAMPLES[name], out=told.append, clear_globs=False)
+    return "".join(told)
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"train"}))
+def test_examples_do_what_they_say(name: str, cells: list[str]) -> None:
+    assert not run_example(name)
+
+
+def test_every_public_function_has_an_example() -> None:
+    methods = {f"Model.{name}" for name in vars(api.Model) if not name.startswith("_")}
+    methods.remove("Model.explain")  # explain is the same, and has one
+    assert {*(set(api.__all__) - {"Model"}), *methods} <= EXAMPLES.keys()
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> tuple[str, lk.TrainedRun]:
+    """What the example of train says, and its run: two tiny networks, no final one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        told = run_example("train")
+        return told, EXAMPLES["train"].globs["run"]
+
+
+# --- exports
+
+
+def test_exports_are_those_that_can_be_imported() -> None:
+    for name in lk.__all__:
+        assert getattr(lk, name) is not None
+        assert name in dir(lk)
+    with pytest.raises(AttributeError, match="no attribute 'predicts'"):
+        _ = lk.predicts
+    tree = ast.parse(Path(lk.__file__).read_text())
+    typed = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("leukoscope.")
+        for alias in node.names
+    }
+    assert typed == set(lk.__all__) - {"__version__"}  # what mypy and editors see
+    assert set(api.__all__) <= set(lk.__all__)
+
+
+def test_importing_is_free() -> None:
+    code = (
+        "import time; started = time.perf_counter()\n"
+        "import leukoscope\n"
+        "print(time.perf_counter() - started)\n"
+        "import sys; print({'pandas', 'tensorflow', 'numpy'} & set(sys.modules))"
+    )
+    seconds = []
+    for _ in range(5):
+        told = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        assert told[1] == "set()"
+        seconds.append(float(told[0]))
+    assert min(seconds) < 0.05  # 1 to 3 ms on a free machine
+
+
+# --- images
+
+
+def test_paths_arrays_and_pillow_images_give_the_same_answer(cells: list[str]) -> None:
+    model = lk.load_model()
+    name = cells[0]
+    with Image.open(name) as opened:
+        array = np.asarray(opened.convert("RGB"))
+        tables = {
+            "string": model.predict(name),
+            "path": model.predict(Path(name)),
+            "list": model.predict([name, Path(cells[1])]),
+            "array": model.predict(array),
+            "stack": model.predict(np.stack([array, array])),
+            "pillow": model.predict(opened),
+            "mixed": model.predict([opened, name, array]),
+            "generator": model.predict(item for item in [array]),
+        }
+    values = {round(value, 12) for table in tables.values() for value in table["probability"][:1]}
+    assert len(values) == 1
+    assert [len(tables[kind]) for kind in ("list", "stack", "mixed")] == [2, 2, 3]
+    assert list(tables["stack"]["image"]) == ["image_0", "image_1"]
+    assert tables["pillow"]["image"][0] == Path(name).name
+    (answer,) = predict_images([Path(name)])[0]
+    assert tables["string"]["probability"][0] == answer.probability
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (np.zeros((450, 450)), "Expected RGB as uint8"),
+        (np.zeros((450, 450, 3)), "float64"),
+        (np.zeros((450, 450, 4), np.uint8), "Expected RGB as uint8"),
+        (Image.new("CMYK", (450, 450)), "CMYK pixels"),
+        ([], "No image"),
+        (7, "int: no image"),
+        ("gone.bmp", "no such file"),
+    ],
+    ids=str,
+)
+def test_what_is_no_image_is_refused(images: object, words: str) -> None:
+    with pytest.raises(lk.DataError, match=words):
+        lk.predict(images)  # type: ignore[arg-type]
+
+
+def test_one_bad_image_is_a_row(cells: list[str], tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"none")
+    table = lk.predict([cells[0], "bad.png"])
+    assert list(table["call"])[1] == "error" and np.isnan(table["probability"][1])
+
+
+def test_crops_must_be_crops() -> None:
+    with pytest.raises(lk.DataError, match="whole images go to predict"):
+        lk.load_model().predict_batch(np.zeros((1, 450, 450, 3), np.uint8))
+
+
+def test_the_sensitive_point_calls_at_the_models_other_threshold(cells: list[str]) -> None:
+    model = lk.load_model()
+    table = model.predict(cells[:1], operating_point="sensitive")
+    assert table["threshold"][0] == model.metadata.decision.sensitive_threshold
+    with pytest.raises(lk.SettingsError, match="balanced or sensitive"):
+        model.predict(cells[:1], operating_point="high")
+
+
+def test_nothing_is_printed_into_pipes(cells: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    lk.predict(cells[:1])
+    assert capfd.readouterr() == ("", "")
+    lk.predict(cells[:1], progress=True)
+    told = capfd.readouterr()
+    assert told.out == "" and "Images: 1 of 1" in told.err
+
+
+# --- tables
+
+
+def build_table() -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    sick = np.arange(120) % 2
+    return pd.DataFrame(
+        {
+            "file": [f"{number}.png" for number in range(120)],
+            "patient": np.arange(120) % 20,
+            "truth": np.where(sick, "all", "hem"),
+            "p": np.clip(random.normal(0.4 + 0.2 * sick, 0.2, 120), 0, 1),
+        }
+    )
+
+
+COLUMNS = {"image": "file", "subject": "patient", "label": "truth", "probability": "p"}
+
+
+def test_a_strangers_table_is_evaluated_and_aggregated(tmp_path: Path) -> None:
+    table = build_table()
+    before = table.copy()
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    mine = lk.evaluate(table, columns=COLUMNS, n_bootstrap=100)
+    read = lk.evaluate(tmp_path / "mine.csv", columns=COLUMNS, n_bootstrap=100)
+    pd.testing.assert_frame_equal(mine.scores, read.scores)
+    pd.testing.assert_frame_equal(table, before)
+    assert 0.6 < mine.scores.loc["roc_auc", ("by_cell", "value")] < 0.95
+    people = lk.aggregate(table, columns=COLUMNS, n_bootstrap=100)
+    assert len(people.table) == 20
+    with pytest.raises(lk.DataError, match="No column 'score'"):
+        lk.evaluate(table, columns={"probability": "score"})
+
+
+def test_what_predict_says_is_evaluated_at_its_own_threshold(cells: list[str]) -> None:
+    table = lk.predict(cells, operating_point="sensitive")
+    table["label"] = table["image"].str.extract("_(all|hem)[.]", expand=False)
+    result = lk.evaluate(table, n_bootstrap=100)
+    assert result.evaluation.thresholds == (table["threshold"][0],) * 2
+    called = {calls["leukaemic"] for calls in result.evaluation.confusion.values()}
+    assert sum(called) == (table["call"] == "leukaemic").sum()
+
+
+def test_results_show_themselves(cells: list[str], tmp_path: Path) -> None:
+    table = build_table()
+    result = lk.evaluate(table, columns=COLUMNS, n_bootstrap=100)
+    ds = lk.read_dataset("cells")
+    shown = [result, lk.aggregate(table, columns=COLUMNS), ds, lk.audit(ds), lk.load_model()]
+    for value in shown:
+        assert RESEARCH_ONLY in value._repr_html_()
+        assert "DataFrame" not in repr(value) and len(repr(value)) < 6000
+    assert "Simulated cells" in ds._repr_html_()
+    for draw in ("roc", "precision_recall", "confusion", "reliability", "subjects"):
+        figure = getattr(result, f"plot_{draw}")()
+        assert figure._repr_svg_().startswith("<svg")
+    assert result.write(tmp_path / "out").exists()
+
+
+# --- training
+
+
+def test_a_taken_folder_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    with pytest.raises(lk.RunError, match="not empty"):
+        lk.train(tmp_path / "gone", tmp_path / "run")
+
+
+def test_settings_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(lk.SettingsError, match="Did you mean epochs"):
+        lk.train(tmp_path, tmp_path / "run", epoch=3)
+    with pytest.raises(lk.SettingsError, match="Expected 1 to"):
+        lk.train(tmp_path, tmp_path / "run", epochs=0)
+    with pytest.raises(lk.SettingsError, match="Unknown device"):
+        lk.train(tmp_path, tmp_path / "run", device="tpu")
+
+
+@needs_keras
+def test_the_example_of_training(trained: tuple[str, lk.TrainedRun]) -> None:
+    assert not trained[0]
+
+
+@needs_keras
+def test_a_run_is_taken_by_all_that_follows(trained: tuple[str, lk.TrainedRun]) -> None:
+    run = trained[1]
+    assert set(run.history["part"]) == {"part_0", "part_1"} and len(run.history) == 2
+    assert "demo (epochs=1)" in repr(run) and "Simulated cells" in run._repr_html_()
+    assert run.plot_history().svg
+    assert len(lk.evaluate(run, n_bootstrap=100).subjects) == 12
+    assert len(lk.aggregate(run, n_bootstrap=100).table) == 12
+    with pytest.raises(lk.RunError, match="no final model"):
+        lk.load_model(run)
+    with pytest.raises(lk.RunError, match="a run is there already"):
+        lk.train("cells/", run)
+
+
+# --- the notebook
+
+NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebooks" / "quickstart.ipynb"
+
+
+@needs_keras
+def test_the_notebook_runs_and_shows_what_it_makes(tmp_path: Path) -> None:
+    pytest.importorskip("nbclient", reason="needs the extra dev")
+    pytest.importorskip("ipykernel", reason="needs the extra dev")
+    code = (
+        "import sys, nbclient, nbformat\n"
+        "book = nbformat.read(sys.argv[1], 4)\n"
+        "assert not any(cell.get('outputs') for cell in book.cells), 'committed with outputs'\n"
+        "nbclient.NotebookClient(book, timeout=300, kernel_name='python3').execute()\n"
+        "nbformat.write(book, 'done.ipynb')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(NOTEBOOK)], cwd=tmp_path, check=True)
+    text = (tmp_path / "done.ipynb").read_text()
+    for shown in ("image/svg+xml", "text/html", "Simulated cells", RESEARCH_ONLY, "data:image/png"):
+        assert shown in text
