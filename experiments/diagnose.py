@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from leukoscope.catalogue import Catalogue, read_catalogue, select_usable
-from leukoscope.datasets.cnmc import parse_cell_name
+from leukoscope.datasets.cnmc import CNMC
 from leukoscope.io.runs import open_run
 from leukoscope.labels import LABELS, LEUKAEMIC
 from leukoscope.logits import compute_logit
@@ -49,7 +49,7 @@ def main() -> None:
 
 def _read(run: Path) -> pd.DataFrame:
     table = read_predictions(open_run(run).predictions)
-    names = [parse_cell_name(image) for image in table["image"]]
+    names = [CNMC.parse_name(image) for image in table["image"]]
     smears = [f"{name.subject} {name.smear}" if name else "" for name in names]
     return table.assign(logit=compute_logit(table["output"]), smear=smears)
 

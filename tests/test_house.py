@@ -36,7 +36,7 @@ ROOMS: dict[str, set[str]] = {
     "datasets": FILES | {"datasets.spec", "notices", "registry"},
     "catalogue": CELLS | {"datasets", "notices"},
     "splits": VALUES | {"datasets.spec"},
-    "predictions": FILES | {"datasets"},
+    "predictions": FILES | {"datasets", "datasets.spec"},
     "inference": CELLS,
     "models": VALUES | {"settings", "cells", "quiet"},
     "export": CELLS | {"models", "inference"},

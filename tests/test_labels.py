@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukoscope.datasets.cnmc import CellName, parse_cell_name
+from leukoscope.datasets.cnmc import CNMC
+from leukoscope.datasets.spec import CellName
 from leukoscope.labels import parse_label
 
 SUBJECTS = st.from_regex(r"[Hh]?[0-9]{1,3}", fullmatch=True)
@@ -13,17 +14,17 @@ NUMBERS = st.integers(1, 999).map(str)
 def test_every_c_nmc_name_is_read_back(subject: str, smear: str, cell: str, word: str) -> None:
     name = f"C-NMC_Leukemia/training_data/fold_0/{word}/UID_{subject}_{smear}_{cell}_{word}.bmp"
     label = {"all": "leukaemic", "hem": "normal"}[word]
-    assert parse_cell_name(name) == CellName(subject, smear, cell, label)
+    assert CNMC.parse_name(name) == CellName(subject, smear, cell, label)
 
 
 @given(st.text())
 def test_other_names_are_never_an_error(text: str) -> None:
-    found = parse_cell_name(text)
+    found = CNMC.parse_name(text)
     assert found is None or found.label in ("leukaemic", "normal")
 
 
 def test_lower_case_subjects_are_people_too() -> None:
-    found = parse_cell_name("UID_h3_23_1_hem.bmp")
+    found = CNMC.parse_name("UID_h3_23_1_hem.bmp")
     assert found is not None and found.subject == "h3"
 
 
@@ -31,7 +32,7 @@ def test_lower_case_subjects_are_people_too() -> None:
     "name", ["1.bmp", "UID_1_2_all.bmp", "UID_1_2_3_blast.bmp", "xUID_1_1_1_all"]
 )
 def test_names_of_other_forms_say_nothing(name: str) -> None:
-    assert parse_cell_name(name) is None
+    assert CNMC.parse_name(name) is None
 
 
 def test_labels_in_any_spelling() -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.predictions import (
     check_predictions,
+    normalise_answers,
     normalise_labels,
     normalise_predictions,
     read_predictions,
@@ -140,3 +142,26 @@ def test_a_column_may_be_two_of_ours(tmp_path: Path) -> None:
     read = read_predictions(path, columns | {"probability": "p"})
     assert list(read["subject"]) == list(read["group"]) == ["007"]
     assert list(read["probability"]) == [0.25]
+
+
+def test_a_cell_is_named_by_image_and_cell() -> None:
+    table = build_table()
+    twice = pd.concat([table, table], ignore_index=True)
+    with pytest.raises(DataError, match="every image once"):
+        normalise_predictions(twice)
+    named = twice.assign(cell=["1"] * len(table) + ["2"] * len(table))
+    assert len(normalise_predictions(named)) == 2 * len(table)
+    with pytest.raises(DataError, match="every image and cell once"):
+        normalise_predictions(named.assign(cell="1"))
+
+
+def test_subjects_are_read_as_the_data_set_names_them() -> None:
+    spec = DatasetSpec("ours", "folders", name_pattern=r"(?P<subject>P\d+)-\d+", naming="P<n>-<m>")
+    table = pd.DataFrame(
+        {"image": ["a/P7-1.png", "UID_3_1_1_all.bmp"], "label": ["all", "hem"], "probability": 0.5}
+    )
+    assert list(normalise_predictions(table, spec)["subject"]) == ["P7", "3"]
+    with pytest.raises(DataError, match="missing: subject"):
+        normalise_predictions(table)
+    with pytest.raises(DataError, match=r"P<n>-<m> or UID_"):
+        normalise_answers(table.assign(image=["x.png", "y.png"]), spec=spec)

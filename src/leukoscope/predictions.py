@@ -2,13 +2,15 @@
 
 One row is one cell. Columns:
 
-    image             name of the cell, once in the table
+    image             name of the image
     subject           the person's name in the data set, as text ("07" stays "07")
     label             the truth: "leukaemic" or "normal"
     probability       of leukaemic, 0 to 1
 
 and, where known:
 
+    cell              names the cell within the image; "" where the image is the cell. Image and
+                      cell together stand once in the table
     group             persons joined because they share a cell; the subject where left out
     part              the held-out part the cell stood in (`fold` is read as `part`); parts are held
                       out in turn, so whoever stands in two of them was seen in training
@@ -39,7 +41,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from leukoscope.datasets.cnmc import parse_cell_name
+from leukoscope.datasets.cnmc import CNMC
+from leukoscope.datasets.registry import parse_known_name
+from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.io.files import write_text
 from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL, parse_label
@@ -59,7 +63,7 @@ __all__ = [
 _REQUIRED = ("image", "subject", "label", "probability")
 _THRESHOLDS = ("threshold", "sensitive_threshold", "area_threshold", "context_threshold")
 _TEXT = (
-    *("image", "subject", "label", "group", "part", "fold", "split", "leaky", "pixel_hash"),
+    *("image", "cell", "subject", "label", "group", "part", "fold", "split", "leaky", "pixel_hash"),
     "conformal_call",
 )
 _SHARES = ("probability", "area_probability", "context_probability", *_THRESHOLDS)
@@ -130,12 +134,16 @@ def rename_columns(table: pd.DataFrame, columns: Mapping[str, str] | None = None
 
 
 def read_answers(
-    path: Path, threshold: float | None = None, columns: Mapping[str, str] | None = None
+    path: Path,
+    threshold: float | None = None,
+    columns: Mapping[str, str] | None = None,
+    spec: DatasetSpec | None = None,
 ) -> pd.DataFrame:
     """Read any CSV with probabilities, with labels or without, such as `leukoscope predict` writes.
 
-    Rows of images that could not be read are left out. A missing subject is taken from C-NMC names;
-    rows without one are left out, and their number stands in `attrs["without_subject"]`.
+    Rows of images that could not be read are left out. A missing subject is taken from
+    the image's name; rows without one are left out, and their number stands in
+    `attrs["without_subject"]`.
 
     Args:
         path: a CSV with image and probability, and where known subject, label, group, part, call,
@@ -143,6 +151,7 @@ def read_answers(
         threshold: probability from which a cell counts as called leukaemic; where left out the
             column call says so, else the column threshold, else 0.5.
         columns: what the CSV calls them: our name → its name.
+        spec: of the data set, for subjects in the images' names; C-NMC's if left out.
 
     Returns:
         The columns above (label only where the file has it), and called: bool.
@@ -150,11 +159,14 @@ def read_answers(
     Raises:
         DataError: no such file, not a CSV, no subject to be found, or as `check_predictions`.
     """
-    return normalise_answers(_read_csv(path, columns), threshold, str(path))
+    return normalise_answers(_read_csv(path, columns), threshold, spec, str(path))
 
 
 def normalise_answers(
-    table: pd.DataFrame, threshold: float | None = None, name: str = "table"
+    table: pd.DataFrame,
+    threshold: float | None = None,
+    spec: DatasetSpec | None = None,
+    name: str = "table",
 ) -> pd.DataFrame:
     """As `read_answers`, of a table in memory, which is left as it is; `name` is for errors."""
     table = rename_columns(table)
@@ -170,17 +182,17 @@ def normalise_answers(
     if "subject" in table:
         whose = table["subject"].astype(str).str.strip() != ""
     else:
-        whose = table["image"].map(lambda name: parse_cell_name(str(name)) is not None)
+        whose = table["image"].map(lambda image: parse_known_name(str(image), spec) is not None)
     if not whose.any():
         raise DataError(
             f"{name}: whose cells these are is not known. Expected a column subject, or names like "
-            f"UID_<subject>_<smear>_<cell>_<all|hem>; received {table['image'].iloc[0]!r}. "
+            f"{_describe_names(spec)}; received {table['image'].iloc[0]!r}. "
             "Add the column, or rename the files."
         )
     without, table = int((~whose).sum()), table[whose]
     unlabelled = "label" not in table
     try:
-        table = normalise_predictions(table.assign(label=NORMAL) if unlabelled else table)
+        table = normalise_predictions(table.assign(label=NORMAL) if unlabelled else table, spec)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     if threshold is None and "call" in table and table["call"].isin(LABELS).all():
@@ -198,10 +210,10 @@ def write_predictions(table: pd.DataFrame, path: Path) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
-def normalise_predictions(table: pd.DataFrame) -> pd.DataFrame:
+def normalise_predictions(table: pd.DataFrame, spec: DatasetSpec | None = None) -> pd.DataFrame:
     """Bring a table to the names, classes and types above, then check it.
 
-    A missing subject is taken from names like UID_<subject>_<smear>_<cell>_<all|hem>.
+    A missing subject is taken from the image's name, as `spec` or C-NMC has them.
 
     Returns:
         A new table; the one received is left as it is.
@@ -211,12 +223,12 @@ def normalise_predictions(table: pd.DataFrame) -> pd.DataFrame:
     """
     table = rename_columns(table.reset_index(drop=True).copy())
     if "subject" not in table and "image" in table:
-        names = [parse_cell_name(str(image)) for image in table["image"]]
+        names = [parse_known_name(str(image), spec) for image in table["image"]]
         if names and all(names):
             table["subject"] = [name.subject for name in names if name]
     _check_columns(table)
     table["label"] = normalise_labels(table["label"])
-    for column in ("image", "subject", "group", "part", "split"):
+    for column in ("image", "cell", "subject", "group", "part", "split"):
         if column in table:
             table[column] = table[column].astype(str).where(table[column].notna(), "")
     for column in (*_SHARES, "area", "novelty"):
@@ -271,7 +283,8 @@ def check_predictions(table: pd.DataFrame) -> None:
         if column in table:
             words = table[column].astype(str).str.strip()
             _check_rows(table, column, table[column].notna() & (words != ""), "a name")
-    _check_rows(table, "image", ~table["image"].duplicated(), "every image once")
+    key = [column for column in ("image", "cell") if column in table]
+    _check_rows(table, "image", ~table.duplicated(key), f"every {' and '.join(key)} once")
     probabilities = _to_numbers(table, "probability")
     _check_rows(table, "probability", probabilities.between(0, 1), "a number from 0 to 1")
     for column in ("threshold", "sensitive_threshold"):
@@ -288,11 +301,16 @@ def check_predictions(table: pd.DataFrame) -> None:
         _check_rows(table, "area", areas.isna() | areas.between(0, 1e9), "pixels, 0 or more")
 
 
+def _describe_names(spec: DatasetSpec | None) -> str:
+    known = {named.naming: None for named in (spec, CNMC) if named and named.naming}
+    return " or ".join(known)
+
+
 def _check_columns(table: pd.DataFrame) -> None:
     missing = [column for column in _REQUIRED if column not in table]
     if missing:
         hint = (
-            " A subject is read from names like UID_<subject>_<smear>_<cell>_<all|hem> only."
+            f" A subject is read from names like {CNMC.naming} only."
             if missing == ["subject"]
             else ""
         )

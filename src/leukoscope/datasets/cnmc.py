@@ -20,7 +20,7 @@ from leukoscope.datasets.reader import (
 from leukoscope.datasets.spec import CellName, CropSpec, DatasetSpec, PartCounts, QualityLimits
 from leukoscope.io.sources import Source
 
-__all__ = ["CNMC", "READER", "parse_cell_name"]
+__all__ = ["CNMC", "READER"]
 
 CNMC = DatasetSpec(
     name="C-NMC 2019",
@@ -56,11 +56,6 @@ CNMC = DatasetSpec(
     "Archive, doi 10.7937/tcia.2019.dc64i46r, CC BY 3.0",
 )
 """As published, with limits of the image-quality checks as the first shipped model had them."""
-
-
-def parse_cell_name(image: str) -> CellName | None:
-    """Read a C-NMC file name (with or without folders and suffix), else None."""
-    return CNMC.parse_name(image)
 
 
 _FOLDER = re.compile(r"c-?nmc", re.IGNORECASE)

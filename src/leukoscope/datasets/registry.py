@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.kaggle import find_data
 from leukoscope.datasets.reader import Images, Reader, Reading, ReadOptions
 from leukoscope.datasets.spec import CellName, DatasetSpec
@@ -70,9 +71,12 @@ def _check_rows(reading: Reading, images: Images, name: str) -> None:
 
 
 def parse_known_name(image: str, spec: DatasetSpec | None = None) -> CellName | None:
-    """What an image's name says, by a data set's own rule, else by any rule that we know."""
-    if spec is not None and (found := spec.parse_name(image)):
-        return found
-    from leukoscope.datasets.cnmc import CNMC
+    """What an image's name says of its cell.
 
-    return CNMC.parse_name(image)
+    Args:
+        image: its name.
+        spec: of its data set; where left out, or where the name is not of its kind, C-NMC's rule
+            is tried, whose names many tables bear.
+    """
+    found = spec.parse_name(image) if spec else None
+    return found or CNMC.parse_name(image)

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from leukoscope.cells.measures import Reference, read_reference
-from leukoscope.datasets.cnmc import parse_cell_name
+from leukoscope.datasets.registry import parse_known_name
+from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.explanation import (
     Explanation,
@@ -180,7 +181,9 @@ def explain_sources(
     if not explanations:
         name, reason = next(iter(refused.items()))
         raise DataError(f"{name}: {reason}. Expected at least one image with a cell to explain.")
-    subjects, people = _find_subjects([found.image for found in explanations])
+    subjects, people = _find_subjects(
+        [found.image for found in explanations], classifier.metadata.dataset
+    )
     verdict = compute_verdict([found.check for found in explanations], subjects)
     seconds = sum(found.seconds for found in explanations) / len(explanations)
     return ExplanationResult(
@@ -217,9 +220,9 @@ def write_explanations(result: ExplanationResult, out: Path) -> ExplanationResul
     return dataclasses.replace(result, page=page)
 
 
-def _find_subjects(images: Sequence[str]) -> tuple[list[str] | None, str]:
+def _find_subjects(images: Sequence[str], spec: DatasetSpec) -> tuple[list[str] | None, str]:
     """Subjects where every image's name has one, and what the intervals are over."""
-    names = [parse_cell_name(image) for image in images]
+    names = [parse_known_name(image, spec) for image in images]
     if not all(names):
         return None, f"over {len(images)} cells, as their names don't say whose they are"
     subjects = [name.subject for name in names if name]

@@ -47,7 +47,8 @@ def summarise_predictions(
     """
     if out is not None and out.is_dir():
         raise DataError(f"{out}: a folder. Expected the name of a CSV file.")
-    table = read_answers(find_table(predictions), threshold, columns)
+    spec = open_classifier(model).metadata.dataset if model else None
+    table = read_answers(find_table(predictions), threshold, columns, spec)
     reference = None if calibrate is None else _read_reference(calibrate)
     line = _read_line(model) if reference is None and "label" not in table else None
     summary = summarise_subjects(table, reference, line=line, n_bootstrap=n_bootstrap, seed=seed)
