@@ -28,7 +28,7 @@ from leukoscope.labels import LABELS, LEUKAEMIC
 from leukoscope.logits import compute_logit
 from leukoscope.predictions import read_predictions
 from leukoscope.settings import read_recipe
-from leukoscope.workflow.training import read_features
+from leukoscope.training.features import read_features
 
 _FEWEST = 5  # cells of a smear whose spread is measured
 _MANY = 40  # cells of a person to be recognised

@@ -26,8 +26,8 @@ from leukoscope.io.runs import write_table
 from leukoscope.models import cut_head
 from leukoscope.settings import Recipe, read_recipe
 from leukoscope.splits import Split, make_split
+from leukoscope.training.features import read_features
 from leukoscope.training.loop import predict_with_keras, train_model
-from leukoscope.workflow.training import read_features
 
 _PEOPLE = (6, 12, 20, 30, 0)  # 0: all
 _WHOLE_SET = 60  # people to train on with all of Kaggle's training cells, about

@@ -35,7 +35,7 @@ from leukoscope.simulate import Cohort
 from leukoscope.splits import choose_stopping
 from leukoscope.training.batches import compute_weights, draw_order, iterate_batches
 from leukoscope.training.loop import (
-    compute_learning_rate,
+    build_schedule,
     predict_exactly,
     predict_with_keras,
     run_keras,
@@ -261,9 +261,19 @@ def test_weights_that_cannot_be_fetched_say_so(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     recipe = Recipe(training=TrainingSettings(epochs=5, learning_rate=0.1))
-    rates = [compute_learning_rate(recipe, step, 10) for step in range(1, 51)]
+    schedule = build_schedule(recipe, 10)
+    rates = [float(schedule(step)) for step in range(50)]
     assert np.argmax(rates) == 9 and rates[9] == pytest.approx(0.1)
-    assert rates[-1] == pytest.approx(0, abs=1e-12) and rates[0] == pytest.approx(0.01)
+    assert rates[-1] == pytest.approx(0, abs=1e-8) and rates[0] == pytest.approx(0.01)
+    middle = 0.1 * 0.5 * (1 + np.cos(np.pi * 20 / 40))
+    assert rates[29] == pytest.approx(middle, rel=1e-5)
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 1), (1, 2), (2, 1), (1, 7)])
+def test_the_shortest_trainings_have_a_learning_rate(epochs: int, steps: int) -> None:
+    schedule = build_schedule(Recipe(training=TrainingSettings(epochs=epochs)), steps)
+    rates = [float(schedule(step)) for step in range(epochs * steps)]
+    assert all(0 <= rate <= 1e-3 * 1.0001 for rate in rates) and max(rates) > 0
 
 
 # --- resume

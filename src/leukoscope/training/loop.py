@@ -1,11 +1,17 @@
-"""Model + training part + stopping part → the weights of one fold. Resumes exactly.
+"""Model + training cells + stopping cells → the weights of one fold. Resumes exactly.
 
-There is no parameter for the evaluated part: nothing here can look at it.
+There is no parameter for the evaluated cells: nothing here can look at them.
 
 All that the next epoch depends on is either a function of (seed, epoch, step) — the order of the
-cells, their augmentation, the learning rate — or stands in the checkpoint that ends each epoch: the
+cells, their augmentation, the learning rate — or in the checkpoint that ends each epoch: the
 network's variables (dropout's random state among them), the optimizer's, and the moving average. So
-a run killed at any moment goes on from its last epoch and ends as if it had not been.
+a run that was killed at any moment continues from its last epoch and ends as if it had not been.
+
+The schedule is Keras' own, a function of the optimizer's step, which is in the checkpoint. Two
+things are written here although Keras has them. Early stopping: `EarlyStopping` keeps its patience
+and its best weights in plain attributes, which a resumed run would begin anew. The moving average:
+Keras' leaves out the statistics of batch normalisation, and has no faster start, without which the
+average of a short training lags behind.
 """
 
 from __future__ import annotations
@@ -15,7 +21,7 @@ import json
 import math
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,18 +32,18 @@ import pandas as pd
 from sklearn.metrics import log_loss, roc_auc_score
 
 from leukoscope.arrays import UInt8Array
+from leukoscope.errors import RunError
 from leukoscope.io.files import move_into_place
 from leukoscope.labels import LEUKAEMIC
-from leukoscope.models import build_model, cut_features, cut_head, keras
+from leukoscope.models import build_model, cut_head, keras
 from leukoscope.models.device import choose_compilation, choose_precision, set_precision
 from leukoscope.records import ModelMetadata
-from leukoscope.settings import Recipe
+from leukoscope.settings import Recipe, TrainingSettings
 from leukoscope.training.batches import compute_weights, draw_order, iterate_batches
 
 __all__ = [
     "EpochReport",
-    "compute_features",
-    "compute_learning_rate",
+    "build_schedule",
     "predict_exactly",
     "predict_with_keras",
     "run_keras",
@@ -46,8 +52,12 @@ __all__ = [
 ]
 
 Arrays = list[npt.NDArray[Any]]
+Schedule = Callable[[int], Any]  # step, from 0 → learning rate; Keras has no types
 
-_FEATURE_BATCH = 16
+_HISTORY = (
+    *("epoch", "loss", "stop_loss", "stop_auc"),
+    *("learning_rate", "seconds", "images_per_second"),
+)
 
 _EMA_EVERY = 4  # steps; copying the weights at each would slow an accelerator
 
@@ -121,51 +131,26 @@ def train_model(
         learning_rate, seconds, images_per_second.
     """
     keras.utils.set_random_seed(seed)
-    precision = choose_precision()
-    with set_precision(precision):
-        model = build_model(recipe.model)
-    twin = build_model(dataclasses.replace(recipe.model, pretrained=False))
-    twin.set_weights(model.get_weights())
-    options, whole = recipe.training, twin
-    if options.freeze_backbone:
-        model, twin = cut_head(model), cut_head(twin)
-    optimizer = keras.optimizers.AdamW(weight_decay=options.weight_decay, clipnorm=1.0)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(
-        optimizer,
-        keras.losses.BinaryCrossentropy(label_smoothing=options.label_smoothing),
-        jit_compile=choose_compilation(model, options.epochs * len(training)),
-    )
-    optimizer.build(model.trainable_variables)
-    state = _read_checkpoint(checkpoint, model) or _State(average=model.get_weights())
-    weights = compute_weights(training, options.subject_balance)
+    options = recipe.training
+    whole, model, twin = _build_networks(recipe)
     batch = min(options.batch_size, len(training))
     steps = len(training) // batch
+    schedule = build_schedule(recipe, steps)
+    _compile(model, recipe, schedule, options.epochs * len(training))
+    state = _read_checkpoint(checkpoint, model) or _State(average=model.get_weights())
+    weights = compute_weights(training, options.subject_balance)
 
     while state.epoch < options.epochs and not _is_over(state.history, options.patience):
         epoch = state.epoch
-        started = time.monotonic()
         order = draw_order(weights, seed, epoch)
-        last = state.history[-1]["stop_auc"] if state.history and len(stopping) else None
         batches = iterate_batches(
             inputs, training, order, recipe.augment, batch=batch, seed=seed, epoch=epoch
         )
-        total = 0.0
-        for step, (images, labels) in enumerate(batches, start=1):
-            count = epoch * steps + step
-            optimizer.learning_rate = compute_learning_rate(recipe, count, steps)
-            model.reset_metrics()  # else Keras answers with the mean since it was last reset
-            total += float(model.train_on_batch(images, labels, return_dict=True)["loss"])
-            if count % _EMA_EVERY == 0:
-                _blend(state.average, model.get_weights(), options.ema_momentum**_EMA_EVERY, count)
-            if progress:
-                progress(EpochReport(epoch + 1, options.epochs, step, steps, total / step, last))
-        seconds = time.monotonic() - started
+        row = _train_epoch(model, state, batches, options, steps, progress)
         twin.set_weights(state.average)
-        row = {"epoch": epoch + 1, "loss": total / max(1, steps)}
         row |= _assess(twin, inputs, stopping)
-        row["learning_rate"] = compute_learning_rate(recipe, (epoch + 1) * steps, steps)
-        row |= {"seconds": seconds, "images_per_second": steps * batch / seconds}
+        row["learning_rate"] = float(schedule((epoch + 1) * steps - 1))
+        row["images_per_second"] = steps * batch / row["seconds"]
         if stopping.empty or all(row["stop_auc"] > old["stop_auc"] for old in state.history):
             state.best = [array.copy() for array in state.average]
         state.history.append(row)
@@ -174,7 +159,58 @@ def train_model(
         if progress:
             progress(_report_epoch(row, options.epochs, steps))
     twin.set_weights(state.best)
-    return whole, pd.DataFrame(state.history)
+    return whole, pd.DataFrame(state.history)[list(_HISTORY)]
+
+
+def _build_networks(recipe: Recipe) -> tuple[keras.Model, keras.Model, keras.Model]:
+    """The whole network in float32; what is trained, as the device is fast; its float32 twin.
+
+    Of a recipe with a frozen backbone, the last two are heads, and the twin shares its layers with
+    the whole network.
+    """
+    with set_precision(choose_precision()):
+        model = build_model(recipe.model)
+    whole = build_model(dataclasses.replace(recipe.model, pretrained=False))
+    whole.set_weights(model.get_weights())
+    if recipe.training.freeze_backbone:
+        return whole, cut_head(model), cut_head(whole)
+    return whole, model, whole
+
+
+def _compile(model: keras.Model, recipe: Recipe, schedule: Schedule, images: int) -> None:
+    options = recipe.training
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=options.weight_decay, clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(
+        optimizer,
+        keras.losses.BinaryCrossentropy(label_smoothing=options.label_smoothing),
+        jit_compile=choose_compilation(model, images),
+    )
+    optimizer.build(model.trainable_variables)
+
+
+def _train_epoch(
+    model: keras.Model,
+    state: _State,
+    batches: Iterable[tuple[npt.NDArray[Any], npt.NDArray[np.float32]]],
+    options: TrainingSettings,
+    steps: int,
+    progress: Callable[[EpochReport], None] | None,
+) -> dict[str, Any]:
+    """Train for one epoch and update the moving average: epoch, mean loss, seconds."""
+    started, total = time.monotonic(), 0.0
+    last = state.history[-1]["stop_auc"] if state.history else math.nan
+    for step, (images, labels) in enumerate(batches, start=1):
+        count = state.epoch * steps + step
+        model.reset_metrics()  # else Keras answers with the mean since it was last reset
+        total += float(model.train_on_batch(images, labels, return_dict=True)["loss"])
+        if count % _EMA_EVERY == 0:
+            _blend(state.average, model.get_weights(), options.ema_momentum**_EMA_EVERY, count)
+        if progress:
+            auc = None if math.isnan(last) else last
+            progress(EpochReport(state.epoch + 1, options.epochs, step, steps, total / step, auc))
+    seconds = time.monotonic() - started
+    return {"epoch": state.epoch + 1, "loss": total / max(1, steps), "seconds": seconds}
 
 
 def _report_epoch(row: dict[str, Any], epochs: int, steps: int) -> EpochReport:
@@ -191,42 +227,25 @@ def _report_epoch(row: dict[str, Any], epochs: int, steps: int) -> EpochReport:
     )
 
 
-def compute_features(
-    recipe: Recipe, crops: UInt8Array, progress: Callable[[int, int], None] | None = None
-) -> npt.NDArray[np.float32]:
-    """What the untrained part of a frozen recipe makes of every crop of the store.
-
-    Args:
-        recipe: its network's weights are the pretrained ones.
-        crops: the store, uint8 (n, 225, 225, 3).
-        progress: called with (done, total).
-
-    Returns:
-        float32 (n, features).
-    """
-    model = cut_features(build_model(recipe.model))
-    found = []
-    for start in range(0, len(crops), _FEATURE_BATCH):
-        batch = np.asarray(crops[start : start + _FEATURE_BATCH])
-        found.append(np.asarray(model.predict_on_batch(batch), np.float32))
-        if progress:
-            progress(min(start + _FEATURE_BATCH, len(crops)), len(crops))
-    return np.concatenate(found)
-
-
-def compute_learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+def build_schedule(recipe: Recipe, steps: int) -> Schedule:
     """Linear warm-up over the first epoch, then a cosine to zero (Loshchilov & Hutter, 2017).
 
     Args:
         recipe: its `learning_rate` is the peak, its `epochs` the length.
-        step: counts from 1 over the whole training.
         steps: of one epoch.
+
+    Returns:
+        The learning rate of a step, which counts from 0 over the whole training.
     """
     peak, length = recipe.training.learning_rate, recipe.training.epochs * steps
     warm = min(steps, length // 2) or 1
-    if step <= warm:
-        return peak * step / warm
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, length - warm)))
+    schedule: Schedule = keras.optimizers.schedules.CosineDecay(
+        peak / warm,
+        max(1, length - warm),
+        warmup_target=peak if warm > 1 else None,
+        warmup_steps=warm - 1,
+    )
+    return schedule
 
 
 def predict_with_keras(
@@ -326,6 +345,11 @@ def _read_checkpoint(path: Path, model: keras.Model) -> _State | None:
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as arrays:
+        if sum(name.startswith("variable_") for name in arrays) != len(_list_variables(model)):
+            raise RunError(
+                f"{path}: the checkpoint of another version of leukoscope. Delete it to begin this "
+                "network anew, or continue with the version that wrote it."
+            )
         for place, variable in enumerate(_list_variables(model)):
             variable.assign(arrays[f"variable_{place}"])
         count = len(model.get_weights())

@@ -1,9 +1,8 @@
-"""One part of a run: its network trained, exported and asked about the cells that are held out."""
+"""One network of a run: trained, exported, and asked about the cells that are held out."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,25 +12,23 @@ import pandas as pd
 
 from leukoscope import __version__
 from leukoscope.arrays import UInt8Array
-from leukoscope.catalogue import Catalogue, compute_fingerprint
+from leukoscope.catalogue import compute_fingerprint
 from leukoscope.cells.crop import CROP_PX
 from leukoscope.cells.quality import measure_limits
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import ModelError
 from leukoscope.inference.novelty import Novelty, fit_novelty
-from leukoscope.io.files import move_into_place
 from leukoscope.io.runs import Part, Run, write_table
 from leukoscope.labels import LABELS
 from leukoscope.records import Decision, Expected, ModelMetadata, SubjectRecord
 from leukoscope.settings import Recipe
-from leukoscope.splits import Fold, choose_stopping, find_seen
+from leukoscope.splits import choose_stopping, find_seen
 
 if TYPE_CHECKING:
     from leukoscope.training.loop import EpochReport
 
-__all__ = ["Work", "predict_part", "read_features", "train_part"]
+__all__ = ["Work", "predict_part", "train_part"]
 
-_FEATURES_FORMAT = 1
 _CHUNK = 512  # crops in memory at a time
 _COMPARED = 256  # cells on which an export must answer as Keras does
 _LEARNED = 2000  # training cells from which novelty is learnt, where features are not at hand
@@ -139,44 +136,18 @@ def _fit_novelty(work: Work, model: Any, cells: pd.DataFrame) -> Novelty:
     return fit_novelty(run_keras(cut_features(model), work.crops, rows))
 
 
-def read_features(
-    recipe: Recipe, catalogue: Catalogue, progress: Callable[[int, int], None] | None = None
-) -> npt.NDArray[np.float32]:
-    """Features of all crops, computed once for a backbone and kept beside the crops.
-
-    Args:
-        recipe: a frozen one.
-        catalogue: of the crops.
-        progress: called with (done, total) while they are computed.
-
-    Returns:
-        float32 (n, features), rows as in the catalogue.
-    """
-    from leukoscope.training.loop import compute_features
-
-    model = dataclasses.replace(recipe.model, hidden=0, dropout=0.0)
-    name = hashlib.sha256(f"{_FEATURES_FORMAT} {model}".encode()).hexdigest()[:16]
-    path = catalogue.folder / f"features-{name}.npy"
-    if not path.exists():
-        features = compute_features(recipe, catalogue.crops, progress)
-        with move_into_place(path) as part, part.open("wb") as file:
-            np.save(file, features)
-    return np.asarray(np.load(path))
-
-
-def predict_part(work: Work, catalogue: Catalogue, cells: pd.DataFrame, fold: Fold) -> None:
+def predict_part(work: Work, cells: pd.DataFrame, evaluated: pd.DataFrame, name: str) -> None:
     """Probabilities of the evaluated cells, beside what their area alone says of them."""
     from leukoscope.evaluation import compute_size_probability
 
-    part = work.run.find_part(fold.name)
+    part = work.run.find_part(name)
     if part.outputs.exists():
         return
-    evaluated = catalogue.table.loc[fold.evaluated]
     answers = _answer(work, part, evaluated.index.to_numpy())
     found = evaluated[["image", "subject", "label"]].assign(
         probability=answers[:, 0],
         novelty=answers[:, 1],
-        part=fold.name,
+        part=name,
         group=evaluated["group"],
         area=evaluated["area"],
         area_probability=compute_size_probability(cells["area"], cells["label"], evaluated["area"]),

@@ -8,35 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
-import pandas as pd
 
 from leukoscope.catalogue import read_catalogue, select_usable
 from leukoscope.datasets.kaggle import find_data
 from leukoscope.datasets.reader import ReadOptions
-from leukoscope.inference.decision import (
-    average_by_subject,
-    calibrate,
-    decide_by_part,
-    fit_decision,
-)
-from leukoscope.io.runs import FINAL, Run, create_run, write_table
-from leukoscope.predictions import write_predictions
+from leukoscope.io.runs import Run, create_run, write_table
 from leukoscope.settings import Recipe, read_recipe
-from leukoscope.splits import Split, make_split
+from leukoscope.splits import make_split
 from leukoscope.training.augment import find_effects
 from leukoscope.training.describe import (
-    compute_expected,
     describe_cells,
     describe_run,
-    describe_subjects,
     tell_time,
 )
-from leukoscope.training.parts import Work, predict_part, read_features, train_part
+from leukoscope.training.parts import Work
+from leukoscope.training.run import train_all
 
 if TYPE_CHECKING:
     from leukoscope.training.loop import EpochReport
 
-__all__ = ["TrainingRequest", "read_features", "train_run"]
+__all__ = ["TrainingRequest", "train_run"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,60 +113,10 @@ def train_run(
     write_table(run.cells, describe_cells(table, split))
     inputs: npt.NDArray[Any] = catalogue.crops
     if recipe.training.freeze_backbone:
+        from leukoscope.training.features import read_features
+
         inputs = read_features(recipe, catalogue, on_features)
     work = Work(run, recipe, catalogue.spec, catalogue.crops, inputs, request.seed, on_step)
-    names = [fold.name for fold in split.folds]
-    count = len(names) + request.final
-    for number, fold in enumerate(split.folds, start=1):
-        if on_part:
-            on_part(fold.name, number, count)
-        cells = table.loc[fold.training]
-        train_part(work, fold.name, cells)
-        predict_part(work, catalogue, cells, fold)
-    outputs = _gather_predictions(run, split)
-    _gather_histories(run, names)
-    if request.final:
-        if on_part:
-            on_part(FINAL, count, count)
-        decision = fit_decision(outputs)
-        calibrated = outputs.assign(probability=calibrate(outputs["probability"], decision))
-        expected = compute_expected(run, split)
-        subjects = describe_subjects(run, calibrated)
-        train_part(work, FINAL, table, decision, expected, subjects)
-        names.append(FINAL)
-    _gather_histories(run, names)
+    train_all(work, table, split, final=request.final, on_part=on_part)
     run.write_record(dataclasses.replace(run.read_record(), finished=tell_time()))
     return run
-
-
-def _gather_predictions(run: Run, split: Split) -> pd.DataFrame:
-    """The folds' outputs → the run's table, calibrated; returned as the networks gave them.
-
-    What is said of a cell, calibration and thresholds too, never rests on its own part.
-    """
-    text = dict.fromkeys(("image", "subject", "group", "part", "pixel_hash"), str)
-    found = [
-        pd.read_csv(run.find_part(fold.name).outputs, dtype=text, keep_default_na=False)
-        for fold in split.folds
-    ]
-    outputs = pd.concat(found, ignore_index=True).assign(split=split.name)
-    decided, size = decide_by_part(outputs), decide_by_part(outputs, "area_probability")
-    context = decide_by_part(outputs.assign(probability=average_by_subject(outputs)))
-    write_predictions(
-        outputs.assign(
-            output=outputs["probability"],
-            **decided,
-            area_probability=size["probability"],
-            area_threshold=size["threshold"],
-            context_probability=context["probability"],
-            context_threshold=context["threshold"],
-        ),
-        run.predictions,
-    )
-    return outputs
-
-
-def _gather_histories(run: Run, names: list[str]) -> None:
-    """The networks' histories → one table."""
-    found = [pd.read_csv(run.find_part(name).history).assign(part=name) for name in names]
-    write_table(run.history, pd.concat(found))
