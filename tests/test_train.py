@@ -475,7 +475,7 @@ def test_groups_that_put_equal_images_apart_show_in_all_that_follows(
 def test_a_run_is_never_overwritten_or_mixed(
     cohort: Cohort, recipe: Path, run_folder: Path
 ) -> None:
-    with pytest.raises(RunError, match="--resume"):
+    with pytest.raises(RunError, match="--continue"):
         train_run(TrainingRequest(cohort.root, run_folder, recipe, folds=2))
     other = TrainingRequest(cohort.root, run_folder, recipe, folds=2, seed=1, resume=True)
     with pytest.raises(RunError, match=r"another (split|seed)"):
