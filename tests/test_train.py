@@ -392,9 +392,10 @@ def test_a_run_holds_what_it_promises(run_folder: Path, catalogue: Catalogue) ->
     assert settings["recipe"]["model"]["input_px"] == 32 and "finished" in settings
     for folder in (run_folder, run_folder / "parts/part_0"):
         with zipfile.ZipFile(folder / "model.keras") as archive:
-            inside = json.loads(archive.read("leukoscope.json"))
+            text = archive.read("leukoscope.json").decode()
+        inside = ModelMetadata.from_json(text, "model.keras")
         assert inside == Classifier(folder / "model.onnx").metadata
-        assert inside["classes"] == ["normal", "leukaemic"]
+        assert inside.dataset.reader == "cnmc" and inside.dataset.quality is not None
     assert not list(run_folder.rglob("checkpoint*")) and not list(run_folder.rglob(".*"))
     assert "Expected on new people" in Classifier(run_folder / "model.onnx").metadata.expected.words
 
