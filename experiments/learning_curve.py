@@ -22,7 +22,7 @@ from scipy.optimize import curve_fit
 from leukoscope.catalogue import read_catalogue, select_usable
 from leukoscope.evaluation import Evaluation, compute_evaluation, find_score
 from leukoscope.inference.decision import decide_by_part
-from leukoscope.io.runs import write_table
+from leukoscope.io.tables import write_table
 from leukoscope.models import cut_head
 from leukoscope.settings import Recipe, read_recipe
 from leukoscope.splits import Split, make_split

@@ -16,7 +16,8 @@ import pandas as pd
 
 from leukoscope.evaluation import Evaluation, Score, compute_evaluation, find_score
 from leukoscope.io.files import write_text
-from leukoscope.io.runs import Run, open_run, write_table
+from leukoscope.io.runs import Run, open_run
+from leukoscope.io.tables import write_table
 from leukoscope.predictions import read_predictions
 from leukoscope.workflow.training import TrainingRequest, train_run
 

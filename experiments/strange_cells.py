@@ -27,7 +27,8 @@ from leukoscope.cells.crop import CROP_PX, compute_foreground, cut_crop
 from leukoscope.cells.quality import find_warnings
 from leukoscope.inference.model import Classifier
 from leukoscope.io.files import write_text
-from leukoscope.io.runs import Run, open_run, write_table
+from leukoscope.io.runs import Run, open_run
+from leukoscope.io.tables import write_table
 
 _PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "ihc.png", "retina.jpg", "rocket.jpg")
 _TEXTURES = ("brick.png", "grass.png", "gravel.png")

@@ -96,6 +96,20 @@ def test_imports_point_up_the_house(path: Path) -> None:
     assert found - {room} <= ROOMS[room]
 
 
+@pytest.mark.parametrize("room", sorted(room for room in ROOMS if room and room != "__main__"))
+def test_every_room_has_a_test(room: str) -> None:
+    tests = [
+        path for path in Path(__file__).parent.glob("test_*.py") if path.name != "test_house.py"
+    ]
+    asked = {name for path in tests for name in list_imports(path)}
+    if room in {"quiet", "cli"}:  # tried as a program
+        assert (Path(__file__).parent / f"test_{room}.py").exists()
+        return
+    if room in {"api", "inputs", "progress", "results"}:  # tried as the package
+        room = ""
+    assert any(name == room or name.startswith(f"{room}.") for name in asked), room
+
+
 def test_the_rules_see_every_way_to_import(tmp_path: Path) -> None:
     file = tmp_path / "a.py"
     file.write_text(

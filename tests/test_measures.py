@@ -13,6 +13,7 @@ from leukoscope.arrays import UInt8Array
 from leukoscope.cells.measures import (
     MEASURES,
     QUANTILES,
+    Provenance,
     compute_measures,
     compute_reference,
     find_percentile,
@@ -21,6 +22,8 @@ from leukoscope.cells.measures import (
 )
 from leukoscope.errors import DataError
 from leukoscope.labels import LABELS
+
+PROVENANCE = Provenance("abc", {"normal": 81, "leukaemic": 81}, {"normal": 3, "leukaemic": 4})
 
 PURPLE, BLUE, PINK = (90, 40, 110), (130, 120, 190), (190, 140, 150)
 
@@ -101,7 +104,7 @@ def test_percentiles_stand_where_the_cells_do(tmp_path: Path) -> None:
     labels = ["normal"] * 41 + ["leukaemic"] * 40
     done: list[tuple[int, int]] = []
     reference = compute_reference(
-        crops, labels, {"cells": 81}, progress=lambda *step: done.append(step)
+        crops, labels, PROVENANCE, progress=lambda *step: done.append(step)
     )
     area = compute_measures(crops[20])["area"]
     assert find_percentile(reference, "normal", "area", area) == pytest.approx(50, abs=1)
@@ -113,12 +116,12 @@ def test_percentiles_stand_where_the_cells_do(tmp_path: Path) -> None:
     write_reference(reference, tmp_path / "measures.json")
     assert read_reference(tmp_path / "measures.json") == reference
     with pytest.raises(DataError, match="received no leukaemic one"):
-        compute_reference(crops[:3], labels[:3], {})
+        compute_reference(crops[:3], labels[:3], PROVENANCE)
 
 
 def test_the_shipped_table_is_whole_and_holds_numbers_only() -> None:
     reference = read_reference()
-    assert reference.provenance["cells"] == {"normal": 2632, "leukaemic": 5334}
+    assert reference.provenance.cells == {"normal": 2632, "leukaemic": 5334}
     for label in LABELS:
         for measure in MEASURES:
             row = reference.quantiles[label][measure.name]

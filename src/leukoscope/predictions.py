@@ -45,7 +45,7 @@ from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.registry import parse_known_name
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
-from leukoscope.io.files import write_text
+from leukoscope.io.tables import read_table, write_table
 from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL, parse_label
 
 __all__ = [
@@ -94,15 +94,7 @@ def _read_csv(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFr
     theirs = dict(columns or {})
     text = {theirs.get(column, column): str for column in (*_TEXT, *_RENAMED)}
     numbers = {theirs.get(column, column): [""] for column in (*_SHARES, "area", "novelty")}
-    try:
-        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}: expected a CSV with the columns {', '.join(_REQUIRED)}; "
-            f"received a file that cannot be parsed ({str(error).strip()})."
-        ) from error
+    table = read_table(path, ", ".join(_REQUIRED), dtype=text, na_values=numbers)
     try:
         return rename_columns(table, theirs)
     except DataError as error:
@@ -207,7 +199,7 @@ def normalise_answers(
 def write_predictions(table: pd.DataFrame, path: Path) -> None:
     """Check a table and write it as CSV; a reader never sees half a file. Raises `DataError`."""
     check_predictions(table)
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+    write_table(path, table)
 
 
 def normalise_predictions(table: pd.DataFrame, spec: DatasetSpec | None = None) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from leukoscope.catalogue.table import COLUMNS, read_table
 from leukoscope.datasets.reader import ReadOptions
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
-from leukoscope.io.files import write_text
+from leukoscope.io.tables import write_table
 
 __all__ = [
     "COLUMNS",
@@ -127,7 +127,7 @@ def _read_links(store: CellStore, turns: int, progress: Progress | None) -> pd.D
     path = store.folder / f"links-{_DETECTOR}-{turns}.csv"
     if not path.exists():
         links = link_same_cells(store.crops, turns=turns, progress=progress)
-        write_text(path, links.to_csv(index=False))
+        write_table(path, links)
     return pd.read_csv(path)
 
 

@@ -15,6 +15,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from leukoscope.errors import DataError
+from leukoscope.io.tables import read_table
 
 __all__ = [
     "Overruling",
@@ -140,17 +141,7 @@ def read_groups(path: Path, subjects: Iterable[str]) -> dict[str, str]:
         DataError: no such file, not such a CSV, an empty name, a subject in two groups, or a
             subject of the data that is not named.
     """
-    try:
-        given = pd.read_csv(
-            path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
-        )
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}: expected a CSV with the columns subject and group; received a file that "
-            f"cannot be parsed ({str(error).strip()})."
-        ) from error
+    given = read_table(path, "subject and group", dtype=str, index_col=False)
     given.columns = [str(column).strip().lower() for column in given.columns]
     if [list(given.columns).count(column) for column in ("subject", "group")] != [1, 1]:
         raise DataError(

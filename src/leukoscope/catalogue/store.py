@@ -27,6 +27,7 @@ from leukoscope.datasets.spec import CropSpec
 from leukoscope.errors import DataError
 from leukoscope.io.images import compute_pixel_hash, try_read_image
 from leukoscope.io.sources import Source, compute_stamp
+from leukoscope.io.tables import write_table
 from leukoscope.machine import count_workers
 
 __all__ = ["CellStore", "Progress", "get_cache_folder", "open_store"]
@@ -110,7 +111,7 @@ def _pack(
     part = Path(tempfile.mkdtemp(prefix="part-", dir=folder.parent))
     try:
         facts = _fill(part / "crops.npy", sources, crop, progress)
-        pd.DataFrame(facts).to_csv(part / "facts.csv", index=False)
+        write_table(part / "facts.csv", pd.DataFrame(facts))
         try:
             part.rename(folder)
         except OSError:

@@ -21,12 +21,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -209,22 +209,39 @@ def _cut_rim(cell: BoolArray) -> BoolArray:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """What a reference was measured from.
+
+    Attributes:
+        fingerprint: of the data.
+        cells: label → number of cells.
+        persons: label → number of people.
+        told: label → measure → cells in which it could be measured.
+    """
+
+    fingerprint: str
+    cells: Mapping[str, int]
+    persons: Mapping[str, int]
+    told: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Reference:
     """Where the cells of a data set lie.
 
     Attributes:
         quantiles: label → measure → its value at each of `QUANTILES`, rising.
-        provenance: what was measured: cells and persons of each class, fingerprint of the data.
+        provenance: what was measured.
     """
 
     quantiles: Mapping[str, Mapping[str, tuple[float, ...]]]
-    provenance: Mapping[str, Any]
+    provenance: Provenance
 
 
 def compute_reference(
     crops: Iterable[UInt8Array],
     labels: Iterable[str],
-    provenance: Mapping[str, Any],
+    provenance: Provenance,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Reference:
@@ -258,7 +275,7 @@ def compute_reference(
             told[label][measure.name] = len(values)
             found = np.percentile(values, QUANTILES).tolist() if values else []
             quantiles[label][measure.name] = tuple(float(f"{value:.5g}") for value in found)
-    return Reference(quantiles, {**provenance, "told": told})
+    return Reference(quantiles, replace(provenance, told=told))
 
 
 def find_percentile(
@@ -283,7 +300,7 @@ def write_reference(reference: Reference, path: Path) -> None:
     content = {
         "format": _FORMAT,
         "percents": QUANTILES,
-        "provenance": dict(reference.provenance),
+        "provenance": asdict(reference.provenance),
         "quantiles": reference.quantiles,
     }
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
@@ -307,7 +324,7 @@ def read_reference(path: Path | None = None) -> Reference:
         }
         fits = content["format"] == _FORMAT and tuple(content["percents"]) == QUANTILES
         lengths = {len(row) for rows in quantiles.values() for row in rows.values()}
-        provenance = dict(content["provenance"])
+        provenance = msgspec.convert(content["provenance"], Provenance)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -121,7 +121,7 @@ def measures(
             on_link=on_link,
             on_measure=on_measure,
         )
-    cells, persons = reference.provenance["cells"], reference.provenance["persons"]
+    cells, persons = reference.provenance.cells, reference.provenance.persons
     words = ", ".join(f"{cells[label]:,} {label} of {persons[label]} persons" for label in cells)
     typer.echo(f"{out}: {words}.")
 

@@ -54,12 +54,12 @@ def describe_measure(explanation: Explanation, measure: Measure) -> str:
 
 def describe_reference(reference: Reference) -> str:
     """The cells that measures stand beside."""
-    cells, persons = (reference.provenance.get(key, {}) for key in ("cells", "persons"))
+    known = reference.provenance
     counts = " and ".join(
-        f"{cells.get(label, 0):,} {label} cells of {persons.get(label, 0)} persons"
+        f"{known.cells[label]:,} {label} cells of {known.persons[label]} persons"
         for label in (LEUKAEMIC, NORMAL)
     )
-    return f"{counts} (data {reference.provenance.get('fingerprint', 'unknown')})"
+    return f"{counts} (data {known.fingerprint})"
 
 
 def describe_check(check: Faithfulness) -> str:

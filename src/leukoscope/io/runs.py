@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leukoscope.errors import RunError
-from leukoscope.io.files import move_into_place, write_text
+from leukoscope.io.files import write_text
 from leukoscope.records import RunRecord
 
 if TYPE_CHECKING:  # a taken folder is refused before anything heavy loads
-    import pandas as pd
+    pass
 
 __all__ = [
     "FINAL",
@@ -33,7 +33,6 @@ __all__ = [
     "create_run",
     "open_run",
     "write_json",
-    "write_table",
 ]
 
 FINAL = "final"
@@ -200,9 +199,3 @@ def open_run(folder: Path) -> Run:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, indented, whole."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a CSV whole."""
-    with move_into_place(path) as part:
-        table.to_csv(part, index=False)

@@ -22,7 +22,6 @@ from leukoscope.evaluation import (
 )
 from leukoscope.io.files import write_text
 from leukoscope.notices import RESEARCH_ONLY
-from leukoscope.predictions import normalise_predictions
 from leukoscope.report import figures
 from leukoscope.report.words import (
     describe_abstention,
@@ -102,7 +101,6 @@ def write_report(
     Raises:
         DataError: the table breaks the contract.
     """
-    table = normalise_predictions(table)
     environment = build_environment()
     environment.filters.update(value=format_value, interval=format_interval)
     page = environment.get_template("report.html.j2").render(

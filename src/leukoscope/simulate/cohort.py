@@ -16,6 +16,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from leukoscope.errors import DataError
+from leukoscope.io.tables import write_table
 from leukoscope.notices import SIMULATED_FILE
 from leukoscope.simulate.draw import LATENTS, photograph_cell
 from leukoscope.simulate.faults import plant_faults
@@ -72,8 +73,8 @@ def simulate_cohort(
     with _open_folder(out) as folder:
         areas = _write_files(folder, files, workers, progress)
         truth = _list_truth(files, areas)
-        planted.to_csv(folder / "planted.csv", index=False, lineterminator="\n")
-        truth.to_csv(folder / "truth.csv", index=False, lineterminator="\n")
+        write_table(folder / "planted.csv", planted)
+        write_table(folder / "truth.csv", truth)
         (folder / SIMULATED_FILE).write_text(
             f"Drawn by leukoscope simulate with seed {settings.seed}; no real cell is in here.\n",
             encoding="utf-8",

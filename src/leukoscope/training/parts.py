@@ -18,7 +18,8 @@ from leukoscope.cells.quality import measure_limits
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import ModelError
 from leukoscope.inference.novelty import Novelty, fit_novelty
-from leukoscope.io.runs import Part, Run, write_table
+from leukoscope.io.runs import Part, Run
+from leukoscope.io.tables import write_table
 from leukoscope.labels import LABELS
 from leukoscope.records import Decision, Expected, ModelMetadata, SubjectRecord
 from leukoscope.settings import Recipe

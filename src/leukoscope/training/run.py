@@ -12,7 +12,8 @@ from leukoscope.inference.decision import (
     decide_by_part,
     fit_decision,
 )
-from leukoscope.io.runs import FINAL, Run, write_table
+from leukoscope.io.runs import FINAL, Run
+from leukoscope.io.tables import write_table
 from leukoscope.predictions import write_predictions
 from leukoscope.splits import Split
 from leukoscope.training.describe import compute_expected, describe_subjects

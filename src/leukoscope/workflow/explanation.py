@@ -26,8 +26,8 @@ from leukoscope.explanation import (
 from leukoscope.inference.model import Classifier
 from leukoscope.inference.stream import list_images, predict_sources
 from leukoscope.io.files import write_bytes
-from leukoscope.io.runs import write_table
 from leukoscope.io.sources import Source
+from leukoscope.io.tables import write_table
 from leukoscope.labels import LABELS
 from leukoscope.notices import RESEARCH_ONLY, find_banner
 from leukoscope.records import ModelMetadata

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from leukoscope.catalogue import compute_fingerprint, read_catalogue, select_usable
 from leukoscope.catalogue.store import Progress
-from leukoscope.cells.measures import Reference, compute_reference, write_reference
+from leukoscope.cells.measures import Provenance, Reference, compute_reference, write_reference
 from leukoscope.datasets.reader import ReadOptions
 from leukoscope.labels import LABELS
 
@@ -37,13 +37,12 @@ def measure_cells(
     """
     catalogue = read_catalogue(data, options, on_decode=on_decode, on_link=on_link)
     table = select_usable(catalogue)
-    provenance = {
-        "fingerprint": compute_fingerprint(table),
-        "cells": {label: int((table["label"] == label).sum()) for label in LABELS},
-        "persons": {
-            label: int(table.loc[table["label"] == label, "group"].nunique()) for label in LABELS
-        },
-    }
+    by_label = {label: table[table["label"] == label] for label in LABELS}
+    provenance = Provenance(
+        fingerprint=compute_fingerprint(table),
+        cells={label: len(own) for label, own in by_label.items()},
+        persons={label: int(own["group"].nunique()) for label, own in by_label.items()},
+    )
     crops = (catalogue.crops[row] for row in table.index)
     reference = compute_reference(crops, table["label"], provenance, progress=on_measure)
     write_reference(reference, out)

@@ -9,7 +9,8 @@ import pandas as pd
 
 from leukoscope.errors import DataError, RunError
 from leukoscope.evaluation.aggregate import SubjectSummary, summarise_subjects
-from leukoscope.io.runs import open_run, write_table
+from leukoscope.io.runs import open_run
+from leukoscope.io.tables import write_table
 from leukoscope.predictions import read_answers
 from leukoscope.records import SubjectLine
 from leukoscope.workflow.prediction import open_classifier

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from leukoscope.catalogue import read_catalogue, select_usable
 from leukoscope.datasets.kaggle import find_data
 from leukoscope.datasets.reader import ReadOptions
-from leukoscope.io.runs import Run, create_run, write_table
+from leukoscope.io.runs import Run, create_run
+from leukoscope.io.tables import write_table
 from leukoscope.settings import Recipe, read_recipe
 from leukoscope.splits import make_split
 from leukoscope.training.augment import find_effects
