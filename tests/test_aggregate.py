@@ -1,4 +1,4 @@
-"""Subjects: shares, intervals, and that nobody judges themselves."""
+"""Subjects: shares, intervals, and that never on the subject itself."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_scores_are_of_subjects_with_intervals_over_persons() -> None:
     assert auc.low is not None and auc.high is not None and auc.value is not None
     assert 0 <= auc.low < auc.value < auc.high <= 1
     assert joined.low is not None and joined.high is not None
-    assert "40 subject names are 8 persons" in " ".join(summarise_subjects(names).notes)
+    assert "40 subject names are 8 people" in " ".join(summarise_subjects(names).notes)
 
 
 def test_what_spoils_the_numbers_is_said() -> None:
@@ -159,7 +159,7 @@ def test_what_spoils_the_numbers_is_said() -> None:
     leaky = " ".join(summarise_subjects(table.assign(leaky=True), n_bootstrap=10).notes)
     assert "Leaky split" in leaky
     unknown = summarise_subjects(table.drop(columns=["leaky", "group"]), n_bootstrap=10).notes
-    assert "not recorded" in " ".join(unknown) and "taken for one person" in " ".join(unknown)
+    assert "not recorded" in " ".join(unknown) and "treated as one person" in " ".join(unknown)
     mixed = flip(table, table.index.to_series() == 0)
     summary = summarise_subjects(mixed, n_bootstrap=10)
     assert "both labels" in " ".join(summary.notes) and summary.scored == 15
@@ -195,7 +195,7 @@ def test_thresholds_of_the_table_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("image,probability,call\ncell.bmp,0.5,normal\n", "whose cells these are is not known"),
+        ("image,probability,call\ncell.bmp,0.5,normal\n", "the cells have no subject"),
         ("image,call\nUID_1_1_1_all.bmp,normal\n", "expected the columns image and probability"),
         ("image,subject,probability\na,1,1.5\n", "a number from 0 to 1"),
         ("image,subject,probability\na,1,\n", "a number from 0 to 1"),
@@ -218,7 +218,7 @@ def test_the_command_prints_and_writes_a_row_a_subject(tmp_path: Path) -> None:
     table, out = tmp_path / "labelled.csv", tmp_path / "subjects.csv"
     build_table().drop(columns="called").to_csv(table, index=False)
     done = run("aggregate", table, "--out", out, "--n-bootstrap", 100)
-    for words in ("Sensitivity", "Specificity", "ROC-AUC", "nobody judges themselves"):
+    for words in ("Sensitivity", "Specificity", "ROC-AUC", "never on the subject itself"):
         assert words in done.stdout
     assert "not a medical device" in done.stdout
     rows = pd.read_csv(out, dtype={"subject": str})
@@ -233,7 +233,7 @@ def test_the_command_prints_and_writes_a_row_a_subject(tmp_path: Path) -> None:
 
 def test_what_the_command_refuses(tmp_path: Path) -> None:
     table = write(tmp_path / "a.csv", "image,probability,call\ncell.bmp,0.5,normal\n")
-    assert "whose cells" in fail("aggregate", table)
+    assert "the cells have no subject" in fail("aggregate", table)
     assert "no such run or table" in fail("aggregate", tmp_path / "gone.csv")
     assert "not a run" in fail("aggregate", tmp_path)
     good = write(tmp_path / "b.csv", "image,subject,probability\na,1,0.5\n")
@@ -255,7 +255,7 @@ def test_a_table_without_labels_takes_the_models_line() -> None:
     assert "40 subject names that the model was tested on" in blind.calibration
     # a table's own people are nearer than the model's
     own = summarise_subjects(new, line=line, n_bootstrap=10)
-    assert "other held-out parts" in own.calibration
+    assert "other folds" in own.calibration
 
 
 def test_one_class_makes_no_line() -> None:

@@ -149,7 +149,7 @@ def test_paths_arrays_and_pillow_images_give_the_same_answer(cells: list[str]) -
         (np.zeros((450, 450, 4), np.uint8), "Expected RGB as uint8"),
         (Image.new("CMYK", (450, 450)), "CMYK pixels"),
         ([], "No image"),
-        (7, "int: no image"),
+        (7, "int: not an image"),
         ("gone.bmp", "no such file"),
     ],
     ids=str,

@@ -72,8 +72,8 @@ def test_audit_takes_groups_and_says_what_they_overrule(cohort: Cohort, tmp_path
     names = sorted(set(cohort.truth["subject"]))
     groups.write_text("subject,group\n" + "".join(f"{name},{name}\n" for name in names))
     words = " ".join(run("data", "audit", cohort.root, "--groups", groups).stdout.split())
-    assert "of which 14 are different persons as mine.csv says" in words
-    assert "6 cells stand, with equal pixels, under names that it puts apart" in words
+    assert "of which 14 are different people according to mine.csv" in words
+    assert "6 cells have equal pixels under names that it separates" in words
     groups.write_text("subject,group\n" + "".join(f"{name},{name}\n" for name in names[1:]))
     message = fail("data", "audit", cohort.root, "--groups", groups)
     assert f"{names[0]} has none" in message and "mine.csv" in message
@@ -89,7 +89,7 @@ def test_augmentations_are_drawn(cohort: Cohort, tmp_path: Path) -> None:
 def test_simulate_draws_what_was_asked(tmp_path: Path) -> None:
     out = tmp_path / "cells"
     done = run("simulate", out, "--subjects", 6, "--cells", 30, "--truncated", 1)
-    assert "Best AUC that can be reached" in done.stdout
+    assert "Best possible AUC" in done.stdout
     assert len(list(out.rglob("*.bmp"))) == 30
 
 

@@ -171,7 +171,7 @@ def test_set_changes_a_recipe_as_a_file_would() -> None:
         ("trainin.epochs=3", "Did you mean training"),
         ("epochs=0", "Expected 1 to"),
         ("epochs=many", "Expected int"),
-        ("epochs", "no KEY=VALUE"),
+        ("epochs", "expected KEY=VALUE"),
     ):
         with pytest.raises(SettingsError, match=words):
             change_recipe(read_recipe("texture"), parse_changes([pair]))
@@ -196,7 +196,7 @@ def test_columns_map_a_strangers_csv(table: Path, tmp_path: Path) -> None:
         mapped = run(command, theirs, "--columns", columns, "--n-bootstrap", 100).stdout
         assert mapped.replace("theirs", "mine") == ours
     assert "No column 'score'" in fail("evaluate", theirs, "--columns", "probability=score")
-    assert "is no pair" in fail("evaluate", theirs, "--columns", "probability")
+    assert "is not a pair" in fail("evaluate", theirs, "--columns", "probability")
     assert parse_columns(None) == {}
 
 
@@ -237,7 +237,7 @@ def test_a_run_that_is_there_is_refused_at_once(cohort: Cohort, tmp_path: Path) 
         seconds.append(time.monotonic() - started)
         assert "a run is there already" in message and "--continue" in message
     assert min(seconds) < 1.0
-    assert "which run" in fail("train", cohort.root, "--continue")
+    assert "no run named" in fail("train", cohort.root, "--continue")
 
 
 def test_where_nothing_could_be_answered_nothing_is_promised(tmp_path: Path, image: Path) -> None:
@@ -245,7 +245,7 @@ def test_where_nothing_could_be_answered_nothing_is_promised(tmp_path: Path, ima
     done = run("predict", tmp_path, expect=1)
     (row,) = read_rows(done.stdout)
     assert row["call"] == "error"
-    assert "No image could be answered" in done.stderr and "AUC" not in done.stderr
+    assert "No image could be predicted" in done.stderr and "AUC" not in done.stderr
     shutil.copy(image, tmp_path)
     assert "ROC-AUC" in run("predict", tmp_path).stderr
 

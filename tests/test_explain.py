@@ -276,7 +276,7 @@ def test_the_page_is_whole_safe_and_says_that_cells_are_simulated(made: Path) ->
     assert not page.get_all("script") and not page.get_all("link") and "http" not in text
     assert all(cell.get("scope") for cell in page.get_all("th"))
     assert len(page.get_all("caption")) == len(page.get_all("table")) == 3
-    verdicts = page.text.count("The map passes its check") + page.text.count("Don't trust this map")
+    verdicts = page.text.count("The map passes its check") + page.text.count("Do not trust this map")
     assert verdicts == 2
 
 
@@ -296,7 +296,7 @@ def test_what_cannot_be_explained_is_one_sentence(images: list[Path], tmp_path: 
     out = tmp_path / "out"
     assert "no such file" in fail("explain", tmp_path / "gone.bmp", "--out", out)
     cv2.imwrite(str(tmp_path / "none.png"), np.zeros((450, 450, 3), np.uint8))
-    assert "no cell to be seen" in fail("explain", tmp_path / "none.png", "--out", out)
+    assert "no cell found" in fail("explain", tmp_path / "none.png", "--out", out)
     (tmp_path / "taken").write_text("mine")
     assert "a file" in fail("explain", images[0], "--out", tmp_path / "taken")
     words = ("explain", images[0], "--out", out, "--measures", tmp_path / "taken")

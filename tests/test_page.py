@@ -236,7 +236,7 @@ def test_filters_by_call_and_warning(page: Browser, files: list[Path]) -> None:
     answers = _predict(files)
     uncertain = sum(answer.conformal_call == "uncertain" for answer in answers)
     warned = sum(bool(answer.warnings) for answer in answers)
-    unlike = sum("unlike most cells" in answer.warnings for answer in answers)
+    unlike = sum("unlike most training cells" in answer.warnings for answer in answers)
     assert 2 < unlike < warned < 40 > uncertain
     assert f"Conformal call uncertain: {uncertain}," in read_text(page, "uncertain")
     for name, value, count in (
@@ -247,8 +247,8 @@ def test_filters_by_call_and_warning(page: Browser, files: list[Path]) -> None:
         ("filter-certainty", "uncertain", uncertain),
         ("filter-certainty", "", 40),
         ("filter-warning", "any", warned),
-        ("filter-warning", "no cell to be seen", 1),
-        ("filter-warning", "unlike most cells learned from", unlike),
+        ("filter-warning", "no cell found", 1),
+        ("filter-warning", "unlike most training cells", unlike),
         ("filter-warning", "none", 40 - warned),
     ):
         page.run(

@@ -63,13 +63,13 @@ def blur(crop: UInt8Array) -> UInt8Array:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda crop: crop * 0, "no cell to be seen"),
+        (lambda crop: crop * 0, "no cell found"),
         (lambda crop: np.maximum(crop, 60), "background is not black"),
         (lambda crop: scale(crop, 0.4), "smaller than any cell"),
         (lambda crop: scale(crop, 1.6), "larger than any cell"),
         (lambda crop: np.roll(crop, 70, axis=0), "reaches the edge"),
         (add_second, "2 separate bodies"),
-        (turn_hue, "colour is unlike"),
+        (turn_hue, "colour differs"),
         (add_noise, "noisy"),
         (blur, "out of focus"),
     ],

@@ -50,7 +50,7 @@ batch = 16
 """
 
 ANSWERED = (
-    r"1 image: 1 (normal|leukaemic)\.|Sure of .*|Leukaemic from .*|.*below 0.*|Written: .*|"
+    r"1 image: 1 (normal|leukaemic)\.|Conformal calls: .*|Leukaemic from .*|.*below 0.*|Written: .*|"
     r"Expected on new .*|to 0.*|.*leukaemic too\..*|Research use only; not a medical device\."
 )
 
@@ -108,7 +108,7 @@ def trained(
 def test_train_and_evaluate(chatter: dict[str, str], trained: tuple[Path, str]) -> None:
     folder, said = trained
     epochs = r"part_\d: epoch \d of \d, loss [\d.]+(, AUC before [\d.]+)?, \d+ s"
-    joined = r"\d+ pairs? .*|.*person.*"  # who is taken for one person
+    joined = r"\d+ pairs? .*|.*person.*"  # who is treated as one person
     assert list_foreign_lines(said, f"{epochs}|{joined}") == [] and "part_1: epoch" in said
     assert list_foreign_lines(run(chatter, "evaluate", folder).stderr) == []
 
@@ -169,7 +169,7 @@ def test_a_crash_shows_what_they_said_below_its_traceback(
 ) -> None:
     environment = chatter | {"FAULTY": "onnxruntime", "LATER": ""}
     said = run(environment, "predict", image, expect=1).stderr
-    trace, _, kept = said.partition("What the libraries said before:\n")
+    trace, _, kept = said.partition("Earlier output of libraries:\n")
     assert trace.startswith("Traceback") and "RuntimeError: the library is broken" in trace
     assert "noise" not in re.sub(r'File ".*\n.*\n', "", trace)
     for noise in ("at import of onnxruntime", "logged", "warned"):

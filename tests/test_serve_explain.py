@@ -172,7 +172,7 @@ def test_anything_but_one_image_of_a_cell_is_one_sentence(client: TestClient, ce
         ([("a.zip", pack({"a.png": cell}))], "a.zip: a zip. Expected one image"),
         ([("a.png", b"no image")], "not an image"),
         ([("a.png", b"")], "empty"),
-        ([("black.png", black)], "black.png: no cell to be seen"),
+        ([("black.png", black)], "black.png: no cell found"),
     ):
         sent = explain(client, *files, expect=422)
         assert list(sent) == ["detail"] and words in sent["detail"], sent

@@ -61,9 +61,9 @@ def test_nothing_is_sure_where_something_warns(images: list[Path]) -> None:
     assert [answer.conformal_call for answer in found] == [
         *("uncertain", "error", "leukaemic", "normal")
     ]
-    assert found[0].call == "normal" and "1.01 times the limit" in found[0].warnings
+    assert found[0].call == "normal" and "1.01 times the novelty limit" in found[0].warnings
     assert (found[1].call, found[1].probability) == ("error", None)
-    assert "nothing learned from is like it" in found[1].warnings
+    assert "out of distribution" in found[1].warnings
 
 
 def test_an_image_that_cannot_be_read_does_not_stop_the_rest(

@@ -444,7 +444,7 @@ def test_groups_that_put_equal_images_apart_show_in_all_that_follows(
         cohort.root, out, recipe, split="fold-cv", final=False, groups_csv=groups
     )
     train_run(request, on_groups=told.append)
-    assert "6 cells stand, with equal pixels," in told[0]
+    assert "6 cells have equal pixels" in told[0]
     record = open_run(out).read_record()
     assert record.group_overrides is not None
     assert (record.group_overrides.equal_cells_apart, record.data.groups) == (6, 14)
@@ -454,7 +454,7 @@ def test_groups_that_put_equal_images_apart_show_in_all_that_follows(
     assert leaky == {*shared["image"], *shared["other"]}
     evaluation, page = evaluate_predictions(out, n_bootstrap=200)
     assert (evaluation.leak.status, evaluation.leak.leaking_cells) == ("leaky", 6)
-    assert "put names apart that share equal images" in page.read_text()
+    assert "separate names that share equal images" in page.read_text()
     assert "from groups.csv." in (page.parent / "model-card.md").read_text()
 
     groups.write_text(groups.read_text().replace("1,1\n", "1,one\n", 1))

@@ -1,11 +1,11 @@
-"""Model + training part + stopping part → the weights of one fold. Resumes exactly.
+"""Model + training cells + stopping cells → the weights of one fold. Resumes exactly.
 
-There is no parameter for the evaluated part: nothing here can look at it.
+There is no parameter for the evaluated cells: nothing here can use them.
 
 All that the next epoch depends on is either a function of (seed, epoch, step) — the order of the
-cells, their augmentation, the learning rate — or stands in the checkpoint that ends each epoch: the
+cells, their augmentation, the learning rate — or is in the checkpoint that ends each epoch: the
 network's variables (dropout's random state among them), the optimizer's, and the moving average. So
-a run killed at any moment goes on from its last epoch and ends as if it had not been.
+a run killed at any moment continues from its last epoch and ends as if it had not been.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _EMA_EVERY = 4  # steps; copying the weights at each would slow an accelerator
 
 @dataclass(frozen=True)
 class EpochReport:
-    """How far training is: given to the progress callback after each step and each epoch.
+    """Training progress, passed to the callback after each step and each epoch.
 
     Attributes:
         epoch, epochs: which of how many, from 1.
@@ -84,7 +84,7 @@ class EpochReport:
 
 @dataclass
 class _State:
-    """What a checkpoint holds."""
+    """The content of a checkpoint."""
 
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -102,7 +102,7 @@ def train_model(
     seed: int = 0,
     progress: Callable[[EpochReport], None] | None = None,
 ) -> tuple[keras.Model, pd.DataFrame]:
-    """Train one network; go on from `checkpoint` where it is there.
+    """Train one network; continue from `checkpoint` where it exists.
 
     Args:
         recipe: architecture, schedule, augmentation.
@@ -154,7 +154,7 @@ def train_model(
         for step, (images, labels) in enumerate(batches, start=1):
             count = epoch * steps + step
             optimizer.learning_rate = compute_learning_rate(recipe, count, steps)
-            model.reset_metrics()  # else Keras answers with the mean since it was last reset
+            model.reset_metrics()  # else Keras returns the mean since the last reset
             total += float(model.train_on_batch(images, labels, return_dict=True)["loss"])
             if count % _EMA_EVERY == 0:
                 _blend(state.average, model.get_weights(), options.ema_momentum**_EMA_EVERY, count)
@@ -194,7 +194,7 @@ def _report_epoch(row: dict[str, Any], epochs: int, steps: int) -> EpochReport:
 def compute_features(
     recipe: Recipe, crops: UInt8Array, progress: Callable[[int, int], None] | None = None
 ) -> npt.NDArray[np.float32]:
-    """What the untrained part of a frozen recipe makes of every crop of the store.
+    """Features of every crop of the store, by the frozen backbone of a recipe.
 
     Args:
         recipe: its network's weights are the pretrained ones.
@@ -239,7 +239,7 @@ def predict_with_keras(
 def run_keras(
     model: keras.Model, inputs: npt.NDArray[Any], rows: npt.NDArray[np.int64], batch: int = 64
 ) -> npt.NDArray[np.float64]:
-    """What a network, or a part of one, makes of some rows, float64 (n, outputs)."""
+    """Outputs of a network, or of a part of one, for some rows, float64 (n, outputs)."""
     found = [
         np.asarray(model.predict_on_batch(np.asarray(inputs[rows[start : start + batch]])))
         for start in range(0, len(rows), batch)
@@ -252,8 +252,8 @@ def predict_exactly(
 ) -> npt.NDArray[np.float64]:
     """Probabilities by Keras in float64, which an export must reproduce.
 
-    Fine-tuned networks have channels of nearly no variance, whose normalisation magnifies
-    rounding: two right float32 programs differed by 1.2e-4 there, each within 5e-5 of the truth.
+    Fine-tuned networks have channels of nearly no variance, whose normalisation magnifies rounding:
+    two correct float32 programs differed by 1.2e-4 there, each within 5e-5 of the exact value.
     """
     with set_precision("float64"):
         exact = build_model(dataclasses.replace(recipe.model, pretrained=False))
@@ -270,9 +270,9 @@ def save_keras(model: keras.Model, path: Path, metadata: ModelMetadata) -> None:
 
 
 def _assess(model: keras.Model, inputs: npt.NDArray[Any], cells: pd.DataFrame) -> dict[str, float]:
-    """Log loss and AUC with persons weighted alike, on the stopping part.
+    """Log loss and AUC with people equally weighted, on the stopping cells.
 
-    The AUC chooses the epoch: with few persons the loss tells more of a shifted threshold than of
+    The AUC chooses the epoch: with few people the loss depends more on a shifted threshold than on
     the network.
     """
     if cells.empty:
