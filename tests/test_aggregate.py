@@ -1,4 +1,4 @@
-"""Subjects: shares, intervals, and that never on the subject itself."""
+"""Subjects: shares, intervals, and that no subject calibrates itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from test_cli import fail, run
 
 
 def build_table(people: int = 16, cells: int = 25, separation: float = 1.0) -> pd.DataFrame:
-    """Every second person leukaemic; four parts, a person in one of them."""
+    """Every second person leukaemic; four folds, a person in one of them."""
     random = np.random.default_rng(0)
     rows = []
     for person in range(people):
@@ -76,7 +76,7 @@ def test_a_row_holds_its_own_cells() -> None:
     assert rows["mean_logit"].is_monotonic_decreasing
 
 
-def test_probabilities_follow_the_mean_and_are_near_the_truth() -> None:
+def test_probabilities_follow_the_mean_and_are_near_the_true_ones() -> None:
     summary = summarise_subjects(build_table(people=40), n_bootstrap=10)
     rows = summary.table
     assert rows["probability"].corr(rows["mean_logit"], method="spearman") > 0.95
@@ -85,7 +85,7 @@ def test_probabilities_follow_the_mean_and_are_near_the_truth() -> None:
     assert right > 0.8
 
 
-def test_nobody_of_a_part_has_a_say_in_it() -> None:
+def test_a_fold_is_not_calibrated_on_its_own_people() -> None:
     table = build_table()
     own = table["part"] == "part_1"
     before, after = get_probability(table), get_probability(flip(table, own))
@@ -94,7 +94,7 @@ def test_nobody_of_a_part_has_a_say_in_it() -> None:
     assert not np.allclose(before.drop(inside), after.drop(inside))
 
 
-def test_without_parts_nobody_judges_themselves_under_any_name() -> None:
+def test_without_folds_nobody_is_calibrated_on_themselves_under_any_name() -> None:
     table = build_table().drop(columns="part")
     table["group"] = table["group"].replace({"2": "0"})  # 0 and 2 are one person
     own = table["group"] == "0"
@@ -135,14 +135,14 @@ def test_without_labels_there_is_no_probability_and_no_call() -> None:
     assert set(summarise_subjects(one_class, n_bootstrap=10).table["call"]) == {NO_CALL}
 
 
-def test_scores_are_of_subjects_with_intervals_over_persons() -> None:
+def test_scores_are_of_subjects_with_intervals_over_people() -> None:
     clear = summarise_subjects(build_table(separation=6), n_bootstrap=200)
     assert [score.name for score in clear.scores] == ["sensitivity", "specificity", "roc_auc"]
     assert [score.value for score in clear.scores] == [1, 1, 1]
     assert [score.n_subjects for score in clear.scores] == [8, 8, 16]
     table = build_table(people=40, separation=0.4)
     names = table.assign(group=(table["subject"].astype(int) // 10 * 2).astype(str))
-    names["group"] += names["label"]  # forty names, eight persons
+    names["group"] += names["label"]  # forty names, eight people
     auc, joined = (
         summarise_subjects(one, n_bootstrap=500).scores[2]
         for one in (table, names.assign(part="a"))
@@ -153,7 +153,7 @@ def test_scores_are_of_subjects_with_intervals_over_persons() -> None:
     assert "40 subject names are 8 people" in " ".join(summarise_subjects(names).notes)
 
 
-def test_what_spoils_the_numbers_is_said() -> None:
+def test_caveats_are_reported() -> None:
     table = build_table()
     assert summarise_subjects(table, n_bootstrap=10).notes == ()
     leaky = " ".join(summarise_subjects(table.assign(leaky=True), n_bootstrap=10).notes)
@@ -242,7 +242,7 @@ def test_what_the_command_refuses(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv"]
 
 
-def test_a_table_without_labels_takes_the_models_line() -> None:
+def test_a_table_without_labels_uses_the_models_calibration() -> None:
     known, new = build_table(people=40), build_table(people=12, separation=2.0)
     line = fit_subject_line(known)
     assert line is not None and (line.names, line.leukaemic) == (40, 20)
@@ -262,7 +262,7 @@ def test_one_class_makes_no_line() -> None:
     assert fit_subject_line(build_table().assign(label="normal")) is None
 
 
-def test_a_subject_of_strange_cells_is_not_called() -> None:
+def test_a_subject_whose_cells_have_warnings_is_not_called() -> None:
     table = build_table().assign(warnings="")
     own = table.index[table["subject"] == "2"]
     table.loc[own[:12], "warnings"] = "odd"

@@ -1,4 +1,4 @@
-"""The model card says what the numbers say."""
+"""The model card agrees with the numbers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def write(path: Path, table: pd.DataFrame, banner: str | None = None) -> str:
     return path.read_text()
 
 
-def test_the_card_shows_scores_worst_subjects_and_limits(tmp_path: Path) -> None:
+def test_the_card_shows_scores_lowest_per_subject_accuracy_and_limits(tmp_path: Path) -> None:
     table = build_table(threshold=0.4, sensitive_threshold=0.3)
     text = write(tmp_path / "card.md", table)
     auc = find_score(compute_evaluation(table, n_bootstrap=100).by_cell, "roc_auc")

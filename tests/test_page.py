@@ -206,7 +206,7 @@ def test_subjects_are_read_or_typed_in(page: Browser, files: list[Path], tmp_pat
     assert page.run("document.getElementById('subject-form').hidden")
 
 
-def test_subjects_are_summed_up_as_summarise_does(
+def test_subjects_are_aggregated_as_by_aggregate(
     page: Browser, files: list[Path], tmp_path: Path
 ) -> None:
     upload(page, *files, cells=40)
@@ -285,7 +285,7 @@ def test_samples_come_with_one_click_and_say_that_they_are_simulated(page: Brows
     assert "too few cells" in read_text(page, "subjects")
 
 
-def test_a_zip_that_is_none_is_one_sentence(page: Browser, tmp_path: Path) -> None:
+def test_an_invalid_zip_is_one_sentence(page: Browser, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"no zip" * 30)
     page.choose_files("#files", tmp_path / "a.zip")
     page.wait("!document.getElementById('problem').hidden")
@@ -381,7 +381,7 @@ VALUES = """(async () => {
 })()"""
 
 
-def test_what_the_page_decides_is_right(page: Browser) -> None:
+def test_what_the_page_decides_is_correct(page: Browser) -> None:
     found = page.run(VALUES)
     # Wilson: 8 of 10 is [0.4902, 0.9433] (Wilson 1927; statsmodels' proportion_confint agrees)
     np.testing.assert_allclose(found["wilson"][0], [0.490162, 0.943318], atol=1e-6)

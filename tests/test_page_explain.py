@@ -149,7 +149,7 @@ def test_no_map_without_the_check(page: Browser, network: Network) -> None:
     assert page.run("document.querySelectorAll('#v-measures tr').length") == 9
 
 
-def test_going_on_ends_the_work(page: Browser, network: Network) -> None:
+def test_moving_to_the_next_cell_stops_the_work(page: Browser, network: Network) -> None:
     network.go_on.clear()
     page.press("w")
     before = network.asked
@@ -165,7 +165,7 @@ def test_going_on_ends_the_work(page: Browser, network: Network) -> None:
     assert page.list_complaints() == []
 
 
-def test_what_cannot_be_explained_is_said(page: Browser) -> None:
+def test_unexplainable_cells_are_reported(page: Browser) -> None:
     page.run("document.getElementById('v-close').click()")
     page.run(
         "[...document.querySelectorAll('#cells button')]"

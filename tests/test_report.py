@@ -1,4 +1,4 @@
-"""The page: whole in one file, safe with any name, and no kinder than its numbers."""
+"""The page: whole in one file, safe with any name, and consistent with its numbers."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_words_depend_on_the_baselines() -> None:
     assert "cannot be compared" in describe(build_table().drop(columns="area"))
 
 
-def test_words_say_when_it_is_no_better_than_guessing() -> None:
+def test_words_say_when_it_is_no_better_than_chance() -> None:
     assert "not shown to be better than chance" in describe(build_table(separation=0.0))
     assert "better than chance" not in describe(build_table(separation=3))
 
