@@ -3,7 +3,7 @@
     python experiments/diagnose.py DATA RUN
 
 Oracles (what if each person's outputs were moved to the class, what if the threshold were chosen
-with hindsight), how a person's outputs spread over smears, how alike the outputs of one cell
+with hindsight), how a person's outputs spread over smears, how similar the outputs of one cell
 processed twice are, and in how many cells the features name the person from other smears.
 """
 
@@ -59,7 +59,7 @@ def _print_oracles(table: pd.DataFrame) -> None:
     person = table.groupby("group")["logit"].transform("mean")
     moved = logit - person + table.groupby("label")["logit"].transform("mean")
     print(
-        f"ROC-AUC {roc_auc_score(truth, logit):.3f}; persons moved to their class's mean: ", end=""
+        f"ROC-AUC {roc_auc_score(truth, logit):.3f}; people moved to their class's mean: ", end=""
     )
     print(f"{roc_auc_score(truth, moved):.3f}")
     called = table["probability"] >= table["threshold"]
@@ -102,13 +102,13 @@ def _print_recognition(catalogue: Catalogue) -> None:
         own = ((table["label"] == label) & (sizes >= _MANY)).to_numpy()
         right, largest, people = _recognise(features[own], table[own])
         print(
-            f"{label}: {people} persons, told from other smears in {right:.0%} of cells; "
+            f"{label}: {people} people, recognised from other smears in {right:.0%} of cells; "
             f"the largest has {largest:.0%}"
         )
 
 
 def _recognise(features: npt.NDArray[np.float32], table: pd.DataFrame) -> tuple[float, float, int]:
-    """Share of cells whose person is named, learnt from half of the smears; largest; persons."""
+    """Share of cells whose person is named, learnt from half of the smears; largest; people."""
     person = table["group"].to_numpy()
     smear = (table["subject"] + " " + table["smear"].astype(str)).to_numpy()
     random = np.random.default_rng(0)

@@ -113,20 +113,20 @@ def _draw(curve: pd.DataFrame, path: Path) -> None:
     axes.fill_between(means.index, means["roc_auc_low"], means["roc_auc_high"], alpha=0.15)
     for name, title in (
         ("roc_auc", "ROC-AUC by cell"),
-        ("roc_auc_by_subject", "ROC-AUC, subjects alike"),
-        ("subject_roc_auc", "ROC-AUC of subjects' means"),
+        ("roc_auc_by_subject", "ROC-AUC, subject-weighted"),
+        ("subject_roc_auc", "ROC-AUC of subject means"),
         ("weighted_f1", "weighted F1"),
     ):
         axes.plot(means.index, means[name], marker="o", label=title)
         forecast = _forecast(means.index.to_numpy(float), means[name].to_numpy(float))
         print(f"{title}: {means[name].iloc[-1]:.3f}, forecast for {_WHOLE_SET}: {forecast:.3f}")
-    axes.set(xlabel="People trained on", ylabel="Score on people never seen", ylim=(0.5, 1))
+    axes.set(xlabel="People trained on", ylabel="Score on held-out people", ylim=(0.5, 1))
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=110)
 
 
 def _forecast(people: npt.NDArray[np.float64], score: npt.NDArray[np.float64]) -> float:
-    """Score at `_WHOLE_SET` people by an inverse power law, a - b·n^-c: a guess, no promise."""
+    """Score at `_WHOLE_SET` people by an inverse power law, a - b·n^-c: a rough extrapolation."""
 
     def law(n: Any, a: float, b: float, c: float) -> Any:
         return a - b * n**-c

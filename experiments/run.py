@@ -1,4 +1,4 @@
-"""Recipes × splits × seeds → one table. Stop it at any time; started again, it goes on.
+"""Recipes × splits × seeds → one table. Stop it at any time; started again, it continues.
 
     python experiments/run.py DATA OUT [--recipes NAME|FILE …] [--splits …] [--seeds …]
 
@@ -23,11 +23,11 @@ from leukoscope.workflow.training import TrainingRequest, train_run
 
 _HERE = Path(__file__).parent
 _SCORES = ("weighted_f1", "roc_auc", "sensitivity", "specificity", "ece")
-_LEAST_CELLS = 20  # of a subject that may be called the worst served
+_LEAST_CELLS = 20  # of a subject, for the lowest per-subject accuracy
 
 
 def main() -> None:
-    """Run what is asked for, rewriting the table after each run."""
+    """Run all combinations, rewriting the table after each run."""
     request = _parse()
     rows = []
     for recipe in request.recipes:

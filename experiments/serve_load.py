@@ -3,8 +3,8 @@
     leukoscope serve --port 8123 &
     python experiments/serve_load.py 8123
 
-Each client keeps its connection and sends the next request when it has its answer. A 503 is counted
-and tried again after the time it names.
+Each client keeps its connection and sends the next request when it has its response. A 503 is
+counted and tried again after the time it names.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Does a network notice what it should not answer for? Strange images → one table.
+"""Does a network detect out-of-distribution images? Changed images → one table.
 
     python experiments/strange_cells.py DATA RUN OUT [--cells N]
 
-Cells of each held-out part of a finished run are changed (focus, noise, colour, light, scale), and
-photographs, textures and discs are put in their place. The part's own network, which never saw
-these people, says how novel each is; `checks` says what is wrong with the image. The table gives,
-for each kind, the AUROC of novelty against the part's unchanged cells (mean over the parts), and
-the share that novelty, the checks, or either flags. OUT is a CSV; the same stands beside it as .md.
+Cells of each fold of a finished run are changed (focus, noise, colour, light, scale), and
+photographs, textures and discs are put in their place. The fold's own network, not trained on
+these people, gives their novelty; `checks` are the image-quality warnings. The table gives,
+for each kind, the AUROC of novelty against the fold's unchanged cells (mean over the folds), and
+the share that novelty, the checks, or either flags. OUT is a CSV; the same is beside it as .md.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ Change = Callable[[UInt8Array, np.random.Generator], np.ndarray]
 
 
 def main() -> None:
-    """Change cells, ask, and write the table."""
+    """Change cells, predict, and write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--cells", type=int, default=60, help="of each part")
+    parser.add_argument("--cells", type=int, default=60, help="of each fold")
     request = parser.parse_args()
     run, catalogue = open_run(request.run), read_catalogue(request.data)
     rows = []

@@ -44,7 +44,7 @@ def catalogue(cohort: Cohort) -> Catalogue:
 
 @pytest.fixture(scope="session")
 def real_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real cells: LEUKOSCOPE_DATA, or unpacked from ../shared; skips aloud without them."""
+    """The real cells: LEUKOSCOPE_DATA, or unpacked from ../shared; skips without them."""
     if named := os.environ.get("LEUKOSCOPE_DATA"):
         return Path(named)
     if not (SHARED / "fold_2.tar").exists():

@@ -1,4 +1,4 @@
-"""Subjects: shares, intervals, and that nobody judges themselves."""
+"""Subjects: shares, intervals, and that no subject calibrates itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from test_cli import fail, run
 
 
 def build_table(people: int = 16, cells: int = 25, separation: float = 1.0) -> pd.DataFrame:
-    """Every second person leukaemic; four parts, a person in one of them."""
+    """Every second person leukaemic; four folds, a person in one of them."""
     random = np.random.default_rng(0)
     rows = []
     for person in range(people):
@@ -76,7 +76,7 @@ def test_a_row_holds_its_own_cells() -> None:
     assert rows["mean_logit"].is_monotonic_decreasing
 
 
-def test_probabilities_follow_the_mean_and_are_near_the_truth() -> None:
+def test_probabilities_follow_the_mean_and_are_near_the_true_ones() -> None:
     summary = summarise_subjects(build_table(people=40), n_bootstrap=10)
     rows = summary.table
     assert rows["probability"].corr(rows["mean_logit"], method="spearman") > 0.95
@@ -85,7 +85,7 @@ def test_probabilities_follow_the_mean_and_are_near_the_truth() -> None:
     assert right > 0.8
 
 
-def test_nobody_of_a_part_has_a_say_in_it() -> None:
+def test_a_fold_is_not_calibrated_on_its_own_people() -> None:
     table = build_table()
     own = table["part"] == "part_1"
     before, after = get_probability(table), get_probability(flip(table, own))
@@ -94,7 +94,7 @@ def test_nobody_of_a_part_has_a_say_in_it() -> None:
     assert not np.allclose(before.drop(inside), after.drop(inside))
 
 
-def test_without_parts_nobody_judges_themselves_under_any_name() -> None:
+def test_without_folds_nobody_is_calibrated_on_themselves_under_any_name() -> None:
     table = build_table().drop(columns="part")
     table["group"] = table["group"].replace({"2": "0"})  # 0 and 2 are one person
     own = table["group"] == "0"
@@ -135,14 +135,14 @@ def test_without_labels_there_is_no_probability_and_no_call() -> None:
     assert set(summarise_subjects(one_class, n_bootstrap=10).table["call"]) == {NO_CALL}
 
 
-def test_scores_are_of_subjects_with_intervals_over_persons() -> None:
+def test_scores_are_of_subjects_with_intervals_over_people() -> None:
     clear = summarise_subjects(build_table(separation=6), n_bootstrap=200)
     assert [score.name for score in clear.scores] == ["sensitivity", "specificity", "roc_auc"]
     assert [score.value for score in clear.scores] == [1, 1, 1]
     assert [score.n_subjects for score in clear.scores] == [8, 8, 16]
     table = build_table(people=40, separation=0.4)
     names = table.assign(group=(table["subject"].astype(int) // 10 * 2).astype(str))
-    names["group"] += names["label"]  # forty names, eight persons
+    names["group"] += names["label"]  # forty names, eight people
     auc, joined = (
         summarise_subjects(one, n_bootstrap=500).scores[2]
         for one in (table, names.assign(part="a"))
@@ -150,16 +150,16 @@ def test_scores_are_of_subjects_with_intervals_over_persons() -> None:
     assert auc.low is not None and auc.high is not None and auc.value is not None
     assert 0 <= auc.low < auc.value < auc.high <= 1
     assert joined.low is not None and joined.high is not None
-    assert "40 subject names are 8 persons" in " ".join(summarise_subjects(names).notes)
+    assert "40 subject names are 8 people" in " ".join(summarise_subjects(names).notes)
 
 
-def test_what_spoils_the_numbers_is_said() -> None:
+def test_caveats_are_reported() -> None:
     table = build_table()
     assert summarise_subjects(table, n_bootstrap=10).notes == ()
     leaky = " ".join(summarise_subjects(table.assign(leaky=True), n_bootstrap=10).notes)
     assert "Leaky split" in leaky
     unknown = summarise_subjects(table.drop(columns=["leaky", "group"]), n_bootstrap=10).notes
-    assert "not recorded" in " ".join(unknown) and "taken for one person" in " ".join(unknown)
+    assert "not recorded" in " ".join(unknown) and "treated as one person" in " ".join(unknown)
     mixed = flip(table, table.index.to_series() == 0)
     summary = summarise_subjects(mixed, n_bootstrap=10)
     assert "both labels" in " ".join(summary.notes) and summary.scored == 15
@@ -195,7 +195,7 @@ def test_thresholds_of_the_table_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("image,probability,call\ncell.bmp,0.5,normal\n", "whose cells these are is not known"),
+        ("image,probability,call\ncell.bmp,0.5,normal\n", "the cells have no subject"),
         ("image,call\nUID_1_1_1_all.bmp,normal\n", "expected the columns image and probability"),
         ("image,subject,probability\na,1,1.5\n", "a number from 0 to 1"),
         ("image,subject,probability\na,1,\n", "a number from 0 to 1"),
@@ -218,7 +218,7 @@ def test_the_command_prints_and_writes_a_row_a_subject(tmp_path: Path) -> None:
     table, out = tmp_path / "labelled.csv", tmp_path / "subjects.csv"
     build_table().drop(columns="called").to_csv(table, index=False)
     done = run("aggregate", table, "--out", out, "--n-bootstrap", 100)
-    for words in ("Sensitivity", "Specificity", "ROC-AUC", "nobody judges themselves"):
+    for words in ("Sensitivity", "Specificity", "ROC-AUC", "never on the subject itself"):
         assert words in done.stdout
     assert "not a medical device" in done.stdout
     rows = pd.read_csv(out, dtype={"subject": str})
@@ -233,7 +233,7 @@ def test_the_command_prints_and_writes_a_row_a_subject(tmp_path: Path) -> None:
 
 def test_what_the_command_refuses(tmp_path: Path) -> None:
     table = write(tmp_path / "a.csv", "image,probability,call\ncell.bmp,0.5,normal\n")
-    assert "whose cells" in fail("aggregate", table)
+    assert "the cells have no subject" in fail("aggregate", table)
     assert "no such run or table" in fail("aggregate", tmp_path / "gone.csv")
     assert "not a run" in fail("aggregate", tmp_path)
     good = write(tmp_path / "b.csv", "image,subject,probability\na,1,0.5\n")
@@ -242,7 +242,7 @@ def test_what_the_command_refuses(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv"]
 
 
-def test_a_table_without_labels_takes_the_models_line() -> None:
+def test_a_table_without_labels_uses_the_models_calibration() -> None:
     known, new = build_table(people=40), build_table(people=12, separation=2.0)
     line = fit_subject_line(known)
     assert line is not None and (line.names, line.leukaemic) == (40, 20)
@@ -255,14 +255,14 @@ def test_a_table_without_labels_takes_the_models_line() -> None:
     assert "40 subject names that the model was tested on" in blind.calibration
     # a table's own people are nearer than the model's
     own = summarise_subjects(new, line=line, n_bootstrap=10)
-    assert "other held-out parts" in own.calibration
+    assert "other folds" in own.calibration
 
 
 def test_one_class_makes_no_line() -> None:
     assert fit_subject_line(build_table().assign(label="normal")) is None
 
 
-def test_a_subject_of_strange_cells_is_not_called() -> None:
+def test_a_subject_whose_cells_have_warnings_is_not_called() -> None:
     table = build_table().assign(warnings="")
     own = table.index[table["subject"] == "2"]
     table.loc[own[:12], "warnings"] = "odd"

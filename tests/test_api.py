@@ -51,7 +51,7 @@ EXAMPLES = {
 
 
 def run_example(name: str) -> str:
-    """What stands in the way of an example; "" where it does what it says."""
+    """Why an example fails; "" where it passes."""
     told: list[str] = []
     doctest.DocTestRunner().run(EXAMPLES[name], out=told.append, clear_globs=False)
     return "".join(told)
@@ -70,7 +70,7 @@ def test_every_public_function_has_an_example() -> None:
 
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> tuple[str, lk.TrainedRun]:
-    """What the example of train says, and its run: two tiny networks, no final one."""
+    """Output of the example of train, and its run: two tiny networks, no final one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         told = run_example("train")
@@ -117,7 +117,7 @@ def test_importing_is_free() -> None:
 # --- images
 
 
-def test_paths_arrays_and_pillow_images_give_the_same_answer(cells: list[str]) -> None:
+def test_paths_arrays_and_pillow_images_give_the_same_prediction(cells: list[str]) -> None:
     model = lk.load_model()
     name = cells[0]
     with Image.open(name) as opened:
@@ -149,12 +149,12 @@ def test_paths_arrays_and_pillow_images_give_the_same_answer(cells: list[str]) -
         (np.zeros((450, 450, 4), np.uint8), "Expected RGB as uint8"),
         (Image.new("CMYK", (450, 450)), "CMYK pixels"),
         ([], "No image"),
-        (7, "int: no image"),
+        (7, "int: not an image"),
         ("gone.bmp", "no such file"),
     ],
     ids=str,
 )
-def test_what_is_no_image_is_refused(images: object, words: str) -> None:
+def test_non_images_are_refused(images: object, words: str) -> None:
     with pytest.raises(lk.DataError, match=words):
         lk.predict(images)  # type: ignore[arg-type]
 
@@ -205,7 +205,7 @@ def build_table() -> pd.DataFrame:
 COLUMNS = {"image": "file", "subject": "patient", "label": "truth", "probability": "p"}
 
 
-def test_a_strangers_table_is_evaluated_and_aggregated(tmp_path: Path) -> None:
+def test_a_table_with_other_columns_is_evaluated_and_aggregated(tmp_path: Path) -> None:
     table = build_table()
     before = table.copy()
     table.to_csv(tmp_path / "mine.csv", index=False)
@@ -220,7 +220,7 @@ def test_a_strangers_table_is_evaluated_and_aggregated(tmp_path: Path) -> None:
         lk.evaluate(table, columns={"probability": "score"})
 
 
-def test_what_predict_says_is_evaluated_at_its_own_threshold(cells: list[str]) -> None:
+def test_predictions_are_evaluated_at_their_own_threshold(cells: list[str]) -> None:
     table = lk.predict(cells, operating_point="sensitive")
     table["label"] = table["image"].str.extract("_(all|hem)[.]", expand=False)
     result = lk.evaluate(table, n_bootstrap=100)
@@ -229,7 +229,7 @@ def test_what_predict_says_is_evaluated_at_its_own_threshold(cells: list[str]) -
     assert sum(called) == (table["call"] == "leukaemic").sum()
 
 
-def test_results_show_themselves(cells: list[str], tmp_path: Path) -> None:
+def test_results_have_a_repr(cells: list[str], tmp_path: Path) -> None:
     table = build_table()
     result = lk.evaluate(table, columns=COLUMNS, n_bootstrap=100)
     ds = lk.read_dataset("cells")
@@ -269,7 +269,7 @@ def test_the_example_of_training(trained: tuple[str, lk.TrainedRun]) -> None:
 
 
 @needs_keras
-def test_a_run_is_taken_by_all_that_follows(trained: tuple[str, lk.TrainedRun]) -> None:
+def test_a_run_is_accepted_by_all_later_steps(trained: tuple[str, lk.TrainedRun]) -> None:
     run = trained[1]
     assert set(run.history["part"]) == {"part_0", "part_1"} and len(run.history) == 2
     assert "demo (epochs=1)" in repr(run) and "Simulated cells" in run._repr_html_()

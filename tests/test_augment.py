@@ -60,7 +60,7 @@ def test_size_changes_within_its_bounds(crop: UInt8Array) -> None:
     assert np.exp(-0.42) < min(ratios) < 0.85 and 1.15 < max(ratios) < np.exp(0.46)
 
 
-def test_a_cell_is_drawn_alike_in_any_order(crop: UInt8Array) -> None:
+def test_a_cell_is_augmented_the_same_in_any_order(crop: UInt8Array) -> None:
     settings = AugmentSettings()
     first = [augment_crop(crop, settings, make_generator(3, 1, n)) for n in range(4)]
     again = [augment_crop(crop, settings, make_generator(3, 1, n)) for n in reversed(range(4))]
@@ -128,7 +128,7 @@ def test_effects_follow_the_recipes_order(crop: UInt8Array, own_effects: None) -
         ("gray", "has no gray"),
     ],
 )
-def test_what_is_no_effect_is_refused(
+def test_invalid_effects_are_refused(
     name: str, words: str, crop: UInt8Array, own_effects: None
 ) -> None:
     settings = dataclasses.replace(OFF, effects=(f"own_effects_of_test:{name}",))

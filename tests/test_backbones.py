@@ -88,7 +88,7 @@ def test_what_is_built_in_is_found_by_its_file() -> None:
     assert BACKBONES.names() == ["compact", "lite0", "texture"]
 
 
-def test_an_own_one_is_told_whether_to_start_from_weights(own_nets: None) -> None:
+def test_a_users_own_one_is_passed_whether_to_use_pretrained_weights(own_nets: None) -> None:
     for pretrained, layer in ((True, "own"), (False, "own_untrained")):
         model = build_model(
             ModelSettings(architecture="own_nets_of_test:build", pretrained=pretrained)
@@ -110,6 +110,6 @@ def test_a_recipe_names_an_own_one(own_nets: None) -> None:
         ("own_nets_of_test:build_broken", r"build_broken cannot be built \(TypeError: .*argument"),
     ],
 )
-def test_what_is_no_architecture_is_refused(name: str, words: str, own_nets: None) -> None:
+def test_invalid_architectures_are_refused(name: str, words: str, own_nets: None) -> None:
     with pytest.raises(SettingsError, match=words):
         build_model(ModelSettings(architecture=name))

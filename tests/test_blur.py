@@ -11,7 +11,7 @@ def draw_cell() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("sigma", [1.0, 5.0, 20.0])
-def test_the_black_around_has_no_part(sigma: float) -> None:
+def test_the_black_background_does_not_contribute(sigma: float) -> None:
     cell, values = draw_cell()
     flat = blur_within(np.where(cell, 100, 0), cell, sigma)
     assert flat.dtype == np.float32

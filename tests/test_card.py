@@ -1,4 +1,4 @@
-"""The model card says what the numbers say."""
+"""The model card agrees with the numbers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def write(path: Path, table: pd.DataFrame, banner: str | None = None) -> str:
     return path.read_text()
 
 
-def test_the_card_shows_scores_worst_subjects_and_limits(tmp_path: Path) -> None:
+def test_the_card_shows_scores_lowest_per_subject_accuracy_and_limits(tmp_path: Path) -> None:
     table = build_table(threshold=0.4, sensitive_threshold=0.3)
     text = write(tmp_path / "card.md", table)
     auc = find_score(compute_evaluation(table, n_bootstrap=100).by_cell, "roc_auc")
@@ -56,10 +56,10 @@ def test_the_card_shows_scores_worst_subjects_and_limits(tmp_path: Path) -> None
     assert "as in C-NMC 2019." in text and CNMC.citation in text
     assert "Research use only" in text and "| Seed | 7 |" in text
     assert "called leukaemic from 0.4." in text and "At the second threshold" in text
-    assert "No person stands on both sides." in text
+    assert "No person is on both sides." in text
 
 
 def test_a_leaky_or_simulated_run_says_so(tmp_path: Path) -> None:
     text = write(tmp_path / "card.md", build_table(leaky=True), banner="Simulated cells.")
-    assert "**Leaky: people, or images, stand on both sides" in text
+    assert "**Leaky: people, or images, are on both sides" in text
     assert "**Simulated cells.**" in text

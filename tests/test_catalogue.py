@@ -148,7 +148,7 @@ def test_a_csv_gives_labels_and_subjects(tmp_path: Path) -> None:
     assert list(table["subject"]) == ["P0", "P1", "P2", "P3"]
 
 
-def test_the_preliminary_tests_csv_is_found_by_itself(tmp_path: Path) -> None:
+def test_the_csv_of_the_preliminary_test_is_found_automatically(tmp_path: Path) -> None:
     folder = tmp_path / "validation_data"
     write_cell(folder / "C-NMC_test_prelim_phase_data" / "1.bmp")
     csv = "Patient_ID,new_names,labels\nUID_H50_27_2_hem.bmp,1.bmp,0\n"
@@ -174,7 +174,7 @@ def test_bad_csvs_say_what_was_expected(tmp_path: Path, csv: str, words: str) ->
         read_catalogue(tmp_path / "cells", ReadOptions(labels_csv=labels))
 
 
-def test_what_cannot_be_trained_on_is_left_out(catalogue: Catalogue) -> None:
+def test_unusable_cells_are_excluded(catalogue: Catalogue) -> None:
     usable = select_usable(catalogue)
     assert len(usable) == len(catalogue.table) - 3
     one = Catalogue(
@@ -222,7 +222,7 @@ def test_kaggle_reads_what_kagglehub_fetched(
     assert len(read_catalogue("kaggle").table) == len(cohort.truth)
 
 
-def test_a_csv_overrules_the_name_but_an_empty_entry_does_not(tmp_path: Path) -> None:
+def test_a_csv_overrides_the_name_but_an_empty_entry_does_not(tmp_path: Path) -> None:
     for number in (1, 2):
         write_cell(tmp_path / "cells" / f"UID_H7_1_{number}_hem.bmp", 90 + number)
     labels = tmp_path / "labels.csv"
@@ -232,7 +232,7 @@ def test_a_csv_overrules_the_name_but_an_empty_entry_does_not(tmp_path: Path) ->
     assert list(table["subject"]) == ["H7", "H7"] and (table["problem"] == "").all()
 
 
-def test_a_csv_within_the_data_speaks_of_what_lies_below_it_only(tmp_path: Path) -> None:
+def test_a_csv_within_the_data_applies_below_it_only(tmp_path: Path) -> None:
     write_cell(tmp_path / "prelim" / "cells" / "1.bmp", 91)
     write_cell(tmp_path / "final" / "1.bmp", 92)
     (tmp_path / "prelim" / "labels.csv").write_text("image,label\n1.bmp,all\n")

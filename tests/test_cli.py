@@ -67,13 +67,13 @@ def test_audit_prints_and_writes_what_it_found(cohort: Cohort, tmp_path: Path) -
     assert "Simulated cells" in text and "http" not in text.split("</style>")[1].split("<h2>")[0]
 
 
-def test_audit_takes_groups_and_says_what_they_overrule(cohort: Cohort, tmp_path: Path) -> None:
+def test_audit_takes_group_overrides_and_reports_them(cohort: Cohort, tmp_path: Path) -> None:
     groups = tmp_path / "mine.csv"
     names = sorted(set(cohort.truth["subject"]))
     groups.write_text("subject,group\n" + "".join(f"{name},{name}\n" for name in names))
     words = " ".join(run("data", "audit", cohort.root, "--groups", groups).stdout.split())
-    assert "of which 14 are different persons as mine.csv says" in words
-    assert "6 cells stand, with equal pixels, under names that it puts apart" in words
+    assert "of which 14 are different people according to mine.csv" in words
+    assert "6 cells have equal pixels under names that it separates" in words
     groups.write_text("subject,group\n" + "".join(f"{name},{name}\n" for name in names[1:]))
     message = fail("data", "audit", cohort.root, "--groups", groups)
     assert f"{names[0]} has none" in message and "mine.csv" in message
@@ -89,11 +89,11 @@ def test_augmentations_are_drawn(cohort: Cohort, tmp_path: Path) -> None:
 def test_simulate_draws_what_was_asked(tmp_path: Path) -> None:
     out = tmp_path / "cells"
     done = run("simulate", out, "--subjects", 6, "--cells", 30, "--truncated", 1)
-    assert "Best AUC that can be reached" in done.stdout
+    assert "Best possible AUC" in done.stdout
     assert len(list(out.rglob("*.bmp"))) == 30
 
 
-def test_predict_answers_offline_with_the_shipped_model(image: Path) -> None:
+def test_predict_works_offline_with_the_shipped_model(image: Path) -> None:
     done = run("predict", image)
     (row,) = read_rows(done.stdout)
     assert row["call"] in ("leukaemic", "normal") and 0 <= float(row["probability"]) <= 1
@@ -110,7 +110,7 @@ def test_the_shipped_model_is_small_and_honest() -> None:
     assert 0.5 < (expected.scores["roc_auc"].value or 0) < 0.95
 
 
-def test_predict_goes_on_after_a_bad_image(cohort: Cohort, image: Path, tmp_path: Path) -> None:
+def test_predict_continues_after_a_bad_image(cohort: Cohort, image: Path, tmp_path: Path) -> None:
     folder = tmp_path / "mixed"
     folder.mkdir()
     shutil.copy(image, folder / "a.bmp")
@@ -142,7 +142,7 @@ def test_zip_folder_file_and_json_give_the_same_number(image: Path, tmp_path: Pa
     assert len(values) == 1
 
 
-def test_the_first_answer_comes_at_once(image: Path) -> None:
+def test_the_first_prediction_is_fast(image: Path) -> None:
     seconds = []
     for _ in range(3):
         started = time.monotonic()
@@ -151,7 +151,7 @@ def test_the_first_answer_comes_at_once(image: Path) -> None:
     assert min(seconds) < 3.0  # under 1 s on a free machine; CI's may be busy
 
 
-def test_evaluate_takes_anybodys_table(tmp_path: Path) -> None:
+def test_evaluate_takes_any_table(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     table = tmp_path / "mine.csv"
     rows = ["image,subject,label,probability"]
@@ -274,7 +274,7 @@ def test_a_folder_that_cannot_be_written(image: Path) -> None:
 
 
 def test_a_full_disk_is_one_sentence(cohort: Cohort, tmp_path: Path) -> None:
-    """A file-size limit stands in for a full disk: writing fails part way."""
+    """A file-size limit simulates a full disk: writing fails part way."""
     code = (
         "import resource, sys, signal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

@@ -1,4 +1,4 @@
-"""The command line's manners: names old and new, switches, defaults, exit codes."""
+"""Conventions of the command line: old and new names, switches, defaults, exit codes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_help_shows_defaults() -> None:
     assert "--install-completion" in read_help("-h")
 
 
-def test_help_answers_at_once() -> None:
+def test_help_is_fast() -> None:
     seconds = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -171,7 +171,7 @@ def test_set_changes_a_recipe_as_a_file_would() -> None:
         ("trainin.epochs=3", "Did you mean training"),
         ("epochs=0", "Expected 1 to"),
         ("epochs=many", "Expected int"),
-        ("epochs", "no KEY=VALUE"),
+        ("epochs", "expected KEY=VALUE"),
     ):
         with pytest.raises(SettingsError, match=words):
             change_recipe(read_recipe("texture"), parse_changes([pair]))
@@ -186,7 +186,7 @@ def test_set_is_taken_by_train_and_augmentations(cohort: Cohort, tmp_path: Path)
     assert sheets[0].read_bytes() != sheets[1].read_bytes()
 
 
-def test_columns_map_a_strangers_csv(table: Path, tmp_path: Path) -> None:
+def test_columns_map_a_csv_with_other_names(table: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs.csv"
     lines = table.read_text().splitlines()
     theirs.write_text("\n".join(["filename,patient,truth,prob_all", *lines[1:]]))
@@ -196,11 +196,11 @@ def test_columns_map_a_strangers_csv(table: Path, tmp_path: Path) -> None:
         mapped = run(command, theirs, "--columns", columns, "--n-bootstrap", 100).stdout
         assert mapped.replace("theirs", "mine") == ours
     assert "No column 'score'" in fail("evaluate", theirs, "--columns", "probability=score")
-    assert "is no pair" in fail("evaluate", theirs, "--columns", "probability")
+    assert "is not a pair" in fail("evaluate", theirs, "--columns", "probability")
     assert parse_columns(None) == {}
 
 
-def test_a_folder_that_nobody_named(tmp_path: Path) -> None:
+def test_default_names_of_folders(tmp_path: Path) -> None:
     first = name_folder(tmp_path, "texture (epochs=3)-leave-one-group-out:smear")
     assert re.fullmatch(r"texture--epochs-3--leave-one-group-out-smear-\d{8}-\d{6}", first.name)
     first.mkdir()
@@ -237,20 +237,20 @@ def test_a_run_that_is_there_is_refused_at_once(cohort: Cohort, tmp_path: Path) 
         seconds.append(time.monotonic() - started)
         assert "a run is there already" in message and "--continue" in message
     assert min(seconds) < 1.0
-    assert "which run" in fail("train", cohort.root, "--continue")
+    assert "no run named" in fail("train", cohort.root, "--continue")
 
 
-def test_where_nothing_could_be_answered_nothing_is_promised(tmp_path: Path, image: Path) -> None:
+def test_no_performance_is_shown_without_a_prediction(tmp_path: Path, image: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"none")
     done = run("predict", tmp_path, expect=1)
     (row,) = read_rows(done.stdout)
     assert row["call"] == "error"
-    assert "No image could be answered" in done.stderr and "AUC" not in done.stderr
+    assert "No image could be predicted" in done.stderr and "AUC" not in done.stderr
     shutil.copy(image, tmp_path)
     assert "ROC-AUC" in run("predict", tmp_path).stderr
 
 
-def test_the_threshold_told_is_the_one_that_called(image: Path) -> None:
+def test_the_threshold_shown_is_the_one_of_the_calls(image: Path) -> None:
     told = {
         point: re.search(
             r"Leukaemic from a probability of ([\d.]+)",
@@ -285,7 +285,7 @@ def test_a_folder_of_our_name_and_files_named_like_libraries(tmp_path: Path) -> 
     assert done.returncode == 2 and done.stderr.strip().startswith("Error: gone.bmp"), done.stderr
 
 
-# --- what training tells
+# --- training output
 
 
 def test_each_epoch_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_thresholds_do_what_they_are_for() -> None:
     assert decision.sensitive_threshold < decision.threshold
 
 
-def test_a_person_with_most_of_the_cells_does_not_decide_alone() -> None:
+def test_a_person_with_most_of_the_cells_does_not_dominate() -> None:
     table = build_outputs()
     loud = table.sample(3000, replace=True, random_state=0).assign(group="loud", label="normal")
     alike = fit_decision(pd.concat([table, loud], ignore_index=True))
@@ -68,7 +68,7 @@ def test_a_person_with_most_of_the_cells_does_not_decide_alone() -> None:
     assert abs(alike.slope - truth.slope) < abs(by_cell.slope - truth.slope) - 0.03
 
 
-def test_a_part_has_no_say_in_what_is_decided_for_it() -> None:
+def test_a_fold_does_not_influence_its_own_decision() -> None:
     table = build_outputs()
     before = decide_by_part(table)
     own = table["part"] == "2"
@@ -80,7 +80,7 @@ def test_a_part_has_no_say_in_what_is_decided_for_it() -> None:
     assert before.loc[own, "threshold"].nunique() == 1
 
 
-def test_probabilities_become_chances() -> None:
+def test_probabilities_are_calibrated() -> None:
     table = build_outputs(seed=3)
     decided = decide_by_part(table)
     leukaemic = table["label"] == "leukaemic"
@@ -105,7 +105,7 @@ def test_where_nothing_can_be_chosen_nothing_changes(case: str) -> None:
 
 
 def build_people(people: int, seed: int) -> pd.DataFrame:
-    """People of one class each, who differ; every part has people of both."""
+    """People of one class each, who differ; every fold has people of both."""
     random = np.random.default_rng(seed)
     rows = []
     for person in range(people):
@@ -126,13 +126,13 @@ def build_people(people: int, seed: int) -> pd.DataFrame:
 
 
 def compute_coverage(table: pd.DataFrame, sure: pd.Series) -> dict[str, float]:
-    """Share of cells whose truth is not ruled out, persons alike, by class."""
+    """Share of cells whose set has the true label, people equally weighted, by class."""
     held = (sure == table["label"]) | (sure == UNCERTAIN)
     by_person = held.groupby([table["label"], table["group"]]).mean()
     return dict(by_person.groupby(level=0).mean())
 
 
-def test_the_sets_keep_their_promise_for_new_people_of_either_class() -> None:
+def test_the_sets_have_their_coverage_on_new_people_of_either_class() -> None:
     found = []
     for seed in range(30):
         decision = fit_decision(build_people(40, seed))
@@ -147,7 +147,7 @@ def test_the_sets_keep_their_promise_for_new_people_of_either_class() -> None:
     assert (covered > 0.9).all() and (covered < 0.96).all()
 
 
-def test_fewer_people_promise_less() -> None:
+def test_fewer_people_give_wider_sets() -> None:
     wide, narrow = fit_decision(build_people(16, 0)), fit_decision(build_people(400, 0))
     assert wide.conformal_lower < narrow.conformal_lower
     assert wide.conformal_upper > narrow.conformal_upper
@@ -155,7 +155,7 @@ def test_fewer_people_promise_less() -> None:
     assert (few.conformal_lower, few.conformal_upper) == (0, 1)  # of 4 people, none is 1 in 10
 
 
-def test_a_call_is_sure_where_the_set_holds_one_class() -> None:
+def test_a_conformal_call_is_the_one_class_of_the_set() -> None:
     usual, torn = Decision(conformal_lower=0.3, conformal_upper=0.6), Decision(0, 0, 0, 0, 0.6, 0.3)
     assert [usual.find_conformal_call(p) for p in (0.29, 0.3, 0.6, 0.61)] == [
         *("normal", UNCERTAIN, UNCERTAIN, "leukaemic")
@@ -165,7 +165,7 @@ def test_a_call_is_sure_where_the_set_holds_one_class() -> None:
     ]
 
 
-def test_novelty_is_held_to_what_other_parts_show() -> None:
+def test_the_novelty_limit_comes_from_other_folds() -> None:
     table = build_people(60, 0)
     found = decide_by_part(table)["novelty"]
     assert (found > 1).mean() == pytest.approx(0.05, abs=0.01)

@@ -1,4 +1,4 @@
-"""Intervals against known truth, and what is not defined."""
+"""Intervals against known values, and what is not defined."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def build_table(
     return pd.DataFrame(rows)
 
 
-def test_silence_is_counted_by_person() -> None:
+def test_abstention_is_resampled_by_person() -> None:
     table = build_table().assign(novelty=0.5)
     table.loc[table["subject"] == "3", "novelty"] = 1.5
     sure = np.where(table["probability"] < 0.3, "normal", "uncertain")
@@ -81,7 +81,7 @@ def test_silence_is_counted_by_person() -> None:
     assert find_score(found.unusual, "unusual_accuracy").value == pytest.approx(right.mean())
 
 
-def test_answers_in_context_are_scored_apart() -> None:
+def test_predictions_in_context_are_scored_separately() -> None:
     table = build_table()
     without = compute_evaluation(table, n_bootstrap=50)
     truth = (table["label"] == "leukaemic").astype(float)
@@ -94,7 +94,7 @@ def test_answers_in_context_are_scored_apart() -> None:
     assert find_score(half.context_by_cell, "sensitivity").value == 0
 
 
-def test_the_most_doubtful_cells_go_first() -> None:
+def test_the_cells_nearest_their_threshold_are_excluded_first() -> None:
     table = build_table().assign(threshold=0.4)
     found = compute_evaluation(table, n_bootstrap=50).abstention
     assert found.sure == found.coverage == found.unusual == ()
@@ -120,7 +120,7 @@ def test_resamples_keep_both_classes_and_draw_whole_groups() -> None:
 
 
 def simulate_view(seed: int, by_cell: bool = False) -> View:
-    """Sensitivity of 40 people whose own rates are Beta(4, 2): the truth is 2/3."""
+    """Sensitivity of 40 people whose own rates are Beta(4, 2): the true value is 2/3."""
     random = np.random.default_rng(seed)
     people, cells = 40, 12
     right = random.random((people, cells)) < random.beta(4, 2, (people, 1))
@@ -143,7 +143,7 @@ def get_limits(view: View) -> tuple[float, float]:
     return score.low, score.high
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
+def test_intervals_have_their_nominal_coverage() -> None:
     limits = np.array([get_limits(simulate_view(seed)) for seed in range(100)])
     covered = np.count_nonzero((limits[:, 0] <= 2 / 3) & (limits[:, 1] >= 2 / 3))
     assert 88 <= covered <= 99
@@ -151,7 +151,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     assert np.diff(limits).mean() / known_error == pytest.approx(2 * 1.96, rel=0.1)
 
 
-def test_cells_of_one_person_are_not_taken_for_independent() -> None:
+def test_cells_of_one_person_are_not_treated_as_independent() -> None:
     by_person, by_cell = simulate_view(3), simulate_view(3, by_cell=True)
     assert by_person.get("sensitivity").value == by_cell.get("sensitivity").value
     assert np.diff(get_limits(by_person)) > 1.3 * np.diff(get_limits(by_cell))
@@ -274,7 +274,7 @@ def test_size_probability_follows_the_log_of_the_area() -> None:
         compute_size_probability([0.0, 2.0], ["all", "hem"], [1.0])
 
 
-def test_parts_are_scored_apart() -> None:
+def test_folds_are_scored_separately() -> None:
     table = build_table().assign(part=lambda t: (t["subject"].astype(int) // 12).astype(str))
     found = compute_evaluation(table, n_bootstrap=50)
     assert [(part.part, part.cells, part.subjects) for part in found.parts] == [
@@ -308,7 +308,7 @@ def test_leaks_are_declared_or_found() -> None:
     assert (twice.status, twice.leaking_cells) == ("leaky", 2)
 
 
-def test_confident_errors_are_the_wrong_calls_worst_first() -> None:
+def test_confident_errors_are_the_incorrectly_classified_cells_most_confident_first() -> None:
     table = pd.DataFrame(
         {
             "image": ["a", "b", "c", "d"],

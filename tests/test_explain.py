@@ -1,4 +1,4 @@
-"""Maps find what a network was built to see; the check tells them from maps that know nothing."""
+"""Maps find what a network was built to see; the check distinguishes them from uninformed maps."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_map_finds_the_planted_cue_and_not_the_decoy(crop: UInt8Array) -> No
     assert 50 < passes < 400
 
 
-def test_the_sign_says_for_what_it_speaks(crop: UInt8Array) -> None:
+def test_the_sign_is_that_of_the_effect(crop: UInt8Array) -> None:
     found, _ = compute_map(crop, look_at_cue)
     against, _ = compute_map(crop, lambda crops: 1 - look_at_cue(crops))
     assert found[CUE] > 0 and np.allclose(found, -against)
@@ -114,7 +114,7 @@ def test_flattening_keeps_outline_and_colour_and_loses_the_spots(crop: UInt8Arra
 
 
 def test_where_every_pixel_counts_alike_the_map_is_even_up_to_the_edge() -> None:
-    """A patch that hangs over the edge covers fewer pixels, and must not be blamed for it."""
+    """A patch that extends over the edge covers fewer pixels; the map must correct for it."""
     cell = draw_spot((112, 112), 60)
     crop = (cell * 100)[..., None].repeat(3, axis=2).astype(np.uint8)
     cover = (cell * 140)[..., None].repeat(3, axis=2).astype(np.uint8)
@@ -248,7 +248,7 @@ def made(images: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_table_says_what_predict_says(made: Path, images: list[Path]) -> None:
+def test_the_table_agrees_with_predict(made: Path, images: list[Path]) -> None:
     table = pd.read_csv(made / "explanations.csv")
     answers, _ = predict_images(images)
     for row, answer in zip(table.to_dict("records"), answers, strict=True):
@@ -276,7 +276,7 @@ def test_the_page_is_whole_safe_and_says_that_cells_are_simulated(made: Path) ->
     assert not page.get_all("script") and not page.get_all("link") and "http" not in text
     assert all(cell.get("scope") for cell in page.get_all("th"))
     assert len(page.get_all("caption")) == len(page.get_all("table")) == 3
-    verdicts = page.text.count("The map passes its check") + page.text.count("Don't trust this map")
+    verdicts = sum(map(page.text.count, ("The map passes its check", "Do not trust this map")))
     assert verdicts == 2
 
 
@@ -292,11 +292,11 @@ def test_names_that_collide_get_pictures_of_their_own(images: list[Path], tmp_pa
     assert len(result.explanations) == 2
 
 
-def test_what_cannot_be_explained_is_one_sentence(images: list[Path], tmp_path: Path) -> None:
+def test_unexplainable_input_is_one_sentence(images: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert "no such file" in fail("explain", tmp_path / "gone.bmp", "--out", out)
     cv2.imwrite(str(tmp_path / "none.png"), np.zeros((450, 450, 3), np.uint8))
-    assert "no cell to be seen" in fail("explain", tmp_path / "none.png", "--out", out)
+    assert "no cell found" in fail("explain", tmp_path / "none.png", "--out", out)
     (tmp_path / "taken").write_text("mine")
     assert "a file" in fail("explain", images[0], "--out", tmp_path / "taken")
     words = ("explain", images[0], "--out", out, "--measures", tmp_path / "taken")
@@ -313,7 +313,7 @@ def test_too_many_images_are_refused_at_once(
 
 
 @pytest.mark.slow
-def test_measures_of_own_data_can_stand_beside(
+def test_measures_of_own_data_can_be_the_reference(
     cohort: Cohort, images: list[Path], tmp_path: Path
 ) -> None:
     done = run("data", "measures", cohort.root, "--out", tmp_path / "mine.json")

@@ -61,7 +61,7 @@ def own_exporters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[keras.Model, Novelty, np.ndarray]:
-    """A network, what is usual to it, and what Keras says of CROPS."""
+    """A network, its novelty, and the outputs of Keras for CROPS."""
     keras.utils.set_random_seed(0)
     model = build_model(ModelSettings(crop_px=160, input_px=32))
     model(CROPS, training=True)
@@ -83,7 +83,7 @@ def test_contract(name: str, own_exporters: Path, trained: tuple) -> None:
     assert answers.shape == (3, 2) and answers.dtype == np.float64
     np.testing.assert_allclose(answers[:, 0], expected[:3, 0], atol=1e-4)
     np.testing.assert_allclose(answers[:, 1], expected[:3, 1], rtol=1e-2)
-    assert METADATA.dataset.name.encode() in path.read_bytes()  # the facts stand in the file
+    assert METADATA.dataset.name.encode() in path.read_bytes()  # the facts are in the file
     path.unlink()
     for wrong in ([2e-4, 0], [0, 0.5]):
         with pytest.raises(ModelError, match=f"{exporter.name}.* differs from Keras"):
@@ -97,7 +97,7 @@ def test_onnx_is_built_in(tmp_path: Path, trained: tuple) -> None:
     assert export_onnx(model, novelty, tmp_path / "m.onnx", METADATA, CROPS, expected) < 1e-4
 
 
-def test_an_own_one_that_answers_wrongly_writes_nothing(
+def test_a_users_own_one_that_predicts_incorrectly_writes_nothing(
     own_exporters: Path, trained: tuple
 ) -> None:
     model, novelty, expected = trained
@@ -114,6 +114,6 @@ def test_an_own_one_that_answers_wrongly_writes_nothing(
         ("own_exporters_of_test:convert", "of type function. Expected an Exporter"),
     ],
 )
-def test_what_is_no_exporter_is_refused(name: str, words: str, own_exporters: Path) -> None:
+def test_invalid_exporters_are_refused(name: str, words: str, own_exporters: Path) -> None:
     with pytest.raises(SettingsError, match=words):
         find_exporter(name)

@@ -1,4 +1,4 @@
-"""The file of docs/extending.md is used as it stands, all four kinds of it."""
+"""The file of docs/extending.md is used as it is, all four kinds of it."""
 
 from __future__ import annotations
 

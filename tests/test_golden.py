@@ -1,4 +1,4 @@
-"""The page's JavaScript gives the numbers of Python, who writes vectors that it asserts."""
+"""The page's JavaScript gives the numbers of Python, compared on test vectors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def list_wilson() -> list[list[float]]:
 
 
 class Constant:
-    """Answers with the probabilities it was given, one after the other."""
+    """Returns the probabilities it was given, one after the other."""
 
     metadata = ModelMetadata(LABELS, 225, Decision(), CNMC, "constant", "", "0")
 
@@ -269,7 +269,7 @@ def test_what_the_writer_defuses_is_text_alone() -> None:
 
 
 def test_groups_with_names_like_formulas_are_read_back(tmp_path: Path) -> None:
-    """As the data check's page saves them."""
+    """As the audit's page saves them."""
     names = ["-5", "=x", "7"]
     with (tmp_path / "groups.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows(

@@ -1,4 +1,4 @@
-"""Groups that a person decided: the file, what it overrules, and what splits make of it."""
+"""A file of groups: its format, what it overrides, and its effect on splits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_groups(catalogue: Catalogue, path: Path, **changed: str) -> Path:
 # --- the file
 
 
-def test_names_are_read_as_text_and_more_than_the_data_has_does_no_harm(tmp_path: Path) -> None:
+def test_names_are_read_as_text_and_unknown_ones_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "groups.csv"
     text = "Group, Subject ,note\nanna,07,x\nanna, NA,y\nbert,H1,\nbert,H1,\nzoe,gone,\n"
     path.write_text(text, encoding="utf-8-sig")
@@ -41,11 +41,11 @@ def test_names_are_read_as_text_and_more_than_the_data_has_does_no_harm(tmp_path
     ("text", "words"),
     [
         ("name,person\n1,a\n", "expected the columns subject and group.*received name, person"),
-        ("subject;group\n1;a\n", "parted by commas; received subject;group"),
+        ("subject;group\n1;a\n", "separated by commas; received subject;group"),
         ("subject,group,Group\n1,a,a\n", "expected the columns subject and group"),
         ("", "cannot be parsed"),
         ('subject,group\n1,"a\n', "cannot be parsed"),
-        ("subject,group\n1,a\n2,a\n1,b\n", "line 4: subject 1 stands in group 'b' and in 'a'"),
+        ("subject,group\n1,a\n2,a\n1,b\n", "line 4: subject 1 is in group 'b' and in 'a'"),
         ("subject,group\n1,a\n2,  \n", "line 3: expected a subject and a group; received '2'"),
         ("subject,group\n,a\n1,a\n2,a\n", "line 2: expected a subject and a group"),
         ("subject,group\n1\n2,a\n", "line 2: expected a subject and a group"),
@@ -69,7 +69,7 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
         read_groups(tmp_path / "groups.csv", ["1"])
 
 
-# --- what it overrules
+# --- what it overrides
 
 
 def build_table(groups: dict[str, str], hashes: str) -> pd.DataFrame:
@@ -83,7 +83,7 @@ def link(*pairs: tuple[int, int]) -> pd.DataFrame:
     return pd.DataFrame(pairs, columns=["first", "second"], dtype=int)
 
 
-def test_what_is_put_apart_and_joined_is_told() -> None:
+def test_separated_and_joined_names_are_reported() -> None:
     groups = {"1": "x", "2": "y", "10": "x", "3": "y", "H1": "z", "": ""}
     table = build_table(groups, "aabcda")
     # 1 = 2 by pixels, 1 ~ 10 and 2 ~ 3 and 3 ~ H1 by looks; rows without a subject say nothing
@@ -92,26 +92,26 @@ def test_what_is_put_apart_and_joined_is_told() -> None:
     assert found.apart.to_numpy().tolist() == [["1", "2", 1], ["3", "H1", 1]]
     assert found.joined.empty
     words = " ".join(found.describe())
-    assert "2 cells stand, with equal pixels," in words and "1 and 2, 3 and H1" in words
+    assert "2 cells have equal pixels" in words and "1 and 2, 3 and H1" in words
 
 
 def test_joins_without_links_are_chains_over_what_links_leave_in_pieces() -> None:
     table = build_table({"11": "x", "10": "x", "2": "x", "1": "x", "7": "x"}, "abcde")
     found = compare_with_links(table, link(), link((0, 1), (2, 3)))
     assert found.joined.to_numpy().tolist() == [["x", "1", "7"], ["x", "7", "10"]]
-    assert found.describe() == ["Joined though no link joins them: x."]
+    assert found.describe() == ["Joined without a link: x."]
 
 
-def test_the_links_own_groups_overrule_nothing(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_the_links_own_groups_override_nothing(catalogue: Catalogue, tmp_path: Path) -> None:
     path = write_groups(catalogue, tmp_path / "groups.csv")
     again = read_catalogue(catalogue.root, groups_csv=path)
     pd.testing.assert_frame_equal(again.table, catalogue.table)
     overruling = again.find_overruling()
-    assert overruling and overruling.describe() == ["It says what the links say."]
+    assert overruling and overruling.describe() == ["It agrees with the links."]
     assert catalogue.find_overruling() is None
 
 
-def test_the_audit_says_aloud_what_a_file_overrules(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_the_audit_reports_what_a_file_overrides(catalogue: Catalogue, tmp_path: Path) -> None:
     path = write_groups(
         catalogue, tmp_path / "mine.csv", **{"4": "4", "8": "anna", "1": "anna", "2": "anna"}
     )
@@ -122,16 +122,15 @@ def test_the_audit_says_aloud_what_a_file_overrules(catalogue: Catalogue, tmp_pa
     }
     assert audit.put_apart.to_numpy().tolist() == [["4", "8", 6]]
     words = " ".join(describe_audit(audit))
-    assert "as mine.csv says" in words and "as far as the pixels" not in words
-    assert "mine.csv: 4 cells stand, with equal pixels, under names that it puts apart" in words
-    assert (
-        "mine.csv: 4 pairs that look like one cell" in words and "no link joins them: anna" in words
-    )
+    assert "according to mine.csv" in words and "as far as the pixels" not in words
+    assert "mine.csv: 4 cells have equal pixels under names that it separates" in words
+    assert "mine.csv: 4 pairs that look like one cell" in words
+    assert "Joined without a link: anna" in words
     chain = [{"group": "anna", "subject": a, "other_subject": b} for a, b in ("12", "28")]
     assert audit.to_json()["joined"] == chain
 
 
-# --- what splits make of it
+# --- splits
 
 
 def test_names_known_to_be_one_person_stay_on_one_side(
@@ -145,7 +144,7 @@ def test_names_known_to_be_one_person_stay_on_one_side(
             assert not any({"1", "2"} & side and {"1", "2"} - side for side in sides)
 
 
-def test_equal_images_put_apart_are_seen_and_nothing_else_is(
+def test_equal_images_in_two_groups_are_seen_and_nothing_else_is(
     catalogue: Catalogue, tmp_path: Path
 ) -> None:
     path = write_groups(catalogue, tmp_path / "groups.csv", **{"4": "4", "8": "8"})

@@ -1,4 +1,4 @@
-"""The house's rules: who may import whom, and what loads without TensorFlow."""
+"""Architecture rules: which package may import which, and what loads without TensorFlow."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ def list_imports(path: Path) -> set[str]:
 
 
 def find_room(module: str) -> str:
-    """The longest key of ROOMS that a module stands in."""
+    """The longest key of ROOMS that a module is in."""
     fitting = [room for room in ROOMS if f"{module}.".startswith(f"{room}.") or room == module]
-    assert fitting, f"leukoscope.{module} stands in no room of the house: add it to ROOMS"
+    assert fitting, f"leukoscope.{module} is in no room of the house: add it to ROOMS"
     return max(fitting, key=len)
 
 
@@ -138,7 +138,7 @@ def test_no_tensorflow_where_none_is_needed(module: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_help_answers_at_once() -> None:
+def test_help_is_fast() -> None:
     seconds = []
     for _ in range(3):
         started = time.monotonic()

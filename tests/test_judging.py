@@ -1,4 +1,4 @@
-"""The data check's page in a headless Chromium: links judged, groups saved, and trained with."""
+"""The audit's page in a headless Chromium: links judged, groups saved, and trained with."""
 
 from __future__ import annotations
 

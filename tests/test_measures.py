@@ -1,4 +1,4 @@
-"""Measures of drawn shapes whose answers are known, and the table they stand beside."""
+"""Measures of drawn shapes with known values, and the reference they are compared with."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def test_a_notch_costs_solidity() -> None:
     assert solidity is not None and solidity < 0.95
 
 
-def test_the_nucleus_is_told_where_cytoplasm_is_seen() -> None:
+def test_the_nucleus_is_measured_where_cytoplasm_is_visible() -> None:
     cell = draw(((112, 112), (60, 60), BLUE), ((108, 112), (45, 45), PURPLE))
     assert compute_measures(cell)["nucleus_share"] == pytest.approx((45 / 60) ** 2, abs=0.05)
 
 
-def test_the_nucleus_is_not_told_where_it_is_not() -> None:
+def test_the_nucleus_is_not_measured_where_cytoplasm_is_not_visible() -> None:
     bare = draw(((112, 112), (60, 60), PURPLE))
     bright = np.where(bare > 0, bare, np.array([150, 190, 230], np.uint8))
     blurred = cv2.GaussianBlur(bright, (0, 0), 2)
@@ -92,14 +92,14 @@ def test_hue_is_that_of_the_colour() -> None:
     assert compute_measures(draw(((112, 112), (50, 50), (90, 90, 90))))["hue"] is None
 
 
-def test_without_a_cell_nothing_is_told() -> None:
+def test_without_a_cell_nothing_is_measured() -> None:
     for crop in (np.zeros((225, 225, 3), np.uint8), draw(((112, 112), (5, 5), PURPLE))):
         assert set(compute_measures(crop).values()) == {None}
     full = compute_measures(np.full((225, 225, 3), 90, np.uint8))
     assert full["area"] == 225 * 225
 
 
-def test_percentiles_stand_where_the_cells_do(tmp_path: Path) -> None:
+def test_percentiles_are_those_of_the_cells(tmp_path: Path) -> None:
     crops = [draw(((112, 112), (radius, radius), PURPLE)) for radius in range(20, 101)]
     labels = ["normal"] * 41 + ["leukaemic"] * 40
     done: list[tuple[int, int]] = []
@@ -111,7 +111,7 @@ def test_percentiles_stand_where_the_cells_do(tmp_path: Path) -> None:
     assert find_percentile(reference, "leukaemic", "area", area) == 0
     assert find_percentile(reference, "leukaemic", "area", 1e6) == 100
     assert find_percentile(reference, "normal", "area", None) is None
-    assert find_percentile(reference, "normal", "nucleus_share", 0.5) is None  # told of no cell
+    assert find_percentile(reference, "normal", "nucleus_share", 0.5) is None  # measured of no cell
     assert done[-1] == (81, 81)
     write_reference(reference, tmp_path / "measures.json")
     assert read_reference(tmp_path / "measures.json") == reference
@@ -132,7 +132,7 @@ def test_the_shipped_table_is_whole_and_holds_numbers_only() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1, "quantiles": {}}', "\0"])
-def test_a_table_that_is_none_is_one_sentence(text: str, tmp_path: Path) -> None:
+def test_an_invalid_table_is_one_sentence(text: str, tmp_path: Path) -> None:
     path = tmp_path / "measures.json"
     path.write_text(text)
     with pytest.raises(DataError, match="not a table of measures"):

@@ -1,4 +1,4 @@
-"""Distances from what was learned from."""
+"""Distances from the training cells."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_distances_are_mahalanobis() -> None:
     assert found.divide(4).compute(asked) == pytest.approx(expected / 4)
 
 
-def test_the_first_components_are_kept_and_dead_features_say_nothing() -> None:
+def test_the_first_components_are_kept_and_constant_features_ignored() -> None:
     learned = RANDOM.normal(size=(500, 100))
     learned[:, 7] = 3.0
     found = fit_novelty(learned)

@@ -206,7 +206,7 @@ def test_subjects_are_read_or_typed_in(page: Browser, files: list[Path], tmp_pat
     assert page.run("document.getElementById('subject-form').hidden")
 
 
-def test_subjects_are_summed_up_as_summarise_does(
+def test_subjects_are_aggregated_as_by_aggregate(
     page: Browser, files: list[Path], tmp_path: Path
 ) -> None:
     upload(page, *files, cells=40)
@@ -236,7 +236,7 @@ def test_filters_by_call_and_warning(page: Browser, files: list[Path]) -> None:
     answers = _predict(files)
     uncertain = sum(answer.conformal_call == "uncertain" for answer in answers)
     warned = sum(bool(answer.warnings) for answer in answers)
-    unlike = sum("unlike most cells" in answer.warnings for answer in answers)
+    unlike = sum("unlike most training cells" in answer.warnings for answer in answers)
     assert 2 < unlike < warned < 40 > uncertain
     assert f"Conformal call uncertain: {uncertain}," in read_text(page, "uncertain")
     for name, value, count in (
@@ -247,8 +247,8 @@ def test_filters_by_call_and_warning(page: Browser, files: list[Path]) -> None:
         ("filter-certainty", "uncertain", uncertain),
         ("filter-certainty", "", 40),
         ("filter-warning", "any", warned),
-        ("filter-warning", "no cell to be seen", 1),
-        ("filter-warning", "unlike most cells learned from", unlike),
+        ("filter-warning", "no cell found", 1),
+        ("filter-warning", "unlike most training cells", unlike),
         ("filter-warning", "none", 40 - warned),
     ):
         page.run(
@@ -285,7 +285,7 @@ def test_samples_come_with_one_click_and_say_that_they_are_simulated(page: Brows
     assert "too few cells" in read_text(page, "subjects")
 
 
-def test_a_zip_that_is_none_is_one_sentence(page: Browser, tmp_path: Path) -> None:
+def test_an_invalid_zip_is_one_sentence(page: Browser, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"no zip" * 30)
     page.choose_files("#files", tmp_path / "a.zip")
     page.wait("!document.getElementById('problem').hidden")
@@ -381,7 +381,7 @@ VALUES = """(async () => {
 })()"""
 
 
-def test_what_the_page_decides_is_right(page: Browser) -> None:
+def test_what_the_page_decides_is_correct(page: Browser) -> None:
     found = page.run(VALUES)
     # Wilson: 8 of 10 is [0.4902, 0.9433] (Wilson 1927; statsmodels' proportion_confint agrees)
     np.testing.assert_allclose(found["wilson"][0], [0.490162, 0.943318], atol=1e-6)

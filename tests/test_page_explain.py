@@ -144,12 +144,12 @@ def test_no_map_without_the_check(page: Browser, network: Network) -> None:
     network.size_only = True
     ask_why(page)
     said = read_text(page, "v-said")
-    assert said.startswith("Don't trust this map") and said.endswith("So it is not shown.")
+    assert said.startswith("Do not trust this map") and said.endswith("So it is not shown.")
     assert page.run(DRAWN) == 0 and page.run("document.getElementById('v-map').hidden")
     assert page.run("document.querySelectorAll('#v-measures tr').length") == 9
 
 
-def test_going_on_ends_the_work(page: Browser, network: Network) -> None:
+def test_moving_to_the_next_cell_stops_the_work(page: Browser, network: Network) -> None:
     network.go_on.clear()
     page.press("w")
     before = network.asked
@@ -165,14 +165,14 @@ def test_going_on_ends_the_work(page: Browser, network: Network) -> None:
     assert page.list_complaints() == []
 
 
-def test_what_cannot_be_explained_is_said(page: Browser) -> None:
+def test_unexplainable_cells_are_reported(page: Browser) -> None:
     page.run("document.getElementById('v-close').click()")
     page.run(
         "[...document.querySelectorAll('#cells button')]"
         ".find(b => b.title.includes('black.png')).click()"
     )
     ask_why(page)
-    assert read_text(page, "v-failed").startswith("black.png: no cell to be seen")
+    assert read_text(page, "v-failed").startswith("black.png: no cell found")
     assert page.run("document.getElementById('v-found').hidden")
 
 

@@ -110,7 +110,7 @@ def test_the_page_is_that_of_its_models_data_set_and_rules(
 
 
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed here")
-def test_a_conformal_call_is_told_with_its_coverage(tab: Browser, other: str) -> None:
+def test_a_conformal_call_is_shown_with_its_coverage(tab: Browser, other: str) -> None:
     tab.open_tab()
     tab.open(other)
     script = """import('/page/viewer.js').then(({ describeConformal }) =>

@@ -13,7 +13,7 @@ def draw_crop(left: int, top: int, width: int, height: int) -> UInt8Array:
 
 
 @pytest.mark.parametrize("place", [(30, 60), (0, 0), (150, 140)])
-def test_the_cell_stands_in_the_middle_and_is_not_resampled(place: tuple[int, int]) -> None:
+def test_the_cell_is_in_the_middle_and_not_resampled(place: tuple[int, int]) -> None:
     left, top = place
     crop = draw_crop(left, top, 60, 40)
     picture = cut_cell(crop, crop, 100)

@@ -62,7 +62,7 @@ def test_transparent_pixels_are_black() -> None:
         (encode(Image.new("1", (10_000, 6_000)), "PNG"), "pixels"),
     ],
 )
-def test_bad_images_say_what_and_how_to_mend(data: bytes, words: str) -> None:
+def test_bad_images_say_what_is_wrong_and_the_fix(data: bytes, words: str) -> None:
     with pytest.raises(DataError, match=words) as caught:
         read_crop(data, name="cell.bmp")
     assert str(caught.value).startswith("cell.bmp: ")

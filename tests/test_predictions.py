@@ -1,4 +1,4 @@
-"""The table contract: what comes in by any door goes out alike, and faults are named."""
+"""The contract of the predictions table: every input is normalised, and faults are named."""
 
 from __future__ import annotations
 

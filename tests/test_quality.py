@@ -26,7 +26,7 @@ def look(crop: UInt8Array, image: UInt8Array = FULL) -> list[str]:
     return list(find_warnings(image, crop, CNMC))
 
 
-def test_nothing_is_said_of_most_cells(catalogue: Catalogue) -> None:
+def test_most_cells_have_no_warning(catalogue: Catalogue) -> None:
     usable = catalogue.table.index[catalogue.table["problem"] == ""]
     said = [bool(look(np.asarray(catalogue.crops[row]))) for row in usable]
     assert np.mean(said) < 0.05
@@ -63,13 +63,13 @@ def blur(crop: UInt8Array) -> UInt8Array:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda crop: crop * 0, "no cell to be seen"),
+        (lambda crop: crop * 0, "no cell found"),
         (lambda crop: np.maximum(crop, 60), "background is not black"),
         (lambda crop: scale(crop, 0.4), "smaller than any cell"),
         (lambda crop: scale(crop, 1.6), "larger than any cell"),
         (lambda crop: np.roll(crop, 70, axis=0), "reaches the edge"),
         (add_second, "2 separate bodies"),
-        (turn_hue, "colour is unlike"),
+        (turn_hue, "colour differs"),
         (add_noise, "noisy"),
         (blur, "out of focus"),
     ],
@@ -81,7 +81,7 @@ def test_every_fault_is_named(change: object, words: str, crop: UInt8Array) -> N
     assert any(words in sentence for sentence in said), said
 
 
-def test_a_field_is_told_from_a_cell_not_cut_out(crop: UInt8Array) -> None:
+def test_a_field_is_distinguished_from_a_cell_not_cut_out(crop: UInt8Array) -> None:
     filled = np.maximum(crop, 60)
     field = np.zeros((1200, 1600, 3), np.uint8)
     assert "whole field" in " ".join(look(filled, field))

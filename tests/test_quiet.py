@@ -1,4 +1,4 @@
-"""No line of a library's on the terminal, on any machine: these libraries are made to chatter."""
+"""No output of libraries on the terminal, on any machine: these libraries are made noisy."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ batch = 16
 """
 
 ANSWERED = (
-    r"1 image: 1 (normal|leukaemic)\.|Sure of .*|Leukaemic from .*|.*below 0.*|Written: .*|"
-    r"Expected on new .*|to 0.*|.*leukaemic too\..*|Research use only; not a medical device\."
+    r"1 image: 1 (normal|leukaemic)\.|Conformal calls: .*|Leukaemic from .*|.*below 0.*|"
+    r"Written: .*|Expected on new .*|to 0.*|.*leukaemic too\..*|"
+    r"Research use only; not a medical device\."
 )
 
 
@@ -108,7 +109,7 @@ def trained(
 def test_train_and_evaluate(chatter: dict[str, str], trained: tuple[Path, str]) -> None:
     folder, said = trained
     epochs = r"part_\d: epoch \d of \d, loss [\d.]+(, AUC before [\d.]+)?, \d+ s"
-    joined = r"\d+ pairs? .*|.*person.*"  # who is taken for one person
+    joined = r"\d+ pairs? .*|.*person.*"  # who is treated as one person
     assert list_foreign_lines(said, f"{epochs}|{joined}") == [] and "part_1: epoch" in said
     assert list_foreign_lines(run(chatter, "evaluate", folder).stderr) == []
 
@@ -156,7 +157,7 @@ def test_the_python_api(chatter: dict[str, str]) -> None:
 # --- unless somebody wants it
 
 
-def test_all_is_shown_to_whom_asks(chatter: dict[str, str], image: Path) -> None:
+def test_everything_is_shown_when_asked_for(chatter: dict[str, str], image: Path) -> None:
     said = run(chatter | {"LEUKOSCOPE_VERBOSE": "1"}, "predict", image).stderr
     for noise in ("at import of onnxruntime", "logged", "warned", "later"):
         assert f"noise: {noise}" in said
@@ -169,7 +170,7 @@ def test_a_crash_shows_what_they_said_below_its_traceback(
 ) -> None:
     environment = chatter | {"FAULTY": "onnxruntime", "LATER": ""}
     said = run(environment, "predict", image, expect=1).stderr
-    trace, _, kept = said.partition("What the libraries said before:\n")
+    trace, _, kept = said.partition("Earlier output of libraries:\n")
     assert trace.startswith("Traceback") and "RuntimeError: the library is broken" in trace
     assert "noise" not in re.sub(r'File ".*\n.*\n', "", trace)
     for noise in ("at import of onnxruntime", "logged", "warned"):

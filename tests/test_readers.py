@@ -1,4 +1,4 @@
-"""Every reader keeps one contract, and a data set that nobody foresaw is read whole."""
+"""Every reader keeps one contract, and a data set of unknown layout is read completely."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_smaller_frame_can_be_asked_for(tmp_path: Path) -> None:
         ("", "p1/x.png", ""),
     ],
 )
-def test_subjects_stand_where_a_user_says(rule: str, image: str, subject: str) -> None:
+def test_subjects_are_where_a_user_says(rule: str, image: str, subject: str) -> None:
     assert find_subject_rule(rule)(image) == subject
 
 
@@ -138,12 +138,12 @@ def test_a_rule_that_names_no_subject_is_refused(rule: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["Early", "Early=blue", "=normal", "a=b=c"])
-def test_classes_that_are_none_are_refused(words: str) -> None:
+def test_invalid_classes_are_refused(words: str) -> None:
     with pytest.raises(DataError, match="Classes"):
         parse_classes(words)
 
 
-def test_nobody_guesses_whose_a_cell_is(tmp_path: Path) -> None:
+def test_the_subject_of_a_cell_is_never_guessed(tmp_path: Path) -> None:
     data, options = lay_out_folders(tmp_path)
     unknown = dataclasses.replace(options, subject_from="")
     with pytest.raises(DataError, match=r"no cell with a subject.*--subject-from folder:1"):

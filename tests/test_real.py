@@ -46,7 +46,7 @@ def test_people_of_several_names_come_out_by_themselves(real: Catalogue) -> None
     assert groups["H20"] == "H20" and len(set(groups.values())) > 30
 
 
-def test_fold_cv_leaves_nobody_on_both_sides(real: Catalogue) -> None:
+def test_fold_cv_leaves_no_person_on_both_sides(real: Catalogue) -> None:
     table = real.table
     for fold in make_split(table, "fold-cv").folds:
         assert not set(table.loc[fold.training, "group"]) & set(table.loc[fold.evaluated, "group"])
@@ -69,7 +69,7 @@ def test_originals_of_two_parts_share_a_cell_whatever_their_headers() -> None:
     assert {"51", "55"} <= set(row["group"].split("+"))
 
 
-def test_hardly_any_real_cell_is_warned_of(real: Catalogue) -> None:
+def test_hardly_any_real_cell_has_a_warning(real: Catalogue) -> None:
     frame = np.zeros((450, 450, 3), np.uint8)
     rows = range(0, len(real.table), 4)
     warned = [

@@ -1,4 +1,4 @@
-"""What models and runs say of themselves is checked when it is read, whoever wrote it."""
+"""Metadata of models and runs is checked when it is read, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_records_come_back_as_they_were() -> None:
         ({"format": 2}, "format 2"),
     ],
 )
-def test_a_model_that_says_what_cannot_be_is_refused(change: dict[str, Any], words: str) -> None:
+def test_invalid_metadata_is_refused(change: dict[str, Any], words: str) -> None:
     written = merge(json.loads(METADATA.to_json()), change)
     with pytest.raises(ModelError, match=words):
         ModelMetadata.from_json(json.dumps(written), "m.onnx")
@@ -89,7 +89,7 @@ def test_a_model_without_a_key_is_refused(key: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "7", '"x"', "{", '{"format": 4}', "{}"])
-def test_what_is_no_record_is_refused(text: str) -> None:
+def test_invalid_records_are_refused(text: str) -> None:
     with pytest.raises(ModelError, match=r"m\.onnx"):
         ModelMetadata.from_json(text, "m.onnx")
     with pytest.raises(RunError, match=r"run\.json"):
@@ -137,7 +137,7 @@ def test_a_run_of_version_0_1_is_read() -> None:
     assert RunRecord.from_json(json.dumps(old | {"groups": None}), "run.json") == RUN
 
 
-def test_the_shipped_model_says_what_it_learned_from() -> None:
+def test_the_shipped_model_names_its_training_data() -> None:
     metadata = Classifier(find_shipped_model()).metadata
     assert metadata.dataset.name == "C-NMC 2019" and metadata.dataset.quality is not None
     assert metadata.expected is not None and metadata.subjects is not None

@@ -1,4 +1,4 @@
-"""The page: whole in one file, safe with any name, and no kinder than its numbers."""
+"""The page: whole in one file, safe with any name, and consistent with its numbers."""
 
 from __future__ import annotations
 
@@ -165,11 +165,11 @@ def describe(table: pd.DataFrame, **changes: object) -> str:
 
 def test_words_depend_on_the_split() -> None:
     table = build_table().drop(columns="part")
-    assert "whom the network never saw" in describe(table)
+    assert "the network was not trained on:" in describe(table)
     leaky = describe(table, leaky=True)
-    assert "do not hold on new people" in leaky and "never saw" not in leaky
+    assert "do not hold on new people" in leaky and "was not trained on:" not in leaky
     unknown = describe(table.drop(columns="leaky"))
-    assert "is not recorded" in unknown and "never saw" not in unknown
+    assert "is not recorded" in unknown and "was not trained on:" not in unknown
 
 
 def test_words_depend_on_the_baselines() -> None:
@@ -179,17 +179,17 @@ def test_words_depend_on_the_baselines() -> None:
     assert "cannot be compared" in describe(build_table().drop(columns="area"))
 
 
-def test_words_say_when_it_is_no_better_than_guessing() -> None:
-    assert "not shown to be better than guessing" in describe(build_table(separation=0.0))
-    assert "better than guessing" not in describe(build_table(separation=3))
+def test_words_say_when_it_is_no_better_than_chance() -> None:
+    assert "not shown to be better than chance" in describe(build_table(separation=0.0))
+    assert "better than chance" not in describe(build_table(separation=3))
 
 
 def test_words_depend_on_interval_calibration_and_size_of_set() -> None:
     assert "they are wide" in describe(build_table(separation=0.4))
     assert "they are wide" not in describe(build_table(separation=9))
     flat = build_table(separation=9)
-    assert "don't read the probabilities as chances" in describe(
+    assert "the probabilities are poorly calibrated" in describe(
         flat, probability=flat["probability"] * 0.2 + 0.4
     )
-    assert "don't read the probabilities" not in describe(flat)
+    assert "poorly calibrated" not in describe(flat)
     assert "no interval can be given" in describe(build_table(people=2, cells=20))

@@ -110,9 +110,9 @@ def compute_with_sklearn(cohort: Cohort, weight: np.ndarray) -> dict[str, float]
 
 
 def compute_defined(cohort: Cohort, weight: np.ndarray) -> dict[str, float]:
-    """What scikit-learn says; NaN where a score needs a class, or a call, that has no cells.
+    """scikit-learn's scores; NaN where a score needs a class, or a call, that has no cells.
 
-    scikit-learn says 0, or warns, there.
+    scikit-learn gives 0, or warns, there.
     """
     truth, called = cohort.leukaemic, cohort.called
     present = {"leukaemic": truth.any(), "normal": (~truth).any()}
@@ -153,7 +153,7 @@ def test_contract(name: str, own_scores: None) -> None:
     assert values.shape == (5,) and np.isfinite(values).all()
     assert np.isfinite(compute_point_scores(cohort, [kind])[kind.name])
     again = compute_resampled_scores(cohort, 2 * counts, [kind])[kind.name]
-    np.testing.assert_allclose(again, values)  # of twice the cells alike: a score is no sum
+    np.testing.assert_allclose(again, values)  # the same for all cells twice: a score is not a sum
     best = compute_point_scores(COHORTS["all right"], [kind])[kind.name]
     assert (best >= values.max()) if kind.direction == "higher" else (best <= values.min())
     for missing, left in (("leukaemic", "normal alone"), ("normal", "leukaemic alone")):
@@ -185,6 +185,6 @@ def test_an_own_score_is_reported_beside_the_others(own_scores: None) -> None:
         ("own_scores_of_test:short", r"short gave an array of shape \(\)\. Expected \(1,\)"),
     ],
 )
-def test_what_is_no_score_is_refused(path: str, words: str, own_scores: None) -> None:
+def test_invalid_scores_are_refused(path: str, words: str, own_scores: None) -> None:
     with pytest.raises(SettingsError, match=words):
         compute_evaluation(build_table(), n_bootstrap=5, scores=[path])

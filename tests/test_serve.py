@@ -1,4 +1,4 @@
-"""The server: predict's own numbers, and every way of asking for too much."""
+"""The server: predict's own numbers, and every limit and refusal."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_api_and_command_line_give_the_same_number(
     assert alone == expected
 
 
-def test_an_answer_says_what_it_rests_on(
+def test_a_response_states_threshold_and_expected_performance(
     client: TestClient, classifier: Classifier, cells: list[bytes]
 ) -> None:
     answer = post(client, ("a.png", cells[0]))
@@ -135,7 +135,7 @@ def test_an_image_that_cannot_be_read_is_a_row(client: TestClient, cells: list[b
     assert "empty" in rows[0]["warnings"] and "greyscale" in rows[1]["warnings"]
 
 
-def test_many_at_once_get_each_their_own_answer(classifier: Classifier, cells: list[bytes]) -> None:
+def test_many_at_once_get_their_own_predictions(classifier: Classifier, cells: list[bytes]) -> None:
     with ask(classifier, replace(SMALL, images=50)) as client:
         alone = [post(client, (f"{n}.png", data))["rows"] for n, data in enumerate(cells)]
         found: dict[int, Any] = {}
@@ -300,7 +300,7 @@ def test_nothing_of_an_upload_stays_on_disk(
     assert made == [] and list(tmp_path.iterdir()) == []
 
 
-# --- who may ask
+# --- access control
 
 
 def test_only_this_machines_names_are_taken_on_loopback(client: TestClient) -> None:
@@ -310,7 +310,7 @@ def test_only_this_machines_names_are_taken_on_loopback(client: TestClient) -> N
         assert client.get("/healthz", headers={"Host": host}).status_code == 421, host
 
 
-def test_other_sites_may_not_ask(client: TestClient, cells: list[bytes]) -> None:
+def test_other_sites_are_refused(client: TestClient, cells: list[bytes]) -> None:
     post(client, ("a.png", cells[0]), headers={"Origin": LOCAL})
     for origin in ("http://evil.example", "null", "http://127.0.0.1:81"):
         post(client, ("a.png", cells[0]), headers={"Origin": origin}, expect=403)
@@ -318,7 +318,7 @@ def test_other_sites_may_not_ask(client: TestClient, cells: list[bytes]) -> None
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_the_token_is_asked_for(classifier: Classifier, cells: list[bytes]) -> None:
+def test_the_token_is_required(classifier: Classifier, cells: list[bytes]) -> None:
     with ask(classifier, token="open-sesame", loopback=False) as client:
         for path in ("/v1/model", "/metrics", "/v1/samples.zip"):
             for sent in ("", "Bearer", "Bearer open", "Basic open-sesame", "Bearer öpen"):
@@ -341,7 +341,7 @@ def test_a_token_is_made_where_others_can_connect() -> None:
         choose_token("0.0.0.0", "  ")
 
 
-def test_every_answer_carries_the_headers(client: TestClient) -> None:
+def test_every_response_has_the_headers(client: TestClient) -> None:
     for path in ("/", "/page/app.js", "/v1/model", "/nothing", "/metrics", "/v1/predict"):
         headers = client.get(path).headers
         assert "script-src 'self';" in headers["Content-Security-Policy"], path
@@ -404,7 +404,7 @@ FUZZ = settings(
 @FUZZ
 @given(st.data())
 def test_no_bytes_break_the_decoder(data: st.DataObject) -> None:
-    """Spoilt files of every format either decode or are refused in one sentence."""
+    """Damaged files of every format either decode or are refused in one sentence."""
     kind = data.draw(st.sampled_from([*WHOLE, None]))
     if kind is None:
         spoilt = bytearray(data.draw(st.binary(max_size=400)))

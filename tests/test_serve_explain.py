@@ -1,4 +1,4 @@
-"""Explanations over HTTP: the command's own numbers, behind everybody's answers."""
+"""Explanations over HTTP: the command's own numbers, with lower priority than predictions."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def explain_here(cell: bytes, cue: Classifier) -> Explanation:
 
 
 class Watched:
-    """A network that is held up, and tells how it was asked."""
+    """A slow network that records its calls."""
 
     def __init__(self, cue: Classifier, seconds: float = 0) -> None:
         self.metadata, self.threshold = cue.metadata, cue.threshold
@@ -172,7 +172,7 @@ def test_anything_but_one_image_of_a_cell_is_one_sentence(client: TestClient, ce
         ([("a.zip", pack({"a.png": cell}))], "a.zip: a zip. Expected one image"),
         ([("a.png", b"no image")], "not an image"),
         ([("a.png", b"")], "empty"),
-        ([("black.png", black)], "black.png: no cell to be seen"),
+        ([("black.png", black)], "black.png: no cell found"),
     ):
         sent = explain(client, *files, expect=422)
         assert list(sent) == ["detail"] and words in sent["detail"], sent
@@ -195,7 +195,7 @@ def test_limits_and_token_are_those_of_predict(cue: Classifier, cell: bytes) -> 
         assert "secret" not in text
 
 
-def test_answers_go_before_what_waits(cue: Classifier) -> None:
+def test_predictions_go_before_explanations(cue: Classifier) -> None:
     crops = np.zeros((40, 225, 225, 3), np.uint8)
     watched = Watched(cue)
     watched.go_on.clear()
@@ -208,15 +208,15 @@ def test_answers_go_before_what_waits(cue: Classifier) -> None:
             )
         )
         threads[-1].start()
-        time.sleep(0.1)  # the first is with the network, the others stand in line
+        time.sleep(0.1)  # the first is with the network, the others wait
     watched.go_on.set()
     for thread in threads:
         thread.join()
     batcher.close()
-    assert watched.asked == [1, 30, 2, 3]  # answers together, and before; the others one by one
+    assert watched.asked == [1, 30, 2, 3]  # predictions together, and first; the others one by one
 
 
-def test_a_full_line_says_when_to_come_back_and_predict_goes_on(
+def test_a_full_queue_says_when_to_retry_and_predict_continues(
     cue: Classifier, cell: bytes
 ) -> None:
     watched = Watched(cue, 0.02)
@@ -229,11 +229,11 @@ def test_a_full_line_says_when_to_come_back_and_predict_goes_on(
         still = first.is_alive()
         first.join()
         assert answer.status_code == 503 and 1 <= int(answer.headers["Retry-After"]) <= 30
-        assert still and max(watched.asked) <= 8  # the answer waited for eight crops at most
+        assert still and max(watched.asked) <= 8  # the prediction waited for eight crops at most
         explain(client, ("b.png", cell))  # there is room again
 
 
-def test_an_explanation_that_takes_too_long_is_given_up(cue: Classifier, cell: bytes) -> None:
+def test_an_explanation_that_takes_too_long_is_aborted(cue: Classifier, cell: bytes) -> None:
     watched = Watched(cue, 0.05)
     with ask(watched, replace(Limits(), explanation_seconds=0.2)) as client:
         answer = client.post("/v1/explain", files=[("files", ("a.png", cell))])

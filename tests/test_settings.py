@@ -43,7 +43,7 @@ def test_the_recipes_promised_are_there() -> None:
         ("[augment]\neffects = 'noise'", "augment.effects = 'noise'. Expected a list of texts"),
         ("[augment]\neffects = [1]", "Expected a list of texts"),
         ("[augment]\neffects = ['nose']", "unknown 'nose'.*Did you mean noise"),
-        ("[augment]\neffects = ['noise', 'noise']", "'noise' stands there twice"),
+        ("[augment]\neffects = ['noise', 'noise']", "'noise' is listed twice"),
     ],
 )
 def test_wrong_settings_are_named(text: str, words: str) -> None:

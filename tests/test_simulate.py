@@ -271,7 +271,7 @@ def test_shortcuts_show_in_folds_0_and_1_only(tmp_path: Path) -> None:
         (CohortSettings(subjects=4, cells=12, faults=Faults(truncated=13)), "fewer faults"),
     ],
 )
-def test_settings_that_cannot_be(settings: CohortSettings, message: str, tmp_path: Path) -> None:
+def test_impossible_settings(settings: CohortSettings, message: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=message):
         simulate_cohort(tmp_path / "out", settings)
     assert not list(tmp_path.iterdir())

@@ -51,7 +51,7 @@ def test_a_black_frame_in_a_zip_is_no_bomb(tmp_path: Path) -> None:
     assert len(list_sources(write_zip(tmp_path / "ok.zip", {"a.bmp": b"\0" * 608_454}))) == 1
 
 
-def test_names_that_stand_twice_are_refused(tmp_path: Path) -> None:
+def test_duplicate_names_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "twice.zip"
     with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("a.bmp", b"1")

@@ -33,7 +33,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
 
 @settings(max_examples=150, deadline=None)
 @given(tables(), st.integers(2, 5), st.integers(0, 3), st.sampled_from(["group-kfold", "fold-cv"]))
-def test_no_group_ever_stands_on_both_sides(
+def test_no_group_is_ever_on_both_sides(
     table: pd.DataFrame, folds: int, seed: int, name: str
 ) -> None:
     try:
@@ -71,7 +71,7 @@ def build_even() -> pd.DataFrame:
     return build_table(list(random.integers(5, 200, 50)), labels, list(range(50)))
 
 
-def test_folds_are_alike_in_cells_and_people() -> None:
+def test_folds_are_balanced_in_cells_and_people() -> None:
     table = build_even()
     for fold in make_split(table, "group-kfold", folds=5).folds:
         part = table.loc[fold.evaluated]
@@ -82,7 +82,7 @@ def test_folds_are_alike_in_cells_and_people() -> None:
             assert share == pytest.approx(0.2, abs=0.05)
 
 
-def test_seeds_deal_otherwise_and_the_same_seed_alike() -> None:
+def test_seeds_give_different_folds_and_the_same_seed_the_same() -> None:
     table = build_even()
     parts = [make_split(table, "group-kfold", seed=seed).folds[0].evaluated for seed in (0, 0, 1)]
     assert parts[0].equals(parts[1])
@@ -105,7 +105,7 @@ def test_official_evaluates_the_preliminary_test_alone() -> None:
     assert set(table.loc[fold.removed, "subject"]) == {"S0"}
 
 
-def test_leaky_splits_are_branded_and_do_leak() -> None:
+def test_leaky_splits_are_marked_and_do_leak() -> None:
     table = build_table([20] * 10, ["leukaemic", "normal"] * 5, [0, 1, 0, 1, 2, 3, 4, 5, 6, 7])
     for name in ("random", "subject-name-kfold"):
         split = make_split(table, name, folds=3)
@@ -160,7 +160,7 @@ def test_impossible_splits_say_why(name: str, words: str) -> None:
         make_split(table, name)
 
 
-def test_check_refuses_a_part_of_one_class() -> None:
+def test_check_refuses_a_fold_of_one_class() -> None:
     table = build_table([5] * 4, ["leukaemic", "normal", "leukaemic", "normal"], list(range(4)))
     sick = table.index[table["label"] == "leukaemic"]
     rest = table.index.difference(sick)

@@ -1,4 +1,4 @@
-"""Images → rows: what is sure, and what a warning does to it."""
+"""Images → rows: conformal calls, and the effect of a warning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from leukoscope.records import Decision, ModelMetadata
 
 @dataclass
 class Oracle:
-    """Answers what it is told."""
+    """Returns fixed outputs."""
 
     told: list[tuple[float, float]]
     metadata: ModelMetadata = ModelMetadata(  # noqa: RUF009 (frozen)
@@ -45,7 +45,7 @@ def images(catalogue: Catalogue) -> list[Path]:
     return [catalogue.root / catalogue.table.loc[row, "image"] for row in near]
 
 
-def test_calls_and_what_is_sure(images: list[Path]) -> None:
+def test_calls_and_conformal_calls(images: list[Path]) -> None:
     oracle = Oracle([(0.1, 0.5), (0.4, 0.9), (0.6, 1.0), (0.9, 0.2)])
     found = list(predict_sources(list_images(images), oracle))
     assert [answer.call for answer in found] == ["normal", "normal", "leukaemic", "leukaemic"]
@@ -55,15 +55,15 @@ def test_calls_and_what_is_sure(images: list[Path]) -> None:
     assert [answer.warnings for answer in found] == [""] * 4
 
 
-def test_nothing_is_sure_where_something_warns(images: list[Path]) -> None:
+def test_a_warning_makes_the_conformal_call_uncertain(images: list[Path]) -> None:
     oracle = Oracle([(0.1, 1.01), (0.9, 12.0), (0.9, 1.0), (0.1, 0.0)])
     found = list(predict_sources(list_images(images), oracle))
     assert [answer.conformal_call for answer in found] == [
         *("uncertain", "error", "leukaemic", "normal")
     ]
-    assert found[0].call == "normal" and "1.01 times the limit" in found[0].warnings
+    assert found[0].call == "normal" and "1.01 times the novelty limit" in found[0].warnings
     assert (found[1].call, found[1].probability) == ("error", None)
-    assert "nothing learned from is like it" in found[1].warnings
+    assert "out of distribution" in found[1].warnings
 
 
 def test_an_image_that_cannot_be_read_does_not_stop_the_rest(

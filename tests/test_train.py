@@ -108,7 +108,7 @@ def run_folder(cohort: Cohort, recipe: Path, tmp_path_factory: pytest.TempPathFa
 # --- batches
 
 
-def test_weights_make_classes_alike_and_people_as_alike_as_asked() -> None:
+def test_weights_balance_classes_and_people_as_set() -> None:
     table = pd.DataFrame(
         {
             "label": ["leukaemic"] * 90 + ["normal"] * 10,
@@ -131,7 +131,7 @@ def test_an_epoch_draws_every_cell_about_as_often_as_its_weight_says() -> None:
     assert np.array_equal(draw_order(weights, 0, 1, 80), draw_order(weights, 0, 1, 80))
 
 
-def test_batches_bring_the_right_labels(catalogue: Catalogue) -> None:
+def test_batches_have_the_correct_labels(catalogue: Catalogue) -> None:
     table = select_usable(catalogue)
     order = draw_order(compute_weights(table, 1.0), 0, 0)
     off = Recipe().augment
@@ -149,7 +149,7 @@ CROPS = np.random.default_rng(0).integers(0, 255, (8, 225, 225, 3), np.uint8)
 
 
 def build_lively(name: str) -> keras.Model:
-    """An untrained network with another batch's statistics, whose answers spread over 0 to 1."""
+    """An untrained network with another batch's statistics, whose outputs spread over 0 to 1."""
     keras.utils.set_random_seed(0)
     model = build_model(ModelSettings(name, crop_px=160, input_px=64, pretrained=False))
     for layer in model.layers:
@@ -165,7 +165,7 @@ def build_lively(name: str) -> keras.Model:
 
 
 @pytest.mark.parametrize("name", ["compact", SLOW_LITE0, "texture", SLOW_MOBILENET])
-def test_every_architecture_builds_saves_and_loads_alike(name: str, tmp_path: Path) -> None:
+def test_every_architecture_builds_and_survives_saving(name: str, tmp_path: Path) -> None:
     model = build_lively(name)
     before = np.asarray(model.predict_on_batch(CROPS))
     assert before.shape == (8, 1) and np.ptp(before) > 0.2
@@ -175,7 +175,7 @@ def test_every_architecture_builds_saves_and_loads_alike(name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["compact", SLOW_LITE0, "texture", SLOW_MOBILENET])
-def test_every_architecture_exports_as_keras_answers(name: str, tmp_path: Path) -> None:
+def test_every_architecture_exports_in_agreement_with_keras(name: str, tmp_path: Path) -> None:
     model = build_lively(name)
     recipe = Recipe(model=ModelSettings(name, crop_px=160, input_px=64))
     expected = predict_exactly(recipe, model, CROPS, np.arange(8))
@@ -213,7 +213,7 @@ def test_the_reference_in_double_precision_is_the_same_network(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["compact", SLOW_MOBILENET])
-def test_a_calibrated_network_answers_as_the_line_on_its_logit_says(name: str) -> None:
+def test_a_calibrated_network_applies_the_line_to_its_logit(name: str) -> None:
     model = build_lively(name)
     before = predict_with_keras(model, CROPS, np.arange(8))
     calibrate_model(model, 0.7, -0.4)
@@ -349,7 +349,7 @@ def test_moments_do_not_see_the_background_or_turns() -> None:
     assert np.isfinite(moments.predict_on_batch(np.zeros_like(cell))).all()
 
 
-def test_a_frozen_run_learns_its_head_alone(
+def test_a_frozen_run_trains_its_head_only(
     frozen_run: Path, catalogue: Catalogue, cache: Path
 ) -> None:
     pretrained = build_model(ModelSettings("texture", crop_px=160, input_px=64, hidden=8))
@@ -400,9 +400,7 @@ def test_a_run_holds_what_it_promises(run_folder: Path, catalogue: Catalogue) ->
     assert "Expected on new people" in Classifier(run_folder / "model.onnx").metadata.expected.words
 
 
-def test_fewer_cells_than_a_batch_are_learned_from_all_the_same(
-    catalogue: Catalogue, tmp_path: Path
-) -> None:
+def test_fewer_cells_than_a_batch_are_trained_on(catalogue: Catalogue, tmp_path: Path) -> None:
     table = select_usable(catalogue)
     recipe = Recipe(
         model=ModelSettings(crop_px=160, input_px=32),
@@ -428,7 +426,7 @@ def test_evaluation_and_page_of_a_run(run_folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_random_split_is_branded_leaky_everywhere(
+def test_a_random_split_is_marked_leaky_everywhere(
     cohort: Cohort, recipe: Path, tmp_path: Path
 ) -> None:
     request = TrainingRequest(
@@ -443,7 +441,7 @@ def test_a_random_split_is_branded_leaky_everywhere(
 
 
 @pytest.mark.slow
-def test_groups_that_put_equal_images_apart_show_in_all_that_follows(
+def test_groups_that_separate_equal_images_show_in_all_later_steps(
     cohort: Cohort, tmp_path: Path
 ) -> None:
     groups, out, recipe = tmp_path / "groups.csv", tmp_path / "run", tmp_path / "tiny.toml"
@@ -455,7 +453,7 @@ def test_groups_that_put_equal_images_apart_show_in_all_that_follows(
         cohort.root, out, recipe, split="fold-cv", final=False, groups_csv=groups
     )
     train_run(request, on_groups=told.append)
-    assert "6 cells stand, with equal pixels," in told[0]
+    assert "6 cells have equal pixels" in told[0]
     record = open_run(out).read_record()
     assert record.group_overrides is not None
     assert (record.group_overrides.equal_cells_apart, record.data.groups) == (6, 14)
@@ -465,7 +463,7 @@ def test_groups_that_put_equal_images_apart_show_in_all_that_follows(
     assert leaky == {*shared["image"], *shared["other"]}
     evaluation, page = evaluate_predictions(out, n_bootstrap=200)
     assert (evaluation.leak.status, evaluation.leak.leaking_cells) == ("leaky", 6)
-    assert "put names apart that share equal images" in page.read_text()
+    assert "separate names that share equal images" in page.read_text()
     assert "from groups.csv." in (page.parent / "model-card.md").read_text()
 
     groups.write_text(groups.read_text().replace("1,1\n", "1,one\n", 1))

@@ -1,10 +1,10 @@
-"""Leukoscope: leukaemic or normal? Networks whose scores hold on people never seen.
+"""Leukoscope: leukaemic or normal? Networks evaluated on people they were not trained on.
 
     import leukoscope as lk
 
     table = lk.predict("cells/")
 
-All functions stand on one page, `leukoscope/api.py`; each loads what it needs when it is first
+All functions are in one module, `leukoscope/api.py`; each loads what it needs when it is first
 used, so the import costs nothing. Research use only; not a medical device.
 """
 
@@ -83,7 +83,7 @@ else:
     _HOMES = ("errors", "settings", "results", "api")  # the light ones first
 
     def __getattr__(name):
-        """Load what is asked for (PEP 562)."""
+        """Load a name on first use (PEP 562)."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
@@ -92,7 +92,7 @@ else:
             module = import_module(f"leukoscope.{home}")
             if name in module.__all__:
                 return globals().setdefault(name, getattr(module, name))
-        raise AttributeError(f"{name} stands in __all__, and in none of {', '.join(_HOMES)}")
+        raise AttributeError(f"{name} is in __all__, but in none of {', '.join(_HOMES)}")
 
     def __dir__():
         return sorted({*globals(), *__all__})

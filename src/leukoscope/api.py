@@ -1,12 +1,12 @@
-"""Leukoscope in Python: one function for each step, on one page.
+"""Leukoscope in Python: one function for each step, in one module.
 
     import leukoscope as lk
 
     lk.predict("cells/")                    # a table: image, probability, call, warnings
     ds = lk.read_dataset("C-NMC_Leukemia/")
     lk.audit(ds)                            # faults, people under several names
-    run = lk.train(ds, epochs=3)            # a network a fold, by person
-    lk.evaluate(run)                        # scores with intervals over persons
+    run = lk.train(ds, epochs=3)            # one network per fold, split by person
+    lk.evaluate(run)                        # scores with intervals over people
 
 Paths are strings or `Path`s. Images are paths of files, folders and zips, uint8 arrays
 (h, w, 3) or (n, h, w, 3) in RGB, Pillow images, or a list of these. Every error raised on
@@ -68,7 +68,7 @@ StrPath = str | PathLike[str]
 
 
 class Model:
-    """A network that is ready to answer, by ONNX Runtime alone; `load_model` makes one."""
+    """A network ready to predict, with ONNX Runtime alone; `load_model` returns one."""
 
     def __init__(self, classifier: Classifier, name: str) -> None:
         self._classifier = classifier
@@ -76,7 +76,7 @@ class Model:
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the model file says of itself: data, thresholds, what to expect of it.
+        """The model file's metadata: data set, thresholds, expected performance.
 
         >>> import leukoscope as lk
         >>> lk.load_model().metadata.dataset.name
@@ -91,18 +91,18 @@ class Model:
         operating_point: str = "balanced",
         progress: bool | None = None,
     ) -> pd.DataFrame:
-        """Answer for each image; one that cannot be read is a row too, with the call "error".
+        """Predict each image; one that cannot be read is a row too, with the call "error".
 
         Args:
-            images: as at the top of this page.
+            images: as at the top of this module.
             operating_point: threshold of the call: "balanced", where sensitivity + specificity is
                 largest, or "sensitive", meant to find 95% of the leukaemic cells.
-            progress: whether to count on standard error; where somebody looks, if left out.
+            progress: show a counter on standard error; by default in terminals and notebooks.
 
         Returns:
             One row a cell: image, cell ("" where the image is the cell), probability (of
-            leukaemic, 0 to 1; NaN without an answer), call, conformal_call ("uncertain" where
-            neither class is ruled out), warnings, and threshold (that the call was made at).
+            leukaemic, 0 to 1; NaN without a prediction), call, conformal_call ("uncertain" where
+            neither class is ruled out), warnings, and threshold (of the call).
 
         Raises:
             LeukoscopeError: no such path, no image, or an array of another kind.
@@ -124,14 +124,14 @@ class Model:
     def predict_batch(
         self, crops: UInt8Array
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Answer for crops that were cut already, without any check of the image.
+        """Predict crops that were cut already, without any image-quality check.
 
         Args:
             crops: uint8 (n, 225, 225, 3), RGB, as `Dataset.crops`.
 
         Returns:
             Probability of leukaemic, float64 (n,), 0 to 1; novelty, float64 (n,): the distance
-            from the training cells, 1 where 5% of the cells of unseen people lie beyond.
+            from the training cells, in units of the novelty limit.
 
         Raises:
             DataError: an array of another kind.
@@ -146,7 +146,7 @@ class Model:
         if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (CROP_PX, CROP_PX, 3):
             raise DataError(
                 f"An array {crops.dtype} {crops.shape}. Expected crops, uint8 "
-                f"(n, {CROP_PX}, {CROP_PX}, 3); whole images go to predict()."
+                f"(n, {CROP_PX}, {CROP_PX}, 3); for whole images use predict()."
             )
         answers = self._classifier.predict_batch(crops)
         return answers[:, 0], answers[:, 1]
@@ -160,7 +160,7 @@ class Model:
         operating_point: str = "balanced",
         progress: bool | None = None,
     ) -> ExplanationResult:
-        """As `leukoscope.explain`, by this model."""
+        """As `leukoscope.explain`, with this model."""
         from leukoscope.workflow.explanation import explain_sources, write_explanations
 
         given = split_images(images)
@@ -196,10 +196,10 @@ def load_model(path: StrPath | TrainedRun | None = None) -> Model:
     """Load a model.
 
     Args:
-        path: a run, its folder, or an ONNX file of ours; the model in the package if left out.
+        path: a run, its folder, or a Leukoscope ONNX file; by default the shipped model.
 
     Raises:
-        LeukoscopeError: no such model, or not one of ours.
+        LeukoscopeError: no such model, or not a Leukoscope model.
 
     >>> import leukoscope as lk
     >>> model = lk.load_model()
@@ -220,13 +220,13 @@ def predict(
     operating_point: str = "balanced",
     progress: bool | None = None,
 ) -> pd.DataFrame:
-    """Answer for each image.
+    """Predict each image.
 
     Args:
-        images: as at the top of this page.
-        model: a model, or what `load_model` takes; the one in the package if left out.
+        images: as at the top of this module.
+        model: a model, or what `load_model` takes; by default the shipped model.
         operating_point: as in `Model.predict`.
-        progress: whether to count on standard error; where somebody looks, if left out.
+        progress: show a counter on standard error; by default in terminals and notebooks.
 
     Returns:
         As `Model.predict`.
@@ -254,18 +254,18 @@ def explain(
     operating_point: str = "balanced",
     progress: bool | None = None,
 ) -> ExplanationResult:
-    """Explain answers: an occlusion map of each, checked, and measures beside the training cells.
+    """Explain predictions: a checked occlusion map of each, and measures beside the training cells.
 
     Takes a second or two a cell.
 
     Args:
-        images: as at the top of this page.
+        images: as at the top of this module.
         model: as in `predict`.
-        out: folder for a PNG a cell, explanations.csv and explanations.html; nothing is written if
-            left out.
-        measures: a JSON that `leukoscope data measures` wrote; the one in the package if left out.
+        out: folder for a PNG a cell, explanations.csv and explanations.html; by default nothing is
+            written.
+        measures: a JSON file of `leukoscope data measures`; by default the shipped one.
         operating_point: as in `Model.predict`.
-        progress: whether to count on standard error; where somebody looks, if left out.
+        progress: show a counter on standard error; by default in terminals and notebooks.
 
     Returns:
         Its `explanations` have map, check and measures; its `table` has a row for each. A notebook
@@ -296,21 +296,21 @@ def read_dataset(
     turns: int = 1,
     progress: bool | None = None,
 ) -> Dataset:
-    """Read a data set, and find the subjects that are one person.
+    """Read a data set, and find which subjects are the same person.
 
     Args:
         path: a folder, a zip, a CSV with image, label and subject, or "kaggle".
-        reader: "cnmc", "folders", "table_csv" or your own as "package.module:name"; the first
-            that recognises the data if left out.
+        reader: "cnmc", "folders", "table_csv" or your own as "package.module:name"; by default
+            the first that recognises the data.
         labels_csv: CSV with the columns image, label and, where known, subject.
-        subject_from: where subjects stand in the images' paths: "folder:1" (the first folder;
+        subject_from: where subjects are in the images' paths: "folder:1" (the first folder;
             -1 is the one that holds the image) or a regular expression with one group.
         classes: words of the data for the two classes, such as {"Early": "leukaemic"}.
-        frame_px: side of the central square of an image that holds a cell; measured if left out.
-        groups_csv: CSV with the columns subject and group: who is one person, in place of what the
-            links between cells say.
+        frame_px: side of the central square of an image that holds a cell; by default measured.
+        groups_csv: CSV with the columns subject and group: which subjects are the same person; it
+            overrides the links between cells.
         turns: rotations at which cells are compared, 1 to 360.
-        progress: whether to count on standard error; where somebody looks, if left out.
+        progress: show a counter on standard error; by default in terminals and notebooks.
 
     Raises:
         LeukoscopeError: no such data or reader, or it cannot be read.
@@ -343,7 +343,7 @@ def read_dataset(
 
 
 def audit(dataset: Dataset | StrPath) -> AuditResult:
-    """Find faults, duplicates, people under several names, and what size alone would score.
+    """Find faults, duplicates, people under several names, and how well cell size alone predicts.
 
     Args:
         dataset: of `read_dataset`, or its path.
@@ -354,7 +354,7 @@ def audit(dataset: Dataset | StrPath) -> AuditResult:
     >>> import leukoscope as lk
     >>> found = lk.audit("cells/")
     >>> found.sentences[0]  # doctest: +ELLIPSIS
-    '60 labelled cells under 12 subject names, of which 12 are different persons as far as...'
+    '60 labelled cells under 12 subject names, of which 12 are different people as far as...'
     >>> found.write(html="audit.html", json="audit.json")
     """
     from leukoscope.catalogue.audit import compute_audit
@@ -366,20 +366,20 @@ def audit(dataset: Dataset | StrPath) -> AuditResult:
 def make_split(
     dataset: Dataset | StrPath, split: str = "group-kfold", *, folds: int = 5, seed: int = 0
 ) -> Split:
-    """The split that `train` makes of the same arguments, to look at before training.
+    """Make the split that `train` makes with the same arguments, to inspect before training.
 
     Args:
         dataset: of `read_dataset`, or its path.
         split: group-kfold, fold-cv, official or leave-one-group-out:COLUMN, none of which trains on
-            a person whom it evaluates; random and subject-name-kfold, which only show leaks.
-        folds: how many, where the split has a choice.
+            a person whom it evaluates; random and subject-name-kfold leak, for comparison only.
+        folds: number of folds, for splits that take one.
         seed: of the shuffling.
 
     Returns:
         Its `folds` have the rows of `dataset.table` that are trained on and evaluated.
 
     Raises:
-        LeukoscopeError: no usable cell, an unknown split, or too few persons for it.
+        LeukoscopeError: no usable cell, an unknown split, or too few people for it.
 
     >>> import leukoscope as lk
     >>> split = lk.make_split("cells/", folds=2)
@@ -409,26 +409,26 @@ def train(
     progress: bool | None = None,
     **settings: Any,
 ) -> TrainedRun:
-    """Train a network for each fold, predict the people it never saw, then train one on all.
+    """Train a network for each fold, predict its held-out people, then train one on all cells.
 
     Args:
         dataset: of `read_dataset`, or its path.
-        out: folder of the run; a new one in `runs/` if left out.
+        out: folder of the run; by default a new one in `runs/`.
         recipe: "texture", "compact", "lite0", a TOML file, or a `Recipe`.
         split: as in `make_split`.
-        folds: how many, where the split has a choice.
+        folds: number of folds, for splits that take one.
         seed: of split, weights, order and augmentation.
-        final: also train the network that is to be used, on all cells.
-        resume: go on with the run that is in `out`.
+        final: also train the final network, on all cells.
+        resume: continue the run in `out`.
         device: "auto", "cpu" or "gpu".
-        callbacks: called with an `EpochReport` when an epoch is over: part, epoch, epochs, loss,
+        callbacks: called with an `EpochReport` after each epoch: part, epoch, epochs, loss,
             stop_auc (validation AUC) and more.
-        progress: whether to tell of it on standard error; where somebody looks, if left out.
-        settings: changes of the recipe, such as epochs=3, learning_rate=1e-3 or blur=0.
+        progress: show progress on standard error; by default in terminals and notebooks.
+        settings: changes to the recipe, such as epochs=3, learning_rate=1e-3 or blur=0.
 
     Raises:
-        LeukoscopeError: anything wrong with data, recipe, split or folder; the folder is looked at
-            before anything else.
+        LeukoscopeError: anything wrong with data, recipe, split or folder; the folder is checked
+            first.
 
     >>> import leukoscope as lk
     >>> run = lk.train("cells/", "run", recipe="demo", folds=2, final=False,
@@ -476,15 +476,15 @@ def evaluate(
     n_bootstrap: int = 2000,
     seed: int = 0,
 ) -> EvaluationResult:
-    """Score predictions by cell and by subject, with intervals over persons.
+    """Score predictions by cell and by subject, with intervals over people.
 
     Args:
-        predictions: a table with image, subject, label and probability (subject may be left out
+        predictions: a table with image, subject, label and probability (subject is optional
             where images have C-NMC names), the path of a CSV, or a run.
-        columns: what the table calls its columns: our name → its name.
-        threshold: probability from which a cell is called leukaemic, never chosen on these cells;
-            the table's own if left out, else 0.5.
-        n_bootstrap: resamples of persons.
+        columns: column names of the table: our name → its name.
+        threshold: probability from which a cell is called leukaemic, not chosen on these cells;
+            by default the table's own, else 0.5.
+        n_bootstrap: bootstrap resamples, of people.
         seed: of the resamples.
 
     Raises:
@@ -528,15 +528,15 @@ def aggregate(
     n_bootstrap: int = 2000,
     seed: int = 0,
 ) -> SubjectResult:
-    """Sum up each subject: share of leukaemic cells, calibrated probability, call.
+    """Aggregate by subject: share of leukaemic cells, calibrated probability, call.
 
     Args:
         predictions: as in `evaluate`, with or without labels.
-        model: what answered; its subjects calibrate those of a table without labels.
-        calibrate: labelled predictions of people whom the network never saw, to calibrate on.
-        columns: what the table calls its columns: our name → its name.
+        model: the model that predicted; its subject-level calibration serves tables without labels.
+        calibrate: labelled predictions of people the network was not trained on, to calibrate on.
+        columns: column names of the table: our name → its name.
         threshold: probability from which a cell counts as called leukaemic.
-        n_bootstrap: resamples of persons.
+        n_bootstrap: bootstrap resamples, of people.
         seed: of the resamples.
 
     Raises:
@@ -562,7 +562,7 @@ def aggregate(
 
 
 def list_images(images: Images) -> list[str]:
-    """Paths of all images in folders, to choose from.
+    """List the paths of all images in folders.
 
     Raises:
         DataError: no such path, or no image.
@@ -579,7 +579,7 @@ def list_images(images: Images) -> list[str]:
 
 
 class _Watch:
-    """Tells callbacks, and whoever looks, how training goes."""
+    """Reports training progress to callbacks and on standard error."""
 
     def __init__(
         self,

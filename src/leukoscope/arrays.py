@@ -1,4 +1,4 @@
-"""Names for the arrays that pass between stages; shapes and units stand where they are used."""
+"""Type names of the arrays passed between stages; shapes and units are documented at their use."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ LeukoscopeError
 ├── SplitError         a split cannot be made, or would leak
 ├── SettingsError      a recipe or an option is wrong
 ├── RunError           a run folder is missing, taken or incomplete
-├── ModelError         a model file is not ours, or not of this version
+├── ModelError         a file is not a Leukoscope model, or not of this version
 └── MissingExtraError  a command needs a package that is not installed
 
 RenamedWarning         an old name of an option, a setting or a column was used
@@ -53,7 +53,7 @@ class RunError(LeukoscopeError):
 
 
 class ModelError(LeukoscopeError):
-    """A model file is not ours, damaged, or of another version."""
+    """A file is not a Leukoscope model, is damaged, or has another version."""
 
 
 class MissingExtraError(LeukoscopeError):

@@ -1,7 +1,7 @@
-"""Whatever an engineer calls images → sources: paths, arrays and Pillow images alike.
+"""Paths, arrays and Pillow images → sources.
 
 An array goes through the same decoder as a file does, as a BMP in memory, so that all get the same
-checks and the same answer.
+checks and the same prediction.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def split_images(images: Images) -> list[OneImage]:
         return list(images) if images.ndim == 4 else [images]
     if not isinstance(images, Iterable):
         raise DataError(
-            f"{type(images).__name__}: no image. Expected a path, a uint8 array (h, w, 3) or "
+            f"{type(images).__name__}: not an image. Expected a path, a uint8 array (h, w, 3) or "
             "(n, h, w, 3), a Pillow image, or several of them."
         )
     return list(images)

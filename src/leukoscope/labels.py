@@ -1,4 +1,4 @@
-"""Class names: the vocabulary that every table shares."""
+"""Class names, shared by every table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LABELS = (NORMAL, LEUKAEMIC)
 """The classes, in the order of their codes 0 and 1."""
 
 CLASS_COLOURS = {LEUKAEMIC: "#D55E00", NORMAL: "#0072B2"}
-"""In every picture; told apart by colour-blind eyes too (Okabe and Ito)."""
+"""In every picture; distinguishable for the colour-blind too (Okabe and Ito)."""
 
 _SYNONYMS = {
     **dict.fromkeys(

@@ -21,5 +21,5 @@ def compute_logit(probability: npt.ArrayLike) -> FloatArray:
 
 
 def compute_probability(logit: npt.ArrayLike) -> FloatArray:
-    """The way back, 0 to 1: float64, of the same shape."""
+    """The inverse of `compute_logit`, 0 to 1: float64, of the same shape."""
     return np.asarray(special.expit(np.asarray(logit, np.float64)))

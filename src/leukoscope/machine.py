@@ -1,4 +1,4 @@
-"""What the machine offers this process."""
+"""Resources of the machine."""
 
 from __future__ import annotations
 

@@ -1,25 +1,25 @@
-"""Probabilities ↔ the predictions table: all that evaluation ever sees of a network.
+"""Probabilities ↔ the predictions table, the only input of evaluation.
 
 One row is one cell. Columns:
 
     image             name of the image
     subject           the person's name in the data set, as text ("07" stays "07")
-    label             the truth: "leukaemic" or "normal"
+    label             the true label: "leukaemic" or "normal"
     probability       of leukaemic, 0 to 1
 
 and, where known:
 
     cell              names the cell within the image; "" where the image is the cell. Image and
-                      cell together stand once in the table
-    group             persons joined because they share a cell; the subject where left out
-    part              the held-out part the cell stood in (`fold` is read as `part`); parts are held
-                      out in turn, so whoever stands in two of them was seen in training
+                      cell together are unique in the table
+    group             the person: subjects joined because they share a cell; default: the subject
+    part              the fold in which the cell was held out (`fold` is read as `part`); folds are
+                      held out in turn, so a person in two of them was seen in training
     split             name of the split
-    threshold         the probability from which the cell is called leukaemic, chosen on others; 0.5
-                      where left out
+    threshold         the probability from which the cell is called leukaemic, chosen on other
+                      people; default 0.5
     sensitive_threshold  the same, chosen so that 95% of the leukaemic cells are found
     conformal_call         leukaemic or normal where the other class is ruled out, else uncertain
-    novelty           how far the cell lies from the training cells; beyond 1 it is unusual
+    novelty           how far the cell lies from the training cells; beyond 1 it is novel
     context_probability  of leukaemic, from all cells of the subject together
     context_threshold  the probability from which the cell is called leukaemic so
     leaky             whether the network that scored the cell was trained on its person, or on
@@ -30,8 +30,8 @@ and, where known:
     pixel_hash        hash of the decoded pixels, to find one cell under two names
 
 Other columns are kept. Names of version 0.1 (`sure_call`) are read too, and another program's table
-may have its own, where `columns` says which are ours. The table is renamed and checked once, at the
-door: `read_predictions` for a file, `normalise_predictions` for a table in memory.
+may have its own, where `columns` says which are ours. The table is renamed and checked once, on
+input: `read_predictions` for a file, `normalise_predictions` for a table in memory.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def read_predictions(path: Path, columns: Mapping[str, str] | None = None) -> pd
 
     Args:
         path: the CSV.
-        columns: what it calls them: our name → its name.
+        columns: column names of the CSV: our name → its name.
 
     Raises:
         DataError: no such file, not a CSV, a column that it does not have, or as
@@ -102,10 +102,10 @@ def _read_csv(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFr
 
 
 def rename_columns(table: pd.DataFrame, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Give columns our names: those that are said to be ours, then those of version 0.1.
+    """Rename columns to ours: those that `columns` maps, then those of version 0.1.
 
     Args:
-        table: left as it is.
+        table: not changed.
         columns: our name → its name in the table; takes the place of one that bears our name.
 
     Raises:
@@ -133,17 +133,16 @@ def read_answers(
 ) -> pd.DataFrame:
     """Read any CSV with probabilities, with labels or without, such as `leukoscope predict` writes.
 
-    Rows of images that could not be read are left out. A missing subject is taken from
-    the image's name; rows without one are left out, and their number stands in
-    `attrs["without_subject"]`.
+    Rows of images that could not be read are dropped. A missing subject is taken from the image's
+    name; rows without one are dropped, and their number is in `attrs["without_subject"]`.
 
     Args:
         path: a CSV with image and probability, and where known subject, label, group, part, call,
             threshold.
-        threshold: probability from which a cell counts as called leukaemic; where left out the
-            column call says so, else the column threshold, else 0.5.
-        columns: what the CSV calls them: our name → its name.
-        spec: of the data set, for subjects in the images' names; C-NMC's if left out.
+        threshold: probability from which a cell counts as called leukaemic; by default from the
+            column call, else the column threshold, else 0.5.
+        columns: column names of the CSV: our name → its name.
+        spec: of the data set, for subjects in the images' names; default: C-NMC's.
 
     Returns:
         The columns above (label only where the file has it), and called: bool.
@@ -177,7 +176,7 @@ def normalise_answers(
         whose = table["image"].map(lambda image: parse_known_name(str(image), spec) is not None)
     if not whose.any():
         raise DataError(
-            f"{name}: whose cells these are is not known. Expected a column subject, or names like "
+            f"{name}: the cells have no subject. Expected a column subject, or names like "
             f"{_describe_names(spec)}; received {table['image'].iloc[0]!r}. "
             "Add the column, or rename the files."
         )
@@ -208,7 +207,7 @@ def normalise_predictions(table: pd.DataFrame, spec: DatasetSpec | None = None) 
     A missing subject is taken from the image's name, as `spec` or C-NMC has them.
 
     Returns:
-        A new table; the one received is left as it is.
+        A new table; the one received is not changed.
 
     Raises:
         DataError: as `check_predictions`.
@@ -256,9 +255,9 @@ def normalise_labels(labels: pd.Series) -> pd.Series:
 
 
 def check_predictions(table: pd.DataFrame) -> None:
-    """Hold a table to the contract at the top of this module.
+    """Check a table against the contract at the top of this module.
 
-    Tables of one class, and of no rows, pass: what they leave undefined is said by evaluation.
+    Tables of one class, and of no rows, pass: evaluation reports what they leave undefined.
 
     Raises:
         DataError: missing columns, unknown classes, empty or repeated names, or a probability

@@ -1,4 +1,4 @@
-"""A line that counts, where somebody looks: in a terminal or a notebook, never in a pipe."""
+"""A progress line on standard error, in a terminal or a notebook, never in a pipe."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def show_line(wanted: bool | None = None) -> Iterator[Callable[[str, bool], None
     """Give a callback (words, last) that keeps one line on standard error up to date.
 
     Args:
-        wanted: whether to show it; where somebody looks, if left out. Words that come within a
-            tenth of a second of others are not shown, unless they are the last.
+        wanted: whether to show it; by default in terminals and notebooks. Updates within a tenth
+            of a second of the previous are not shown, unless they are the last.
     """
     shown = is_interactive() if wanted is None else wanted
     before: float | None = None

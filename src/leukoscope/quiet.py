@@ -1,8 +1,8 @@
-"""What native libraries write on file descriptor 2, kept away from the terminal.
+"""Keep the output of native libraries on file descriptor 2 off the terminal.
 
 TensorFlow, absl and the image decoders write there from C, past `sys.stderr` and past their own
-settings for verbosity: which lines come depends on the machine's processor. Only the descriptor
-itself can be turned away.
+settings for verbosity: which lines come depends on the machine's processor. Only redirecting the
+descriptor itself helps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MOST_SHOWN = 20_000
 
 
 def open_store() -> int:
-    """A descriptor of a nameless file to keep lines in; of the null device where none can be."""
+    """Descriptor of an anonymous file to keep lines in; the null device where that fails."""
     try:
         with tempfile.TemporaryFile() as file:
             return os.dup(file.fileno())
@@ -39,7 +39,7 @@ def read_store(store: int) -> bytes:
 
 @contextlib.contextmanager
 def hold_back() -> Iterator[None]:
-    """Keep the block's lines on descriptor 2 back; show them after all where the block fails."""
+    """Hold back the block's output on descriptor 2; show it where the block fails."""
     try:
         before = os.dup(2)
     except OSError:  # it is closed: nobody reads it

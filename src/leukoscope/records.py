@@ -1,8 +1,7 @@
-"""What a model and a run say of themselves: frozen values ↔ JSON, checked when they are read.
+"""Metadata of models and runs: frozen values ↔ JSON, checked when they are read.
 
 `ModelMetadata.from_json` and `RunRecord.from_json` refuse what is missing, of another type or out
-of range; so nothing behind them asks whether a key is there. Records of version 0.1 are brought up
-to date on the way.
+of range; so later code need not check for keys. Records of version 0.1 are upgraded.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ __all__ = [
 ]
 
 MODEL_FORMAT = 5
-"""Of a model file; goes up when an older program could not answer with a newer file."""
+"""Of a model file; increased when an older version could not predict with a newer file."""
 
 UNCERTAIN = "uncertain"
 """Conformal call of a cell that may be of either class."""
@@ -48,17 +47,17 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 @dataclass(frozen=True)
 class Decision:
-    """How raw outputs become probabilities, calls and silence.
+    """How raw outputs become probabilities, calls and abstention.
 
     Attributes:
-        slope: of the line on the logit, above 0. In a model file, slope and intercept stand in the
+        slope: of the line on the logit, above 0. In a model file, slope and intercept are in the
             last layer already, and the novelty limit in the second output.
         intercept: of the line on the logit.
         threshold: calibrated probability from which a cell is called leukaemic.
         sensitive_threshold: the same where 95% of the leukaemic cells are to be found.
         conformal_lower: calibrated probability from which the prediction set holds leukaemic.
         conformal_upper: calibrated probability up to which it holds normal.
-        novelty_limit: distance from the training cells beyond which a cell is unusual.
+        novelty_limit: distance from the training cells beyond which a cell is novel.
     """
 
     slope: Positive = 1.0
@@ -89,11 +88,11 @@ class ScoreRecord:
 
 @dataclass(frozen=True)
 class Expected:
-    """What to expect of a model on new people.
+    """Expected performance of a model on new people.
 
     Attributes:
         split: name of the split that it was tested by.
-        leaky: whether people stood on both sides of it.
+        leaky: whether people were on both sides of it.
         scores: name of a score → the score, by cell.
         words: the same in words.
     """
@@ -111,7 +110,7 @@ class SubjectLine:
     Attributes:
         slope: of the line.
         intercept: of the line.
-        names: subject names that it was learnt from.
+        names: subject names that it was fitted on.
         leukaemic: of them leukaemic.
     """
 
@@ -123,7 +122,7 @@ class SubjectLine:
 
 @dataclass(frozen=True)
 class SubjectRecord:
-    """How a person's cells together become a probability, and what it was worth on new people.
+    """Subject-level calibration, and its scores on new people.
 
     Attributes:
         line: from the mean logit.
@@ -138,18 +137,18 @@ class SubjectRecord:
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a model file says of itself, under the key "leukoscope".
+    """Metadata of a model file, under the key "leukoscope".
 
     Attributes:
         classes: in the order of their codes 0 and 1.
         crop_px: side of the uint8 RGB crops that it takes.
         decision: thresholds and limits.
-        dataset: what it learned from, and how its images are cropped and checked.
+        dataset: the training data set, and how its images are cropped and checked.
         recipe: name of the recipe.
         fingerprint: of the training cells.
         version: of the program that wrote it.
-        expected: what to expect on new people; None where it was not tested.
-        subjects: of a person's cells together; None where it is not known.
+        expected: performance on new people; None where it was not tested.
+        subjects: subject-level calibration; None where it is not known.
         format: `MODEL_FORMAT`.
     """
 
@@ -235,7 +234,7 @@ def _upgrade_model(old: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class FoldRecord:
-    """Cells of one fold: trained on, evaluated, and left out as their person is evaluated."""
+    """Cells of one fold: trained on, evaluated, and removed as their person is evaluated."""
 
     name: str
     training: Count
@@ -245,7 +244,7 @@ class FoldRecord:
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """The split of a run; `leaky` where people stand on both sides on purpose."""
+    """The split of a run; `leaky` where people are on both sides on purpose."""
 
     name: str
     leaky: bool
@@ -254,7 +253,7 @@ class SplitRecord:
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What a run learned from.
+    """The training data of a run.
 
     Attributes:
         fingerprint: of the cells used.
@@ -271,12 +270,12 @@ class DataRecord:
 
 @dataclass(frozen=True)
 class GroupOverrides:
-    """A file of groups, and where it says otherwise than the links between cells.
+    """A file of groups, and where it differs from the links between cells.
 
     Attributes:
         file: its path.
-        equal_cells_apart: cells whose very pixels stand in another group too.
-        similar_pairs_apart: pairs of one cell, processed twice, whose ends stand in two groups.
+        equal_cells_apart: cells whose exact pixels are in another group too.
+        similar_pairs_apart: pairs of one cell, processed twice, that are in two groups.
         names_apart: subject, other_subject, links.
         joined: groups that no link makes.
         overruled: all of it in sentences.
@@ -300,7 +299,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """run.json: what was asked, resolved; on what data, by which programs.
+    """run.json: the resolved request, the data and the versions.
 
     Attributes:
         recipe: the settings.

@@ -1,7 +1,7 @@
-"""A name → what it stands for: built in, or a user's own by import path.
+"""A name → its entry: built in, or a user's own by import path.
 
-What is built in registers itself by being there: each module of a package that sets the registry's
-attribute is an entry, named as the module is. So a new one is one new file. `names` reads the
+Built-in entries need no registration: each module of a package that sets the registry's
+attribute is an entry, named like the module. So a new entry is one new file. `names` reads the
 files and imports none; `find` imports the one that is asked for.
 
     BACKBONES = Registry[Backbone]("architecture", "leukoscope.models", "BACKBONE")
@@ -63,7 +63,7 @@ class Registry(Generic[T]):
         return sorted(found)
 
     def find(self, name: str) -> T:
-        """What a name stands for.
+        """The entry of a name.
 
         Args:
             name: of a built-in, or an import path "package.module:name"; modules in the current
@@ -82,7 +82,7 @@ class Registry(Generic[T]):
 
 
 def find_entry(kind: str, name: str, known: Mapping[str, T]) -> T:
-    """As `Registry.find`, where what is built in stands in one table.
+    """As `Registry.find`, where the built-in entries are in one table.
 
     Args:
         kind: what they are, for errors.
@@ -125,7 +125,7 @@ def import_own(kind: str, path: str) -> Any:
                 f"folder, {Path.cwd()}, or among the installed packages."
             ) from error
         raise SettingsError(_describe_broken(kind, path, error)) from error
-    except Exception as error:  # a user's module can fail in every way there is
+    except Exception as error:  # a user's module can raise any error
         raise SettingsError(_describe_broken(kind, path, error)) from error
     if not hasattr(module, attribute):
         public = [name for name in vars(module) if not name.startswith("_")]

@@ -1,6 +1,6 @@
-"""What the Python API returns: results that show themselves, in a notebook and in a terminal.
+"""Results of the Python API, with displays for notebooks and terminals.
 
-Each holds the room's own value, whole; here it only gets a table, figures and words.
+Each wraps the value of its package, and adds tables, figures and text.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that was read: its cells, and who is one person.
+    """A data set that was read: its cells, and which subjects are one person.
 
     Attributes:
-        catalogue: all that is known of it.
-        options: how it was read, as `read_catalogue` takes them; training reads it alike.
+        catalogue: its cells, subjects and links.
+        options: how it was read, as `read_catalogue` takes them; training reads it the same way.
     """
 
     catalogue: Catalogue
@@ -82,7 +82,7 @@ class Dataset:
 
     @property
     def counts(self) -> pd.DataFrame:
-        """Cells, subject names and persons (groups) of each class."""
+        """Cells, subject names and people (groups) of each class."""
         named = self.table.assign(label=self.table["label"].replace("", "unlabelled"))
         known = {"subjects": "subject", "groups": "group"}
         return named.groupby("label").agg(
@@ -100,7 +100,7 @@ class Dataset:
         problems = int((self.table["problem"] != "").sum())
         words = [
             f"{self.catalogue.spec.name}: {self.path}",
-            *([f"{problems} files have a problem and are left out."] if problems else []),
+            *([f"{problems} files have a problem and are excluded."] if problems else []),
         ]
         return _join(find_banner(self.path), words, self.counts)
 
@@ -111,7 +111,7 @@ def _count_names(names: pd.Series) -> int:
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What is wrong with a data set.
+    """The findings of an audit.
 
     Attributes:
         audit: all findings, as tables.
@@ -133,7 +133,7 @@ class AuditResult:
 
     @property
     def groups(self) -> pd.DataFrame:
-        """Persons of more than one subject name: group, subjects, cells, folds, links."""
+        """People under more than one subject name: group, subjects, cells, folds, links."""
         return self.audit.groups
 
     @property
@@ -166,7 +166,7 @@ class AuditResult:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Scores of a predictions table, with intervals over persons.
+    """Scores of a predictions table, with intervals over people.
 
     Attributes:
         evaluation: every number.
@@ -180,7 +180,7 @@ class EvaluationResult:
 
     @property
     def scores(self) -> pd.DataFrame:
-        """One row a score: value, low and high (95% interval over persons), by cell and subject."""
+        """One row a score: value, low and high (95% interval over people), by cell and subject."""
         views = (("by_cell", self.evaluation.by_cell), ("by_subject", self.evaluation.by_subject))
         return pd.concat({name: _build_scores(view) for name, view in views}, axis=1)
 
@@ -200,7 +200,7 @@ class EvaluationResult:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know to read the numbers; first, whether the split may be believed."""
+        """Caveats for reading the numbers; first, whether the split leaks."""
         return [self.evaluation.leak.statement, *self.evaluation.notes]
 
     def plot_roc(self) -> Figure:
@@ -212,11 +212,11 @@ class EvaluationResult:
         return Figure(figures.draw_precision_recall(compute_curves(self.predictions)))
 
     def plot_confusion(self) -> Figure:
-        """Cells by truth and call."""
+        """Cells by true label and call."""
         return Figure(figures.draw_confusion(self.evaluation))
 
     def plot_reliability(self) -> Figure:
-        """Share of leukaemic cells over the probability given."""
+        """Share of leukaemic cells over the predicted probability."""
         return Figure(figures.draw_reliability(compute_reliability(self.predictions)))
 
     def plot_subjects(self) -> Figure:
@@ -245,7 +245,7 @@ class EvaluationResult:
 
 @dataclass(frozen=True)
 class SubjectResult:
-    """One row a subject, and what that is worth.
+    """One row a subject, and the scores of the calls.
 
     Attributes:
         summary: all of it.
@@ -265,7 +265,7 @@ class SubjectResult:
 
     @property
     def notes(self) -> list[str]:
-        """Where the probability comes from, and what a reader must know."""
+        """How the probability was calibrated, and caveats."""
         return [self.summary.calibration, *self.summary.notes]
 
     def __repr__(self) -> str:
@@ -288,12 +288,12 @@ class TrainedRun:
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """Its path."""
         return self.run.folder
 
     @property
     def predictions(self) -> pd.DataFrame:
-        """Each cell as scored by the network that never saw its person (but in leaky splits)."""
+        """Each cell, predicted by the network not trained on its person (but in leaky splits)."""
         from leukoscope.predictions import read_predictions
 
         return read_predictions(self.run.predictions)
@@ -323,7 +323,7 @@ class TrainedRun:
         leaky = " Leaky split: its scores do not hold on new people." if record.split.leaky else ""
         return [
             f"Run {self.folder}: recipe {record.recipe.name}, split {record.split.name}, "
-            f"{record.data.cells:,} cells of {record.data.groups} persons.{leaky}"
+            f"{record.data.cells:,} cells of {record.data.groups} people.{leaky}"
         ]
 
 
@@ -341,7 +341,7 @@ def _format_score(score: Score) -> str:
 
 
 def _join(banner: str | None, words: Iterable[str], *tables: pd.DataFrame) -> str:
-    """Words, then tables, as HTML."""
+    """Sentences, then tables, as HTML."""
     found = [f"<p><strong>{html.escape(banner)}</strong></p>"] if banner else []
     found += [f"<p>{html.escape(sentence)}</p>" for sentence in words]
     found += [table.to_html(max_rows=20, float_format="{:.3f}".format) for table in tables]

@@ -1,4 +1,4 @@
-"""Recipe TOML → frozen dataclasses, one for each stage, all on this page."""
+"""Recipe TOML → frozen dataclasses, one for each section."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def _within(default: float, low: float, high: float) -> Any:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What the network is.
+    """The network.
 
     Attributes:
         architecture: one of compact, lite0 and texture, the name of a `keras.applications` network,
             or a function of your own as "package.module:name".
-        crop_px: side of the central square of the 225 px crop that the network looks at.
+        crop_px: side of the central square of the 225 px crop that the network uses.
         input_px: side to which that square is averaged down, or magnified.
-        hidden: units of a layer between the features and the answer; 0 for none.
+        hidden: units of a layer between the features and the output; 0 for none.
         dropout: before the last layer, and before the hidden one.
         pretrained: start from ImageNet weights where the architecture has them.
     """
@@ -62,21 +62,21 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How it learns.
+    """How it is trained.
 
     Attributes:
         epochs: at most; one epoch draws as many cells as there are training cells.
         batch_size: cells in a step.
         learning_rate: at its peak; warmed up over one epoch, then a cosine to zero.
         weight_decay: of AdamW.
-        label_smoothing: share of the truth that is taken for chance.
+        label_smoothing: share of the true label's probability spread evenly over the classes.
         ema_momentum: momentum of the moving average of the weights that is kept as the model.
         early_stopping: set 15% of the training people aside and keep the epoch best on them;
             else train on all people and keep the last epoch.
-        patience: epochs without a better AUC on the stopping part before training ends.
+        patience: epochs without a better validation AUC before training ends.
         freeze_backbone: train only what follows the features, computed once for each cell,
             without augmentation, and kept beside the crops.
-        subject_balance: 0 draws cells alike, 1 draws subjects alike; classes are always balanced.
+        subject_balance: 0 weights cells equally, 1 subjects; classes are always balanced.
     """
 
     epochs: int = _within(12, 1, 10_000)
@@ -93,10 +93,10 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """How training cells are changed, and how strongly; 0 switches a strength off.
+    """Augmentation of the training cells, and its strengths; 0 switches one off.
 
     Attributes:
-        effects: what is done, in this order; functions of your own as "package.module:name".
+        effects: the augmentations, in this order; functions of your own as "package.module:name".
         rotation: any angle, and flips.
         scale: log of the largest magnification.
         shift_px: largest shift in crop pixels.
@@ -128,13 +128,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class SettingFacts:
-    """What is known of one setting.
+    """Description of one setting.
 
     Attributes:
         section: model, training or augment.
         key: its name in the TOML.
         type: "number", "whole number", "text", "true or false" or "list of texts".
-        default: as it stands in TOML.
+        default: as written in TOML.
         range: the lowest and the highest value, both allowed; None where there is none.
         words: what it does.
     """
@@ -162,7 +162,7 @@ _RENAMED = {"batch": "batch_size", "ema": "ema_momentum", "frozen": "freeze_back
 
 
 def list_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """Names of the shipped recipes."""
     folder = resources.files("leukoscope") / "recipes"
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml"))
 
@@ -260,7 +260,7 @@ def _check_list(place: str, value: Any, known: tuple[str, ...]) -> tuple[str, ..
                 f"package.module:name.{suggest(item, known)}"
             )
         if value.count(item) > 1:
-            raise SettingsError(f"{place}: {item!r} stands there twice. Expected each name once.")
+            raise SettingsError(f"{place}: {item!r} is listed twice. Expected each name once.")
     return tuple(value)
 
 
@@ -324,10 +324,10 @@ def _read_words(kind: type) -> dict[str, str]:
 
 
 def change_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """Change some settings of a recipe, checked as those of a file are; its name tells of it.
+    """Change some settings of a recipe, checked as those of a file are; its name lists the changes.
 
     Args:
-        recipe: left as it is.
+        recipe: not changed.
         changes: setting → value; the setting as "training.epochs", or "epochs" alone.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Catalogue + seed → folds whose evaluated people were never trained on.
+"""Catalogue + seed → folds whose evaluated people are never trained on.
 
-Every split but two keeps each group (persons joined by the audit) on one side. `random` and
-`subject-name-kfold` exist only to show how much a leak inflates a score; they are branded leaky.
+Every split but two keeps each group (a person: subjects joined by the audit) on one side. `random`
+and `subject-name-kfold` exist only to show how much a leak inflates a score; they are marked leaky.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Fold:
     """One division of the cells. Values are index labels of the table that was split.
 
     Attributes:
-        name: of the evaluated part.
+        name: of the fold.
         training: cells to train on.
         evaluated: cells of people that must not be trained on.
-        removed: cells left out of training because their group is evaluated too.
+        removed: cells excluded from training because their group is evaluated too.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Split:
-    """A named list of folds; `leaky` where people stand on both sides on purpose."""
+    """A named list of folds; `leaky` where people are on both sides on purpose."""
 
     name: str
     folds: tuple[Fold, ...]
@@ -54,7 +54,7 @@ class Split:
 
 @dataclass(frozen=True)
 class _Request:
-    """What a split is asked for; each takes what it needs."""
+    """Arguments of a split; each uses what it needs."""
 
     table: pd.DataFrame
     folds: int
@@ -82,9 +82,9 @@ def make_split(
             that column.
         name: one of `SPLITS`, or "leave-one-group-out:COLUMN" to evaluate each value of that
             column in turn.
-        folds: how many, for the splits that have a choice.
+        folds: number of folds, for splits that take one.
         seed: of the shuffling.
-        spec: whose official folds and test part are meant; where left out, the folds are those
+        spec: of the data set, for official folds and test part; by default, the folds are those
             whose names begin with "fold".
 
     Returns:
@@ -124,7 +124,7 @@ def check_split(table: pd.DataFrame, split: Split) -> None:
     """Refuse a split that puts a group, or a cell, on both sides.
 
     Raises:
-        SplitError: naming the fold and a group, unless the split is branded leaky.
+        SplitError: naming the fold and a group, unless the split is marked leaky.
     """
     for fold in split.folds:
         for part, cells in (("trained on", fold.training), ("evaluated", fold.evaluated)):
@@ -149,7 +149,7 @@ def find_seen(training: pd.DataFrame, evaluated: pd.DataFrame) -> pd.Series:
     """Which evaluated cells a network has seen: of a person, or an image, that it was trained on.
 
     In a split by groups no person is; the image, pixel for pixel, may be, where a file of groups
-    takes the names under which it stands for two persons.
+    treats the names that share it as two people.
 
     Args:
         training: columns group and pixel_hash of the cells trained on.
@@ -168,7 +168,7 @@ def _check_subjects(table: pd.DataFrame) -> None:
     if len(unknown):
         raise SplitError(
             f"{table.loc[unknown[0], 'image']}: no subject. Expected one for every cell, in the "
-            "file name or in a CSV, since people must not stand on both sides."
+            "file name or in a CSV, since people must not be on both sides."
         )
 
 
@@ -296,18 +296,18 @@ def choose_stopping(table: pd.DataFrame, seed: int, share: float = 0.15) -> pd.I
             "received one. Use fewer folds or more subjects."
         )
     parts = _deal(table, "group", int(pieces), seed)
-    # the part of many small groups: few large ones would be a poor sample of people
+    # the fold of many small groups: few large ones would be a poor sample of people
     return table.index[parts == table.groupby(parts)["group"].nunique().idxmax()]
 
 
 def _deal(table: pd.DataFrame, key: str, parts: int, seed: int) -> pd.Series:
-    """Deal whole persons to parts, alike in cells and in persons of either class.
+    """Deal whole people to folds, balanced in cells and in people of either class.
 
-    Persons are dealt from the largest to the smallest, each to the part that has the fewest of
-    its class by then (share of its cells plus share of its persons).
+    People are dealt from the largest to the smallest, each to the fold that has the fewest of
+    its class by then (share of its cells plus share of its people).
 
     Returns:
-        The part of each row, 0 to parts - 1.
+        The fold of each row, 0 to parts - 1.
     """
     shuffled = _find_main_class(table, key).sample(frac=1, random_state=seed)
     shuffled = shuffled.sort_values("cells", ascending=False, kind="stable")
@@ -327,6 +327,6 @@ def _deal(table: pd.DataFrame, key: str, parts: int, seed: int) -> pd.Series:
 
 
 def _find_main_class(table: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Each person's number of cells of the class that most of them bear: key, label, cells."""
+    """Each person's majority class and its number of cells: key, label, cells."""
     sizes = table.groupby([key, "label"]).size().rename("cells").reset_index()
     return sizes.sort_values("cells", ascending=False, kind="stable").drop_duplicates(key)

@@ -37,7 +37,7 @@ _DETECTOR = 2  # counts changes of same_cell that change its links
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All that is known of a data set.
+    """A data set: its cells, its subjects and how they are linked.
 
     Attributes:
         root: the folder or zip.
@@ -64,7 +64,7 @@ class Catalogue:
     compared: bool = True
 
     def find_overruling(self) -> Overruling | None:
-        """Where the file of groups overrules the links; None where there is no such file."""
+        """Where the file of groups overrides the links; None without such a file."""
         if self.groups_csv is None:
             return None
         return compare_with_links(self.table, self.duplicates, self.same_cells)
@@ -83,8 +83,8 @@ def read_catalogue(
 
     Args:
         data: a folder, a zip, a CSV, or the word "kaggle".
-        options: what a user says of it: reader, labels, subjects, classes, frame.
-        groups_csv: which subjects are one person, as `read_groups` documents; overrules the links.
+        options: how to read it: reader, labels, subjects, classes, frame.
+        groups_csv: which subjects are one person, as `read_groups` documents; overrides the links.
         turns: rotations at which cells are compared, as in `link_same_cells`.
         on_decode: called while new images are decoded.
         on_link: called while cells are compared.
@@ -160,7 +160,7 @@ def _describe_nothing(table: pd.DataFrame, spec: DatasetSpec) -> str:
     if (table["subject"] == "").all():
         named = f"names like {spec.naming}, " if spec.naming else ""
         return (
-            f"no cell with a subject, and people must not stand on both sides of a split. Expected "
+            f"no cell with a subject, but people must not be on both sides of a split. Expected "
             f"{named}a level of the folders (--subject-from folder:1), a part of the names "
             '(--subject-from "(patient[0-9]+)_"), or a CSV with image, label and subject '
             "(--labels)."

@@ -1,4 +1,4 @@
-"""A catalogue → what is wrong with it: faults, leaks, gaps, and how far size alone goes."""
+"""A catalogue → its audit: faults, leaks, gaps, and how well cell size alone predicts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _JOINED = ("group", "subject", "other_subject")
 
 @dataclass(frozen=True)
 class Audit:
-    """What `leukoscope data check` tells.
+    """The findings of `leukoscope data audit`.
 
     Attributes:
         counts: fold, label, cells, subjects, groups.
@@ -30,17 +30,17 @@ class Audit:
         duplicates: pairs of equal pixels, as `same_cells` without correlation and evidence.
         same_cells: pairs of the same cell processed twice: first, second (rows of the catalogue),
             image, other, subject, other_subject, fold, other_fold, correlation, evidence, and
-            `across`: whether they stand under two subject names.
+            `across`: whether they are under two subject names.
         groups: group, subjects, cells, folds, links; those of more than one subject name.
-        exposure: fold, cells, exposed (of a group that stands in another fold too), share.
-        missing: what the published set has more of, in words.
+        exposure: fold, cells, exposed (of a group that is in another fold too), share.
+        missing: what is missing compared with the published set, in words.
         class_crossings: linked pairs that join the two classes, of the `labelled_pairs` whose
             cells both have a label; by chance `chance_crossings` would.
         size_cue: fold ("" for all), auc_by_cell, auc_by_subject of the cell's area alone.
         groups_csv: the file that the groups come from; "" where they come from the links.
-        overruled: where that file overrules the links, in words.
-        put_apart: subject, other_subject, links: names that a link joins and that file does not.
-        joined: group, subject, other_subject: names that it joins and no link does.
+        overruled: where that file overrides the links, in words.
+        put_apart: subject, other_subject, links: names that a link joins and that file separates.
+        joined: group, subject, other_subject: names that the file joins and no link does.
         compared: whether cells were compared; those not cut out on black cannot be.
     """
 
@@ -160,7 +160,7 @@ def _compute_exposure(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _find_missing(table: pd.DataFrame, published: Sequence[PartCounts]) -> list[str]:
-    """In words, against the published counts; nothing is said where no part of them is there."""
+    """In words, against the published counts; empty where none of the published parts is there."""
     if not set(table["fold"]) & {counts.part for counts in published}:
         return []
     return [line for counts in published for line in _find_missing_of(table, counts)]
@@ -172,7 +172,7 @@ def _find_missing_of(table: pd.DataFrame, counts: PartCounts) -> Iterator[str]:
         yield f"{counts.part} (unlabelled): {len(part):,} of {counts.unlabelled_cells:,} cells"
         return
     if part.empty:
-        yield f"{counts.part}: all of it"
+        yield f"{counts.part}: complete"
         return
     for label, cells, subjects in (
         (LEUKAEMIC, counts.leukaemic_cells, counts.leukaemic_subjects),

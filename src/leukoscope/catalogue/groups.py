@@ -1,4 +1,4 @@
-"""Links between cells, or a person's file → groups: the subjects that are one person."""
+"""Links between cells, or a file of groups → groups: the subjects that are one person."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ __all__ = [
 ]
 
 _DEFUSED = r"^'(?=[=+\-@])"  # how the page keeps a name from being run as a formula (table.js)
-_FEW = 6  # names told in a sentence
+_FEW = 6  # names listed in a sentence
 
 
 @dataclass(frozen=True)
 class Overruling:
-    """Where a file of groups says otherwise than the links between cells.
+    """Where a file of groups differs from the links between cells.
 
     Attributes:
-        equal_cells: cells whose very pixels stand in another group too.
-        similar_pairs: pairs of one cell, processed twice, whose ends stand in two groups.
-        apart: subject, other_subject, links: names that a link joins and the file puts apart.
+        equal_cells: cells whose exact pixels are in another group too.
+        similar_pairs: pairs of one cell, processed twice, that are in two groups.
+        apart: subject, other_subject, links: names that a link joins and the file separates.
         joined: group, subject, other_subject: joins that the file makes and no chain of accepted
             links does; added to the links within groups, they give the file's groups.
     """
@@ -49,26 +49,26 @@ class Overruling:
     joined: pd.DataFrame
 
     def describe(self) -> list[str]:
-        """In words, what weighs most first."""
+        """In words, most important first."""
         names = [f"{row.subject} and {row.other_subject}" for row in self.apart.itertuples()]
         sentences = []
         if self.equal_cells:
             sentences.append(
-                f"{self.equal_cells:,} cells stand, with equal pixels, under names that it puts "
-                "apart: training may see the very image that is evaluated, and such cells count "
-                "as leaky."
+                f"{self.equal_cells:,} cells have equal pixels under names that it separates: "
+                "training may include the very image that is evaluated, and such cells count as "
+                "leaky."
             )
         if self.similar_pairs:
             sentences.append(
-                f"{self.similar_pairs:,} pairs that look like one cell, processed twice, are taken "
-                "for cells of two persons."
+                f"{self.similar_pairs:,} pairs that look like one cell, processed twice, are "
+                "treated as cells of two people."
             )
         if names:
-            sentences.append(f"Put apart though linked: {_list_few(names)}.")
+            sentences.append(f"Separated though linked: {_list_few(names)}.")
         if len(self.joined):
             groups = self.joined["group"].unique().tolist()
-            sentences.append(f"Joined though no link joins them: {_list_few(groups)}.")
-        return sentences or ["It says what the links say."]
+            sentences.append(f"Joined without a link: {_list_few(groups)}.")
+        return sentences or ["It agrees with the links."]
 
 
 def find_duplicates(table: pd.DataFrame) -> pd.DataFrame:
@@ -128,10 +128,10 @@ def sort_names(names: Iterable[str]) -> list[str]:
 
 
 def read_groups(path: Path, subjects: Iterable[str]) -> dict[str, str]:
-    """Read which subject names are one person, as a person decided.
+    """Read which subject names are one person, as somebody decided.
 
     Args:
-        path: a CSV with the columns subject and group; subjects that the data lacks do no harm.
+        path: a CSV with the columns subject and group; subjects not in the data are ignored.
         subjects: the subject names of the data, all of which the file must name.
 
     Returns:
@@ -145,7 +145,7 @@ def read_groups(path: Path, subjects: Iterable[str]) -> dict[str, str]:
     given.columns = [str(column).strip().lower() for column in given.columns]
     if [list(given.columns).count(column) for column in ("subject", "group")] != [1, 1]:
         raise DataError(
-            f"{path}: expected the columns subject and group, parted by commas; received "
+            f"{path}: expected the columns subject and group, separated by commas; received "
             f"{', '.join(given.columns)}."
         )
     groups: dict[str, str] = {}
@@ -155,18 +155,18 @@ def read_groups(path: Path, subjects: Iterable[str]) -> dict[str, str]:
         if not subject or not group:
             raise DataError(
                 f"{path}, line {line}: expected a subject and a group; received {subject!r} and "
-                f"{group!r}. A person of one name is a group of one: write the name twice."
+                f"{group!r}. A person with one name is a group of one: write the name twice."
             )
         if groups.setdefault(subject, group) != group:
             raise DataError(
-                f"{path}, line {line}: subject {subject} stands in group {group!r} and in "
+                f"{path}, line {line}: subject {subject} is in group {group!r} and in "
                 f"{groups[subject]!r}. Expected one group; give both the same to join them."
             )
     missing = sort_names(set(subjects) - {""} - groups.keys())
     if missing:
         raise DataError(
             f"{path}: expected a group for every subject of the data; {_list_few(missing)} "
-            f"{'has' if len(missing) == 1 else 'have'} none. Add a row for each (a person of one "
+            f"{'has' if len(missing) == 1 else 'have'} none. Add a row for each (a person with one "
             "name is a group of one)."
         )
     return groups
@@ -175,7 +175,7 @@ def read_groups(path: Path, subjects: Iterable[str]) -> dict[str, str]:
 def compare_with_links(
     table: pd.DataFrame, duplicates: pd.DataFrame, same_cells: pd.DataFrame
 ) -> Overruling:
-    """Find where the groups of a table are not those of the links.
+    """Find where the groups of a table differ from the links.
 
     Args:
         table: columns subject, group, pixel_hash; rows as the links number them.
@@ -215,7 +215,7 @@ def _count_by_names(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _list_joined(table: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
-    """Chains of names through each group whose names the links within it leave in pieces."""
+    """Chains of names through each group that the links within it do not connect."""
     named = table.loc[table["subject"] != "", ["subject", "group"]].drop_duplicates()
     pairs = zip(kept["subject"], kept["other_subject"], strict=True)
     pieces = named["subject"].map(join_names(named["subject"], pairs))

@@ -1,17 +1,17 @@
 """Find the same photographed cell under two names, from its chromatin texture.
 
-A cell that was stain-normalised or outlined anew has other pixels, another hash and often another
+A cell that was stain-normalised or segmented again has other pixels, another hash and often another
 perceptual hash, but its chromatin keeps its pattern. The method has three steps.
 
 1. Texture: grey level minus its local mean, divided by its local deviation, clipped, within the
-   eroded outline, less its mean at each depth. Stain and focus scale the contrast and go; bright
-   spots cannot rule the score, nor can the rim of cytoplasm that many cells share.
+   eroded outline, less its mean at each depth. Stain and focus only scale the contrast and cancel;
+   neither bright spots nor the rim of cytoplasm that many cells share can dominate the score.
 2. Candidates: a small picture of the texture about the cell's centre, for every cell, compared with
    every other at nine shifts by matrix products in blocks (the full matrix is never kept).
 3. Proof: for each candidate the normalised cross-correlation of the two textures over all shifts,
    counted only where both cells are (masked correlation after Padfield, 2012,
-   doi 10.1109/TIP.2011.2181402). What decides is the evidence: Fisher's z of the correlation times
-   the square root of the overlap, since a high correlation over few pixels means little.
+   doi 10.1109/TIP.2011.2181402). The decision uses the evidence: Fisher's z of the correlation
+   times the square root of the overlap, since a high correlation over few pixels means little.
 
 On 7,966 real C-NMC cells no pair has an evidence between 22, where chance ends, and 24, from which
 pairs are linked; no linked pair joins a leukaemic with a normal cell (by chance four in ten would).
@@ -60,12 +60,12 @@ def link_same_cells(
     turns: int = 1,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Link the cells that are the same photographed cell.
+    """Link images of the same photographed cell.
 
     Args:
         crops: uint8 (n, 225, 225, 3), RGB; may be memory-mapped.
         turns: how many rotations of each cell to compare (72 finds a cell turned by any angle, at
-            72 times the price; 1 finds unrotated cells).
+            72 times the cost; 1 finds unrotated cells).
         progress: called with (cells or pairs done, all of them).
 
     Returns:

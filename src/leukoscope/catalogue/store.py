@@ -1,7 +1,7 @@
-"""Image files → the packed store: every cell decoded once, memory-mapped for ever after.
+"""Image files → the packed store: every cell decoded once, then memory-mapped.
 
 The store is a folder in the cache, one for each data folder: `crops.npy` (uint8 crops) beside
-`facts.csv` (what was measured while the pixels were at hand). It is made anew when a file changes.
+`facts.csv` (what was measured while decoding). It is rebuilt when a file changes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class CellStore:
         crops: uint8 (n, 225, 225, 3), RGB, memory-mapped; black where an image cannot be read.
         facts: one row per image in the order of `crops`: image, pixel_hash, width, height,
             problem, and the columns of `quality.CellQuality`, such as area (foreground pixels).
-        folder: where the store lies; what is computed from the crops may be kept in it.
+        folder: of the store; what is computed from the crops may be cached in it.
     """
 
     crops: UInt8Array
@@ -74,7 +74,7 @@ def open_store(
     """Open the store of a data folder, packing its images first where they are new or changed.
 
     Args:
-        root: the folder or zip that the sources lie in; its path names the store.
+        root: the folder or zip that holds the sources; its path names the store.
         sources: what `list_sources` found there.
         crop: how the images become crops.
         progress: called while images are decoded.
@@ -143,7 +143,7 @@ def _fill(
 
 
 def _reserve(path: Path) -> None:
-    """Claim the disk space now: a memory map that meets a full disk later ends the process."""
+    """Allocate the disk space now: a memory map on a full disk would crash the process later."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

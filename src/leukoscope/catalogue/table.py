@@ -1,4 +1,4 @@
-"""A data set → one table of cells: who, what, where, and what is wrong with the file."""
+"""A data set → one table of cells: subject, label, fold, and what is wrong with the file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLUMNS = (
 
 @dataclasses.dataclass(frozen=True)
 class CellTable:
-    """What was read of a data set.
+    """A data set as read.
 
     Attributes:
         root: the folder or zip.
@@ -51,7 +51,7 @@ def read_table(
 
     Args:
         data: a folder, a zip, a CSV, or the word "kaggle".
-        options: what a user says of it.
+        options: how to read it.
         progress: called while new images are decoded.
 
     Raises:

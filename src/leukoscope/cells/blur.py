@@ -1,4 +1,4 @@
-"""Blur that knows the cell's outline: the black around it has no part."""
+"""Blur within the cell's outline: the black background does not contribute."""
 
 from __future__ import annotations
 

@@ -58,6 +58,6 @@ def read_crop(source: Path | bytes, spec: CropSpec = _WHOLE, name: str | None = 
 
 
 def compute_foreground(crop: UInt8Array) -> BoolArray:
-    """Where the cell is: bool, the shape of the crop without its channels."""
+    """Mask of the cell: bool, the shape of the crop without its channels."""
     brightest = cv2.max(cv2.max(crop[..., 0], crop[..., 1]), crop[..., 2])
     return np.asarray(brightest > _BACKGROUND_LEVEL)

@@ -23,7 +23,7 @@ class Cell:
         id: names it within the image; "" where the image is the cell.
         crop: uint8 (225, 225, 3), RGB.
         box: where it lies in the image.
-        warnings: what speaks against trusting an answer for it, a sentence each.
+        warnings: image-quality warnings, a sentence each.
     """
 
     id: str

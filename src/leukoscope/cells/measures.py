@@ -1,4 +1,4 @@
-"""One crop → what a haematologist would name, measured from its pixels; and where that stands.
+"""One crop → morphological measures of its cell, and their percentiles among training cells.
 
 Area, outline (roundness, solidity), nucleus, chromatin texture and colour. All lengths are pixels
 of the crop (half of the image's), as no image says its scale. Sources:
@@ -6,14 +6,14 @@ of the crop (half of the image's), as no image says its scale. Sources:
     roundness      4πA/P² (Cox 1927), from a smoothed outline: a staircase of pixels has too long a
                    perimeter
     solidity       area over area of the convex hull
-    nucleus        Otsu's threshold (1979) on green, where the stain absorbs most; told only where
-                   the two classes stand far apart, the dark one is a single body and the bright
+    nucleus        Otsu's threshold (1979) on green, where the stain absorbs most; given only where
+                   the two classes are well separated, the dark one is a single body and the bright
                    one is bluish. Of the cell, not of the cytoplasm: percentiles are the same
     texture        contrast of green between two blurs (band-limited contrast, Peli 1990), of the
                    fraction of light that passes, in three octaves
     stain, hue     mean absorbance of green, and hue of the mean colour
 
-A `Reference` holds the quantiles of both classes' cells, to say of a value where it stands.
+A `Reference` holds the quantiles of both classes' cells, to compute a value's percentiles.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Measure:
-    """What is known of a measure before any cell.
+    """Definition of a measure.
 
     Attributes:
         name: key in files.
-        title: words for people.
+        title: shown to users.
         unit: "" where it has none.
         digits: after the point.
     """
@@ -110,7 +110,7 @@ def compute_measures(crop: UInt8Array) -> dict[str, float | None]:
         crop: uint8 (225, 225, 3), RGB, black background.
 
     Returns:
-        Name of a measure → value. None where it cannot be told: the nucleus where green does not
+        Name of a measure → value. None where it is undefined: the nucleus where green does not
         split in two, everything where there is no cell.
     """
     cell = compute_foreground(crop)
@@ -145,7 +145,7 @@ def _measure_outline(cell: BoolArray) -> dict[str, float | None]:
 
 
 def _measure_nucleus(crop: UInt8Array, cell: BoolArray) -> float | None:
-    """Area of the nucleus over that of the cell, 0 to 1; None where the split does not convince.
+    """Area of the nucleus over that of the cell, 0 to 1; None where the split is unreliable.
 
     Split where the cell is whole: at its cut edge pixels mix with the bright background, and every
     cell would seem to have a rim.
@@ -227,7 +227,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Reference:
-    """Where the cells of a data set lie.
+    """Distribution of each measure over the cells of a data set.
 
     Attributes:
         quantiles: label → measure → its value at each of `QUANTILES`, rising.
@@ -245,7 +245,7 @@ def compute_reference(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Reference:
-    """Measure all cells of a data set; every cell weighs alike.
+    """Measure all cells of a data set; every cell has equal weight.
 
     Args:
         crops: n of uint8 (225, 225, 3), RGB.
@@ -307,7 +307,7 @@ def write_reference(reference: Reference, path: Path) -> None:
 
 
 def read_reference(path: Path | None = None) -> Reference:
-    """Read a reference; the one that comes with the package where no path is given.
+    """Read a reference; by default the shipped one.
 
     Raises:
         DataError: no such file, or not a reference of this version.
@@ -333,7 +333,7 @@ def read_reference(path: Path | None = None) -> Reference:
         ) from error
     if not fits or not lengths <= {0, len(QUANTILES)}:
         raise DataError(
-            f"{path}: a table of measures of another format. Make it again with "
+            f"{path}: a table of measures of another format. Create it again with "
             "`leukoscope data measures`."
         )
     return Reference(quantiles, provenance)

@@ -1,8 +1,7 @@
-"""What speaks against an image before any network sees it: a sentence a fault.
+"""Image-quality warnings, found before any network sees the image: a sentence a fault.
 
-What is usual is not written here. The limits are a `QualityLimits`, measured from a model's
-training cells, and lie just outside of what these show: so a warning says that something is wrong
-with the image, not that a cell is rare.
+The limits are a `QualityLimits`, measured from a model's training cells, and lie just outside
+their range: so a warning says that something is wrong with the image, not that a cell is rare.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ _NO_CELL = 0.5  # of the smallest usual area: below, there is no cell
 _USUAL = 0.001  # share of the training cells beyond a limit on either side, before it is widened
 _WIDER = 0.35  # of the usual range, on either side
 _TIMES = 1.3  # areas and sharpness: factor on either side
-_RARE = 0.05  # share of the training cells up to which a thing draws a warning
+_RARE = 0.05  # share of the training cells up to which a feature gives a warning
 
 
 @dataclass(frozen=True)
 class CellQuality:
-    """What the checks look at, measured from one crop; NaN where there is no foreground.
+    """What the image-quality checks use, measured from one crop; NaN without foreground.
 
     Attributes:
         area: foreground pixels.
@@ -45,8 +44,8 @@ class CellQuality:
         hue: degrees, of the foreground's mean colour.
         saturation: 0 to 1, likewise.
         brightness: 0 to 1, likewise.
-        sharpness: fine detail of green inside the foreground, relative to the light: little where
-            out of focus, much where noisy.
+        sharpness: fine detail of green inside the foreground, relative to its brightness: low where
+            out of focus, high where noisy.
     """
 
     area: int = 0
@@ -91,7 +90,7 @@ def _measure_sharpness(green: UInt8Array, foreground: BoolArray) -> float:
 
 
 def measure_limits(table: pd.DataFrame) -> QualityLimits | None:
-    """What is usual among training cells, a little widened.
+    """The range of the training cells, a little widened.
 
     All but 1 in 1,000 on either side of a measure, and a third of that range more; a factor of 1.3
     more where the measure has no upper end.
@@ -139,12 +138,12 @@ def _measure_hues(hues: pd.Series) -> tuple[float, float]:
 
 
 def find_warnings(rgb: UInt8Array, crop: UInt8Array, spec: DatasetSpec) -> Iterator[str]:
-    """Find what is wrong with an image.
+    """Find the image-quality warnings of an image.
 
     Args:
         rgb: uint8 (height, width, 3), as it was read.
         crop: uint8 (225, 225, 3), cut from it.
-        spec: what the images that a network learned from look like.
+        spec: of the images that the network was trained on.
     """
     height, width = rgb.shape[:2]
     if not spec.crop.knows(width, height):
@@ -154,7 +153,7 @@ def find_warnings(rgb: UInt8Array, crop: UInt8Array, spec: DatasetSpec) -> Itera
         return
     found, limits = measure_quality(crop), spec.quality
     if found.area < _NO_CELL * limits.area_px[0]:
-        yield "no cell to be seen"
+        yield "no cell found"
     elif limits.black_background and found.area > max(_MAX_SHARE * CROP_PX**2, limits.area_px[1]):
         field = ": a whole field?" if min(height, width) > 2 * spec.crop.frame_px else ""
         yield f"the background is not black{field or ':'} cut the cell out first"
@@ -183,7 +182,7 @@ def _look_at_colour(found: CellQuality, name: str, limits: QualityLimits) -> Ite
         and limits.brightness[0] <= found.brightness <= limits.brightness[1]
     )
     if not (usual_hue and inside):
-        yield f"its colour is unlike that of the stained cells of {name}"
+        yield f"its colour differs from that of the stained cells of {name}"
 
 
 def _look_at_sharpness(found: CellQuality, limits: QualityLimits) -> Iterator[str]:

@@ -18,7 +18,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="leukoscope",
     help="Leukaemic or normal? Train, evaluate and use networks for single-cell images, with "
-    "scores that hold on people never seen. Research use only; not a medical device.",
+    "scores on people not seen in training. Research use only; not a medical device.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -56,7 +56,7 @@ def _main(
 
 
 def main() -> None:
-    """Run a command; an error of ours is one line and exit code 2."""
+    """Run a command; a `LeukoscopeError` is one line and exit code 2."""
     silence_libraries(verbose=wants_everything() or asks_for_all(sys.argv))
     show_notes()
     try:
@@ -64,7 +64,7 @@ def main() -> None:
     except LeukoscopeError as error:
         _fail(str(error))
     except BrokenPipeError:
-        sys.exit(1)  # whoever read our output has gone
+        sys.exit(1)  # the reader of our output has gone
     except OSError as error:
         _fail(
             f"{error.filename or 'A file'} cannot be read or written ({error.strerror}). "

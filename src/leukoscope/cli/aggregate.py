@@ -15,7 +15,7 @@ def aggregate(
         Path,
         typer.Argument(
             metavar="PREDICTIONS.csv|RUN",
-            help="What predict --out wrote, any CSV with image, subject, probability, or a run.",
+            help="CSV of predict --out, any CSV with image, subject, probability, or a run.",
             show_default=False,
         ),
     ],
@@ -24,20 +24,22 @@ def aggregate(
         Path | None,
         typer.Option(
             metavar="RUN|CSV",
-            help="Labelled predictions of people the network never saw, to calibrate subjects on; "
-            "else the table's own other people.",
+            help="Labelled predictions of people not seen in training, to calibrate subjects on; "
+            "default: the other people in the table.",
         ),
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(help="What answered: a run or model.onnx; else the model shipped with us."),
+        typer.Option(
+            help="Model of the predictions: a run or model.onnx. Default: the shipped one."
+        ),
     ] = None,
     columns: Columns = None,
     threshold: Threshold = None,
     n_bootstrap: Bootstraps = 2000,
     seed: Seed = 0,
 ) -> None:
-    """Sum up each subject: share of leukaemic cells, calibrated probability, call."""
+    """Aggregate by subject: share of leukaemic cells, calibrated probability, call."""
     from leukoscope.cli.tables import print_summary
     from leukoscope.workflow.summary import summarise_predictions
 

@@ -1,4 +1,4 @@
-"""Answers → CSV file, JSON lines or a table on the terminal, one by one."""
+"""Predictions → CSV file, JSON lines or a table on the terminal, one by one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["AnswerPrinter"]
 
 
 class AnswerPrinter:
-    """Writes answers as they come; a CSV file gets its final name when the block ends well."""
+    """Writes predictions as they come; a CSV gets its final name when the block succeeds."""
 
     def __init__(self, out: Path | None, *, as_json: bool) -> None:
         self._out, self._as_json = out, as_json
@@ -32,7 +32,7 @@ class AnswerPrinter:
         self._unsure = self._warned = 0
 
     def __enter__(self) -> Self:
-        """Open what is written to."""
+        """Open the output."""
         if self._out is not None:
             if self._out.is_dir():
                 raise DataError(f"{self._out}: a folder. Expected the name of a CSV file.")
@@ -54,7 +54,7 @@ class AnswerPrinter:
         self._stack.__exit__(kind, error, trace)
 
     def show(self, answer: Answer) -> None:
-        """Write one answer."""
+        """Write one prediction."""
         self._calls[answer.call] += 1
         self._unsure += answer.conformal_call == UNCERTAIN
         self._warned += bool(answer.warnings) and answer.call != ERROR
@@ -64,10 +64,10 @@ class AnswerPrinter:
             self._write(answer)
 
     def summarise(self, metadata: ModelMetadata, operating_point: str = "balanced") -> bool:
-        """Counts, what to expect of the model, and what it is not, on standard error.
+        """Counts, expected performance and the research-use notice, on standard error.
 
         Returns:
-            Whether any image could be answered; nothing is promised of the model where none could.
+            Whether any image could be predicted; where none could, no performance is shown.
         """
         total, failed = self._calls.total(), self._calls[ERROR]
         counts = ", ".join(f"{count:,} {call}" for call, count in sorted(self._calls.items()))
@@ -76,19 +76,19 @@ class AnswerPrinter:
         if self._out:
             console.print(f"Written: {self._out}", markup=False)
         if total == failed:
-            console.print("No image could be answered; the column warnings says why.")
+            console.print("No image could be predicted; see the column warnings.")
             return False
         console.print(
-            f"Sure of {total - self._unsure - failed:,}; uncertain of "
-            f"{self._unsure:,}, {self._warned:,} of them with a warning."
+            f"Conformal calls: {total - self._unsure - failed:,} of one class, "
+            f"{self._unsure:,} uncertain ({self._warned:,} of them with a warning)."
         )
         decision = metadata.decision
         sensitive = operating_point == "sensitive"
         threshold = decision.sensitive_threshold if sensitive else decision.threshold
         edges = (decision.conformal_lower, decision.conformal_upper)
         console.print(
-            f"Leukaemic from a probability of {threshold:.3f}; sure of it above "
-            f"{max(edges):.3f}, sure of normal below {min(edges):.3f}."
+            f"Leukaemic from a probability of {threshold:.3f}; conformal call leukaemic above "
+            f"{max(edges):.3f}, normal below {min(edges):.3f}."
         )
         if metadata.expected:
             console.print(metadata.expected.words)

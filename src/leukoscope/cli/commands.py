@@ -1,4 +1,4 @@
-"""What every command shares: `--quiet` and `--verbose`, and old names that still work."""
+"""Shared by every command: `--quiet` and `--verbose`, and old names that still work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Quiet", "Verbose", "add_command", "warn_of_old_name"]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show results and errors only.")]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", "-v", help="Show tracebacks, and what libraries say, as well."),
+    typer.Option("--verbose", "-v", help="Also show tracebacks and the output of libraries."),
 ]
 
 _RENAMED = {
@@ -44,8 +44,8 @@ def add_command(
     """Make a function a command, with `--quiet` and `--verbose`.
 
     Args:
-        app: what gets the command.
-        function: its name is the command's, its parameters are the command's.
+        app: the command is added to it.
+        function: its name and parameters become those of the command.
         old_name: a hidden name that still works, with a note.
     """
     name = function.__name__.rstrip("_").replace("_", "-")
@@ -64,7 +64,7 @@ def add_command(
 
 
 def warn_of_old_name(old: str, new: str) -> None:
-    """Tell that an old name was used; the command line shows it as one line."""
+    """Warn that an old name was used; the command line shows it as one line."""
     words = f"{old} is now called {new}; the old name works until version 1.0."
     warnings.warn(words, RenamedWarning, stacklevel=2)
 

@@ -21,7 +21,7 @@ from leukoscope.cli.options import (
 )
 
 app = typer.Typer(
-    name="data", help="Look at a data set before training on it.", no_args_is_help=True
+    name="data", help="Inspect a data set before training on it.", no_args_is_help=True
 )
 
 Data = Annotated[
@@ -36,7 +36,7 @@ Groups = Annotated[
     Path | None,
     typer.Option(
         "--groups",
-        help="CSV with the columns subject and group: who is one person, in place of the links.",
+        help="CSV with the columns subject and group: group overrides, in place of the links.",
     ),
 ]
 
@@ -55,7 +55,7 @@ def audit(
         int, typer.Option(min=1, max=360, help="Rotations at which cells are compared.")
     ] = 1,
 ) -> None:
-    """Find faults, duplicates, people under several names, and what size alone would score."""
+    """Find faults, duplicates, people under several names, and the score of cell size alone."""
     from leukoscope.cli.progress import show_progress
     from leukoscope.cli.tables import print_audit
     from leukoscope.workflow.checking import check_data
@@ -121,8 +121,8 @@ def measures(
             on_link=on_link,
             on_measure=on_measure,
         )
-    cells, persons = reference.provenance.cells, reference.provenance.persons
-    words = ", ".join(f"{cells[label]:,} {label} of {persons[label]} persons" for label in cells)
+    cells, people = reference.provenance.cells, reference.provenance.persons
+    words = ", ".join(f"{cells[label]:,} {label} of {people[label]} people" for label in cells)
     typer.echo(f"{out}: {words}.")
 
 

@@ -9,11 +9,9 @@ import typer
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path(
-        "leukoscope-demo"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for all output.")] = Path("leukoscope-demo"),
 ) -> None:
-    """Go once through all steps on simulated cells: under four minutes on two cores."""
+    """Run all steps once on simulated cells: under four minutes on two cores."""
     from leukoscope.cli.progress import TrainingDisplay, console
     from leukoscope.cli.tables import print_audit, print_evaluation
     from leukoscope.workflow.demonstration import DEMO, run_demo
@@ -28,8 +26,8 @@ def demo(
     print_audit(result.audit, [result.audit_page])
     print_evaluation(result.evaluation, result.report)
     typer.echo(
-        f"All of this was simulated: {DEMO.cells:,} cells that the program drew. On these "
-        f"people the best AUC that anything can reach is {result.best_auc:.3f}.\n\n"
+        f"All of this was simulated: {DEMO.cells:,} cells drawn by the program. The best "
+        f"possible AUC on these people is {result.best_auc:.3f}.\n\n"
         'With real cells (C-NMC 2019, Kaggle\'s "Leukemia Classification"):\n'
         "  leukoscope data audit kaggle --html audit.html\n"
         "  leukoscope train kaggle --out run\n"

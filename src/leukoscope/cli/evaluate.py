@@ -22,7 +22,7 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for metrics.json and page; else evaluation in the run, or beside the CSV."
+            help="Folder for metrics.json and page. Default: evaluation/ in the run or by the CSV."
         ),
     ] = None,
     columns: Columns = None,

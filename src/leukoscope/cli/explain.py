@@ -15,16 +15,16 @@ def explain(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for the pictures, the table and the page; else a new one in explanations/."
+            help="Folder for pictures, table and page. Default: a new one in explanations/."
         ),
     ] = None,
     model: Model = None,
     operating_point: Point = OperatingPoint.BALANCED,
     measures: Annotated[
-        Path | None, typer.Option(help="From data measures; else that of C-NMC, shipped with us.")
+        Path | None, typer.Option(help="JSON of data measures. Default: that of C-NMC, shipped.")
     ] = None,
 ) -> None:
-    """Show what each answer rests on: a map, checked, and measures beside the training cells."""
+    """Explain each prediction: a checked map, and measures beside the training cells."""
     from leukoscope.cli.progress import show_progress
     from leukoscope.cli.tables import print_explanations
     from leukoscope.workflow.explanation import explain_images

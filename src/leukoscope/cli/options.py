@@ -1,4 +1,4 @@
-"""Options that several commands take, and what their words mean."""
+"""Options shared by several commands, and the parsing of their values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
 
 
 class OperatingPoint(StrEnum):
-    """Which of a model's thresholds decides."""
+    """Which of a model's thresholds is used for the call."""
 
     BALANCED = "balanced"
     SENSITIVE = "sensitive"
@@ -45,7 +45,7 @@ class OperatingPoint(StrEnum):
 
 Images = Annotated[list[Path], typer.Argument(help="Images, folders or zips.", show_default=False)]
 Model = Annotated[
-    Path | None, typer.Option(help="A run or model.onnx; else the model shipped with us.")
+    Path | None, typer.Option(help="A run or model.onnx. Default: the shipped model.")
 ]
 Point = Annotated[
     OperatingPoint,
@@ -58,16 +58,16 @@ Point = Annotated[
 Threshold = Annotated[
     float | None,
     typer.Option(
-        min=0, max=1, help="Probability from which a cell is leukaemic; else the table's, or ½."
+        min=0, max=1, help="Probability from which a cell is leukaemic. Default: table's, or 0.5."
     ),
 ]
-Bootstraps = Annotated[int, typer.Option(min=100, help="Bootstrap resamples, of persons.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all that is drawn at random.")]
+Bootstraps = Annotated[int, typer.Option(min=100, help="Bootstrap resamples, of people.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")]
 Reader = Annotated[
     str,
     typer.Option(
-        help="How the data lies: cnmc, folders, table_csv, your own as package.module:name, or "
-        "auto, which looks."
+        help="Layout of the data: cnmc, folders, table_csv, your own as package.module:name, or "
+        "auto, which detects it."
     ),
 ]
 Labels = Annotated[
@@ -78,7 +78,7 @@ SubjectFrom = Annotated[
     str,
     typer.Option(
         metavar="folder:N|PATTERN",
-        help="Where subjects stand in the images' paths: folder:1 is the first folder, folder:-1 "
+        help="Where subjects are in the images' paths: folder:1 is the first folder, folder:-1 "
         "the one that holds the image; or a regular expression with one group.",
         show_default=False,
     ),
@@ -97,14 +97,14 @@ Frame = Annotated[
         "--frame",
         min=16,
         max=4096,
-        help="Side in pixels of the central square of an image that holds a cell; else measured.",
+        help="Side in pixels of the central square that holds the cell. Default: measured.",
     ),
 ]
 Columns = Annotated[
     str | None,
     typer.Option(
         metavar="OURS=THEIRS,…",
-        help="What columns are called in the CSV, such as image=filename,probability=prob_all.",
+        help="Column names of the CSV, such as image=filename,probability=prob_all.",
     ),
 ]
 Set = Annotated[
@@ -121,14 +121,14 @@ def parse_columns(text: str | None) -> dict[str, str]:
     """`image=filename,probability=prob` → our name → the name in the file.
 
     Raises:
-        SettingsError: it is not written like that.
+        SettingsError: not of this form.
     """
     found = {}
     for pair in (text or "").split(","):
         ours, mark, theirs = (word.strip() for word in pair.partition("="))
         if text and not (mark and ours and theirs):
             raise SettingsError(
-                f"--columns {text}: {pair.strip()!r} is no pair. Expected OURS=THEIRS, such as "
+                f"--columns {text}: {pair.strip()!r} is not a pair. Expected OURS=THEIRS, such as "
                 "image=filename,probability=prob_all."
             )
         if ours:
@@ -146,9 +146,7 @@ def parse_changes(pairs: Iterable[str] | None) -> dict[str, Any]:
     for pair in pairs or ():
         key, mark, text = (word.strip() for word in pair.partition("="))
         if not (mark and key):
-            raise SettingsError(
-                f"--set {pair}: no KEY=VALUE. Expected one, such as training.epochs=3."
-            )
+            raise SettingsError(f"--set {pair}: expected KEY=VALUE, such as training.epochs=3.")
         try:
             found[key] = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
@@ -159,7 +157,7 @@ def parse_changes(pairs: Iterable[str] | None) -> dict[str, Any]:
 def read_options(
     reader: str, labels: Path | None, subject_from: str, classes: str, frame: int | None
 ) -> ReadOptions:
-    """What a user says of a data set."""
+    """How to read a data set, from its options."""
     from leukoscope.datasets.reader import ReadOptions, parse_classes
 
     return ReadOptions(reader, labels, subject_from, parse_classes(classes), frame)

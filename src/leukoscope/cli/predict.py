@@ -15,13 +15,13 @@ def predict(
     model: Model = None,
     operating_point: Point = OperatingPoint.BALANCED,
     out: Annotated[
-        Path | None, typer.Option(help="Write the rows to this CSV; else to the terminal.")
+        Path | None, typer.Option(help="Write the rows to this CSV. Default: to the terminal.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """Answer for each image: probability of leukaemic, call, warnings.
+    """Predict each image: probability of leukaemic, call, warnings.
 
-    Exit code 0, or 1 where no image could be answered.
+    Exit code 0, or 1 where no image could be predicted.
     """
     from leukoscope.cli.answers import AnswerPrinter
     from leukoscope.cli.progress import show_progress

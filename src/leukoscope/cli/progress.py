@@ -1,4 +1,4 @@
-"""Progress bars on standard error; nothing is drawn where it is not a terminal."""
+"""Progress bars on standard error, in terminals only."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class TrainingDisplay:
         self._task = progress.add_task("Training", total=None)
         self._part, self._parts, self._name = 0, 1, ""
         self._started = 0.0
-        self._done_before: float | None = None  # when training began: a run may be gone on with
+        self._done_before: float | None = None  # when training began: a run may be continued
         self._log: Callable[[EpochReport], None] | None = None
 
     @classmethod
@@ -82,9 +82,9 @@ class TrainingDisplay:
         """Draw while the block runs.
 
         Args:
-            run: folder of the run, told before the first network is trained.
+            run: folder of the run, printed before the first network is trained.
             final: whether the last network is the one trained on all cells.
-            tensorboard: folder that finished epochs are logged to as well.
+            tensorboard: folder to log finished epochs to as well.
         """
         with _build_progress() as progress:
             yield cls(progress, run, final=final, tensorboard=tensorboard)

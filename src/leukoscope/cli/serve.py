@@ -10,20 +10,20 @@ import typer
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Address to bind; others than this machine's need the token.")
+        str, typer.Option(help="Address to bind; other than loopback, a token is required.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8000,
     model: Annotated[
-        Path | None, typer.Option(help="A run or model.onnx; else the model shipped with us.")
+        Path | None, typer.Option(help="A run or model.onnx. Default: the shipped model.")
     ] = None,
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="LEUKOSCOPE_TOKEN", help="To ask for; made and printed where one is needed."
+            envvar="LEUKOSCOPE_TOKEN", help="Access token; generated where one is needed."
         ),
     ] = None,
 ) -> None:
-    """A web page and a REST API, both offline: drop in cells, see answers, take a summary away."""
+    """A web page and a REST API, both offline: drop in cells, see predictions, export a summary."""
     from leukoscope.cli.progress import console
     from leukoscope.notices import RESEARCH_ONLY
     from leukoscope.workflow.serving import serve_model
@@ -32,7 +32,7 @@ def serve(
         console.print(f"Leukoscope: {address}" + (f"#token={asked}" if asked else ""), markup=False)
         if asked:
             console.print(f"API: Authorization: Bearer {asked}", markup=False)
-        console.print(f"{RESEARCH_ONLY} Ctrl-C ends it.")
+        console.print(f"{RESEARCH_ONLY} Press Ctrl-C to stop.")
 
     serve_model(model, host, port, token=token, on_start=show_address)
     console.print("Ended.")

@@ -15,15 +15,15 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     shared: Annotated[int, typer.Option(help="Images under two subject names.")] = 0,
     reprocessed: Annotated[
-        int, typer.Option(help="Cells stained and cut out anew under another name.")
+        int, typer.Option(help="Cells restained and cut out again under another name.")
     ] = 0,
     repeated: Annotated[int, typer.Option(help="Cells twice within one subject.")] = 0,
     mislabelled: Annotated[int, typer.Option(help="Files in the wrong class's folder.")] = 0,
-    truncated: Annotated[int, typer.Option(help="Files cut short.")] = 0,
+    truncated: Annotated[int, typer.Option(help="Truncated files.")] = 0,
     size_shortcut: Annotated[float, typer.Option(min=0, max=1, help="Strength.")] = 0.0,
     stain_shortcut: Annotated[float, typer.Option(min=0, max=1, help="Strength.")] = 0.0,
 ) -> None:
-    """Draw a cohort of cells with a known truth and, if asked, known faults."""
+    """Draw a cohort of cells with known labels and, optionally, known faults."""
     from leukoscope.cli.progress import show_progress
     from leukoscope.simulate import CohortSettings, Faults, simulate_cohort
 
@@ -40,6 +40,6 @@ def simulate(
     with show_progress("Drawing cells") as (progress,):
         cohort = simulate_cohort(out, settings, progress=progress)
     typer.echo(
-        f"{len(cohort.truth):,} simulated cells in {cohort.root}. Best AUC that can be reached: "
+        f"{len(cohort.truth):,} simulated cells in {cohort.root}. Best possible AUC: "
         f"{cohort.best_auc:.3f}; by the cell's area alone: {cohort.area_auc:.3f}."
     )

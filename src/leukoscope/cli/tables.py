@@ -42,14 +42,14 @@ def print_audit(audit: Audit, written: Sequence[Path]) -> None:
         out.print(sentence)
     out.print(
         _build_table(
-            ["Part", "Class", "Cells", "Names", "Groups"],
+            ["Fold", "Class", "Cells", "Names", "Groups"],
             audit.counts[["fold", "label", "cells", "subjects", "groups"]].itertuples(index=False),
         )
     )
     if len(audit.groups):
         columns = ["group", "cells", "folds", "links"]
         rows = audit.groups[columns].itertuples(index=False)
-        out.print(_build_table(["Group", "Cells", "Parts", "Links across names"], rows))
+        out.print(_build_table(["Group", "Cells", "Folds", "Links across names"], rows))
     if len(audit.problems):
         rows = audit.problems.head(_SHOWN).itertuples(index=False)
         out.print(_build_table(["File", "Problem"], rows))
@@ -65,7 +65,7 @@ def print_audit(audit: Audit, written: Sequence[Path]) -> None:
             f"about {audit.chance_crossings:,.0f} would."
         )
     for line in audit.missing:
-        out.print(f"Missing against the published set: {line}.")
+        out.print(f"Missing compared with the published set: {line}.")
     for path in written:
         out.print(f"Written: {path}")
     out.print(RESEARCH_ONLY)
@@ -86,15 +86,17 @@ def print_evaluation(evaluation: Evaluation, page: Path) -> None:
     ]
     titles = ["Score", "By cell", "By subject"]
     out.print(_build_table([*titles, *(b.title for b in evaluation.baselines)], rows))
-    out.print("[95% intervals: over which people happened to be in the set]")
-    out.print(f"By person, all cells together: ROC-AUC {_format(evaluation.subject_auc)}.")
+    out.print("[95% intervals: bootstrap over people]")
+    out.print(
+        f"By subject, mean probability of its cells: ROC-AUC {_format(evaluation.subject_auc)}."
+    )
     out.print(evaluation.leak.statement)
     out.print(f"Page: {page}")
     out.print(RESEARCH_ONLY)
 
 
 def print_explanations(result: ExplanationResult) -> None:
-    """The answers, the check of their maps, and what was written."""
+    """The predictions, the check of their maps, and what was written."""
     out = Console(highlight=False, markup=False)
     rows = [
         (
@@ -103,11 +105,11 @@ def print_explanations(result: ExplanationResult) -> None:
             f"{found.probability:.3f}",
             f"{found.check.flat_probability:.3f}",
             f"{found.check.score:+.2f}",
-            "passes" if found.check.passes_check else "fails: don't trust it",
+            "passes" if found.check.passes_check else "fails: do not trust it",
         )
         for found in result.explanations[:_SHOWN]
     ]
-    titles = ["Image", "Call", "Probability", "Blurred away", "Score of the map", "Check"]
+    titles = ["Image", "Call", "Probability", "Blurred", "Map score", "Check"]
     out.print(_build_table(titles, rows))
     if len(result.explanations) > _SHOWN:
         out.print(f"… and {len(result.explanations) - _SHOWN} more (see the page).")
@@ -120,12 +122,12 @@ def print_explanations(result: ExplanationResult) -> None:
 
 
 def print_summary(summary: SubjectSummary, written: Path | None) -> None:
-    """One row a subject, then what the calls are worth."""
+    """One row a subject, then the scores of the calls."""
     out = Console(highlight=False, markup=False)
     rows = [
         (
             row["subject"],
-            row["label"] or "not known",
+            row["label"] or "unknown",
             row["cells"],
             f"{row['share']:.2f} [{row['share_low']:.2f}–{row['share_high']:.2f}]",
             row["mean_probability"],

@@ -1,4 +1,4 @@
-"""The terminal is ours alone: what libraries say goes to a file, and is shown if we crash."""
+"""Keep the output of libraries off the terminal: it goes to a file, shown after a crash."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _store: int | None = None
 
 
 def wants_everything() -> bool:
-    """Whether the environment asks for the libraries' lines: LEUKOSCOPE_VERBOSE=1."""
+    """Whether the environment asks for the libraries' output: LEUKOSCOPE_VERBOSE=1."""
     return os.environ.get("LEUKOSCOPE_VERBOSE", "0") not in ("", "0")
 
 
@@ -31,7 +31,7 @@ def silence_libraries(verbose: bool) -> None:
     """Keep `sys.stderr` on the terminal, and turn file descriptor 2 away from it.
 
     Whatever a library writes on the descriptor from now on, at its import or hours later, goes to
-    a nameless file; so do Python's warnings and the log lines of libraries.
+    an anonymous file; so do Python's warnings and the log lines of libraries.
 
     Args:
         verbose: leave everything as it is.
@@ -50,12 +50,12 @@ def silence_libraries(verbose: bool) -> None:
 
 
 def show_kept_at_exit() -> None:
-    """Show what the libraries wrote once the traceback stands: it may be the reason."""
+    """Show the libraries' output after the traceback: it may hold the reason."""
     atexit.register(_show_kept)
 
 
 def _copy_stderr() -> TextIOWrapper | None:
-    """A `sys.stderr` on a descriptor of its own; None where it is not ours to move."""
+    """A `sys.stderr` on a descriptor of its own; None where we may not redirect it."""
     if sys.stderr is None:  # closed; a file opened later must not get its number
         return os.fdopen(os.dup(os.open(os.devnull, os.O_WRONLY)), "w", encoding="utf-8")
     try:
@@ -114,4 +114,4 @@ def _show_kept() -> None:
     said = read_store(_store).decode(errors="replace").strip() if _store is not None else ""
     if said:
         with contextlib.suppress(OSError):
-            print(f"\nWhat the libraries said before:\n{said}", file=sys.stderr)
+            print(f"\nEarlier output of libraries:\n{said}", file=sys.stderr)

@@ -34,7 +34,7 @@ class Device(StrEnum):
 def train(
     data: Data,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; else a new one in runs/, by the time.")
+        Path | None, typer.Option(help="Folder of the run. Default: a new one in runs/, by time.")
     ] = None,
     recipe: Annotated[
         str, typer.Option(help="texture, compact, lite0, or a TOML file.")
@@ -44,7 +44,7 @@ def train(
         str,
         typer.Option(
             help="group-kfold, fold-cv, official, leave-one-group-out:COLUMN; random and "
-            "subject-name-kfold only show leaks."
+            "subject-name-kfold leak."
         ),
     ] = "group-kfold",
     reader: Reader = "auto",
@@ -57,28 +57,26 @@ def train(
         int, typer.Option(min=2, help="For group-kfold, subject-name-kfold and random.")
     ] = 5,
     seed: Seed = 0,
-    final: Annotated[
-        bool, typer.Option(help="Also train the network to be used, on all cells.")
-    ] = True,
+    final: Annotated[bool, typer.Option(help="Also train the final network, on all cells.")] = True,
     turns: Annotated[
-        int, typer.Option(min=1, max=360, help="As for data audit: joins turned cells' people.")
+        int, typer.Option(min=1, max=360, help="Rotations of cells to compare, as in data audit.")
     ] = 1,
     device: Annotated[
-        Device, typer.Option(help="auto takes a GPU where Keras finds one.")
+        Device, typer.Option(help="auto uses a GPU where Keras finds one.")
     ] = Device.AUTO,
     tensorboard: Annotated[
         Path | None,
         typer.Option(help="Also log each epoch for TensorBoard, in a folder for each network."),
     ] = None,
-    go_on: Annotated[bool, typer.Option("--continue", help="Go on with the run in --out.")] = False,
+    go_on: Annotated[bool, typer.Option("--continue", help="Continue the run in --out.")] = False,
 ) -> None:
-    """Train a network for each fold, predict the people it never saw, then train on all."""
+    """Train a network for each fold, predict its held-out people, then train on all cells."""
     from leukoscope.io.runs import check_folder
     from leukoscope.settings import change_recipe, read_recipe
     from leukoscope.workflow.folders import name_folder
 
     if go_on and out is None:
-        raise SettingsError("--continue: which run? Expected its folder in --out.")
+        raise SettingsError("--continue: no run named. Expected its folder in --out.")
     settings = change_recipe(read_recipe(recipe), parse_changes(changes))
     out = out or name_folder("runs", f"{Path(recipe).stem}-{split}")
     check_folder(out, resume=go_on)  # before anything heavy loads
@@ -109,5 +107,5 @@ def train(
             on_part=display.start_part,
             on_step=display.show_step,
         )
-    console.print(f"Finished. Now: leukoscope evaluate {run.folder}", markup=False, soft_wrap=True)
+    console.print(f"Finished. Next: leukoscope evaluate {run.folder}", markup=False, soft_wrap=True)
     typer.echo(run.folder)

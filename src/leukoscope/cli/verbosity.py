@@ -1,6 +1,6 @@
-"""How much is said: `--quiet` only results and errors, `--verbose` tracebacks and libraries too.
+"""Verbosity: `--quiet` only results and errors, `--verbose` tracebacks and libraries too.
 
-The one place that decides it. Whatever silences libraries asks `asks_for_all` before they load;
+The only module that decides it. Code that silences libraries asks `asks_for_all` before they load;
 commands ask `is_quiet` and `is_verbose` once their options are read.
 """
 
@@ -19,7 +19,7 @@ _asked = {"quiet": False, "verbose": False}
 
 
 def set_verbosity(*, quiet: bool = False, verbose: bool = False) -> None:
-    """Remember what an option asked for; asking once, before or after the command, is enough."""
+    """Store what an option asked for; once, before or after the command, is enough."""
     _asked["quiet"] |= quiet
     _asked["verbose"] |= verbose
     if verbose:
@@ -32,12 +32,12 @@ def is_quiet() -> bool:
 
 
 def is_verbose() -> bool:
-    """Whether tracebacks and the libraries' own lines are to be shown."""
+    """Whether tracebacks and the libraries' output are to be shown."""
     return _asked["verbose"]
 
 
 def asks_for_all(words: Sequence[str]) -> bool:
-    """Whether the words of a command line hold `-v` or `--verbose`, before any option is read."""
+    """Whether a command line has `-v` or `--verbose`, before any option is read."""
     words = words[: words.index("--")] if "--" in words else words
     return bool({"-v", "--verbose"} & set(words))
 

@@ -1,1 +1,1 @@
-"""Data sets: how each is read, and the facts that travel with it."""
+"""Data sets: how each is read, and the facts that the run and the model keep of it."""

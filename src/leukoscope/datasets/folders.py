@@ -1,6 +1,6 @@
-"""Class folders: `…/all/…` and `…/hem/…` (or leukaemic, normal, or words that a user names).
+"""Class folders: `…/all/…` and `…/hem/…` (or leukaemic, normal, or names that a user gives).
 
-Subjects stand in a level of the folders or in a part of the path, as a user says; the reader does
+Subjects are a level of the folders or a part of the path, as a user says; the reader does
 not guess, since a wrong guess would put one person on both sides of a split.
 """
 

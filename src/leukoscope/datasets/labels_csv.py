@@ -1,4 +1,4 @@
-"""A CSV of labels → what it says of the images that lie beside or below it."""
+"""A CSV of labels → labels and subjects of the images beside or below it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LabelFile:
 
 
 def read_label_file(path: Path, root: Path) -> LabelFile:
-    """Read the CSV that a user names; it speaks of all images of the data, or of those below it.
+    """Read the CSV that a user names; it applies to all images of the data, or to those below it.
 
     Raises:
         DataError: it cannot be read.
@@ -70,7 +70,7 @@ def find_label_files(images: Images) -> Iterable[LabelFile]:
 def apply_labels(
     rows: pd.DataFrame, labels: LabelFile, spec: DatasetSpec, classes: Mapping[str, str]
 ) -> None:
-    """Overrule `rows` with what a CSV says.
+    """Override `rows` with the entries of a CSV.
 
     Columns: image (or new_names, file, filename), label (or labels, class), and where known subject
     (or subject_id, patient), smear, fold (or part), or in Patient_ID a name as the data set's own

@@ -1,4 +1,4 @@
-"""What a reader is, and what the readers share.
+"""The reader interface, and what the readers share.
 
 A reader turns a data set as it lies on a disk into its `DatasetSpec` and one row an image. It opens
 no image but to learn how large the images are. A new data set is one module here with a `READER`;
@@ -37,20 +37,20 @@ __all__ = [
 
 ROW_COLUMNS = ("image", "label", "claim", "subject", "smear", "cell", "fold")
 """Columns of a reading's rows, all text, "" where not known. `claim` is the label in the image's
-own name: where another place says otherwise, the image is taken for mislabelled."""
+own name: where folder or CSV differ from it, the image counts as mislabelled."""
 
 _MEASURED = 400  # images whose size is read, evenly spread, to learn a data set's frame
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a user says of a data set.
+    """How to read a data set.
 
     Attributes:
         reader: a name of `registry.READERS`, an import path "package.module:name", or "auto": the
             first that recognises the data.
         labels_csv: labels and subjects of the images, as `labels_csv.apply_labels` documents.
-        subject_from: where subjects stand: "folder:N", the N-th folder from the top of the data
+        subject_from: where subjects are: "folder:N", the N-th folder from the top of the data
             (1 is the first, -1 the one that holds the image), or a regular expression with one
             group that is searched in the image's path; "" where the reader knows, or nobody does.
         classes: folder names or words → "leukaemic" or "normal", beside those known anyway.
@@ -93,12 +93,12 @@ class Reading:
 
 @dataclass(frozen=True)
 class Reader:
-    """One way in which data sets lie on disks.
+    """Reads one layout of data sets.
 
     Attributes:
         summary: one line for people.
-        recognises: whether images lie so, by their names and what a user says of them.
-        read: what is found; raises DataError where it is not what was expected.
+        recognises: whether images have this layout, by their names and the options.
+        read: returns what is found; raises DataError where it is not what was expected.
     """
 
     summary: str

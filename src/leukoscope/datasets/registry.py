@@ -27,7 +27,7 @@ def read_dataset(data: str | Path, options: ReadOptions | None = None) -> tuple[
 
     Args:
         data: a folder, a zip, a CSV with the column image, or the word "kaggle".
-        options: what a user says of it, its reader among that.
+        options: how to read it, its reader among that.
 
     Returns:
         The images, and what was found. The spec of cells that our simulator drew says so.

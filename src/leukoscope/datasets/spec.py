@@ -43,7 +43,7 @@ class CropSpec:
 
 @dataclass(frozen=True)
 class QualityLimits:
-    """What the images of a data set's cells show; outside of it an image gets a warning.
+    """Limits of the image-quality checks of a data set; outside of them an image gets a warning.
 
     Measured from the training cells by `cells.quality.measure_limits`, on crops of 225 px.
 
@@ -77,7 +77,7 @@ class QualityLimits:
 
 @dataclass(frozen=True)
 class PartCounts:
-    """What was published of one part of a data set.
+    """Published counts of one part of a data set.
 
     Attributes:
         part: its name in the column `fold`.
@@ -105,10 +105,10 @@ class CellName:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What is known of a data set before any cell of it, and what was measured of all of them.
+    """Facts of a data set: known beforehand, or measured from all its cells.
 
     Attributes:
-        name: words for people, such as "C-NMC 2019".
+        name: shown to users, such as "C-NMC 2019".
         reader: name of the reader that made it.
         crop: how its images become crops.
         quality: limits of the image-quality checks; None where they were not measured.
@@ -117,7 +117,7 @@ class DatasetSpec:
         naming: the same in words.
         folds: names of the official folds, for the split `fold-cv`.
         test_part: name of the official labelled test part, for the split `official`; "" if none.
-        published: counts of its parts, to tell what is missing of it.
+        published: counts of its parts, to find what is missing.
         citation: of the data; "" where there is none.
     """
 

@@ -17,7 +17,7 @@ def _recognises(images: Images, options: ReadOptions) -> bool:
 
 
 def _read(images: Images, options: ReadOptions) -> Reading:
-    """The folders' reading, overruled by the CSV; what the CSV does not name is unlabelled."""
+    """The folders' reading, overridden by the CSV; images not in the CSV are unlabelled."""
     if options.labels_csv is None:
         raise DataError(f"{images.root}: the reader table_csv needs a CSV. Name it with --labels.")
     reading = FOLDERS.read(images, options)

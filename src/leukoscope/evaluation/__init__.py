@@ -1,6 +1,6 @@
-"""The predictions table → numbers, each with n and an interval by person.
+"""The predictions table → numbers, each with n and an interval over people.
 
-Choosing anything (a threshold, a model) is not done here, drawing neither.
+Nothing is chosen here (no threshold, no model), and nothing is drawn.
 """
 
 from leukoscope.evaluation.abstention import Abstention, LeftOut

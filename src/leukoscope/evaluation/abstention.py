@@ -1,8 +1,8 @@
-"""What it is worth that a network says when it does not know.
+"""Abstention: coverage, selective accuracy and novelty.
 
-Sure calls: whether the prediction set holds the truth as often as promised, and how the calls do
-where it holds one class alone. Left out by doubt: how accuracy rises as the cells nearest to their
-threshold (on the logit) go. Unusual: cells far from those learned from.
+Conformal calls: whether the prediction set covers the true label as often as it should, and the
+accuracy where it holds one class. Selective accuracy: how it rises as the cells nearest to their
+threshold (on the logit) are excluded. Novel cells: those beyond the novelty limit.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _LEFT_OUT = (0.0, 0.1, 0.2, 0.3)
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Accuracy without the most doubtful cells.
+    """Accuracy without the cells nearest to their threshold.
 
     Attributes:
-        share: of the cells that are left out, 0 to 1.
+        share: of the cells that are excluded, 0 to 1.
         accuracy: of the others.
     """
 
@@ -37,13 +37,13 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Abstention:
-    """All that is known of it; by cell, with intervals over persons.
+    """Abstention of a predictions table; by cell, with intervals over people.
 
     Attributes:
-        coverage: of leukaemic, then of normal cells, whether the other class is not a sure call;
-            of cells, then with every subject alike. Empty where the table has no sure calls.
-        sure: share of cells with a sure call, and accuracy of the sure calls.
-        left_out: accuracy as more of the doubtful cells are left out.
+        coverage: share whose prediction set has the true label, leukaemic, then normal; by cell,
+            then subject-weighted. Empty where the table has no conformal calls.
+        sure: share of cells with a conformal call of one class, and the accuracy of these calls.
+        left_out: accuracy as more of the cells nearest to their threshold are excluded.
         unusual: share of cells beyond the novelty limit, and accuracy of calls there; empty where
             the table has no novelty.
     """
@@ -55,11 +55,11 @@ class Abstention:
 
 
 def compute_abstention(table: pd.DataFrame, cohort: Cohort, counts: FloatArray) -> Abstention:
-    """Compute it.
+    """Compute the abstention scores.
 
     Args:
         table: as `leukoscope.predictions` describes, with column threshold.
-        cohort: of the table, cells weighing alike.
+        cohort: of the table, cells equally weighted.
         counts: float64 (n_bootstrap, groups), from `draw_group_counts`.
     """
     right = cohort.called == cohort.leukaemic
@@ -70,23 +70,34 @@ def compute_abstention(table: pd.DataFrame, cohort: Cohort, counts: FloatArray) 
         calls = table["conformal_call"].to_numpy(dtype=str)
         is_sure = np.isin(calls, LABELS)
         covered = ~is_sure | (calls == np.where(cohort.leukaemic, LEUKAEMIC, NORMAL))
-        for view, words in ((cohort, ""), (cohort.weigh_by_subject(), ", subjects alike")):
+        for view, words in ((cohort, ""), (cohort.weigh_by_subject(), ", subject-weighted")):
             for name, own in ((LEUKAEMIC, cohort.leukaemic), (NORMAL, ~cohort.leukaemic)):
-                title = f"Truth not ruled out, {name}{words}"
+                title = f"Conformal coverage, {name}{words}"
                 key = f"coverage_{name}" + ("_by_subject" if words else "")
                 coverage.append(_compute_share(key, title, covered, own, view, counts))
         everyone = np.ones_like(is_sure)
         sure = [
-            _compute_share("sure", "Share of sure calls", is_sure, everyone, cohort, counts),
             _compute_share(
-                "sure_accuracy", "Accuracy of sure calls", covered, is_sure, cohort, counts
+                "sure", "Conformal calls (one class)", is_sure, everyone, cohort, counts
+            ),
+            _compute_share(
+                "sure_accuracy", "Accuracy of conformal calls", covered, is_sure, cohort, counts
             ),
         ]
     if "novelty" in table and not table["novelty"].isna().any():
         far, everyone = (table["novelty"] > 1).to_numpy(), np.ones(len(table), dtype=bool)
         unusual = [
-            _compute_share("unusual", "Share of unusual cells", far, everyone, cohort, counts),
-            _compute_share("unusual_accuracy", "Accuracy there", right, far, cohort, counts),
+            _compute_share(
+                "unusual",
+                "Share of novel cells (beyond the novelty limit)",
+                far,
+                everyone,
+                cohort,
+                counts,
+            ),
+            _compute_share(
+                "unusual_accuracy", "Accuracy on novel cells", right, far, cohort, counts
+            ),
         ]
     return Abstention(
         tuple(coverage), tuple(sure), _leave_out(table, right, cohort, counts), tuple(unusual)
@@ -102,7 +113,7 @@ def _leave_out(
     for share in _LEFT_OUT:
         kept = np.ones(len(order), dtype=bool)
         kept[order[: round(share * len(order))]] = False
-        title = f"Accuracy without the {share:.0%} most doubtful" if share else "Accuracy"
+        title = f"Accuracy without the {share:.0%} nearest the threshold" if share else "Accuracy"
         score = _compute_share("accuracy", title, right, kept, cohort, counts)
         found.append(LeftOut(share, score))
     return tuple(found)
@@ -116,7 +127,7 @@ def _compute_share(
     cohort: Cohort,
     counts: FloatArray,
 ) -> Score:
-    """Weighted share of hits among some cells, with its interval over resampled persons."""
+    """Weighted share of hits among some cells, with its interval over resampled people."""
     weight = cohort.weight * among
     above = np.bincount(cohort.group, weight * hits, cohort.groups)
     below = np.bincount(cohort.group, weight, cohort.groups)

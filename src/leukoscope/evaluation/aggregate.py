@@ -2,10 +2,10 @@
 
 A subject's share has a Wilson interval (1927): how far it would move with other cells of the same
 smears, drawn at random. Its probability comes from the mean logit of its cells, by a logistic
-regression on subjects whose label is known and who are not the subject: those of the other held-out
-parts where the table has parts, else all other persons. A table without labels takes the line that
-the model brings along, learnt from the people it was tested on. Every person weighs alike, whatever
-their number of cells and names.
+regression on subjects whose label is known and who are not the subject: those of the other folds
+where the table has several, else all other people. A table without labels takes the line stored in
+the model, fitted on the people it was tested on. People are equally weighted, whatever their number
+of cells and names.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _SCORES = ("sensitivity", "specificity", "roc_auc")
 
 @dataclass(frozen=True)
 class SubjectSummary:
-    """One table of subjects, and what it is worth.
+    """One table of subjects, and its scores.
 
     Attributes:
         table: one row a subject, highest mean logit first: subject, group and label ("" where not
@@ -67,10 +67,10 @@ class SubjectSummary:
             share_low, share_high, mean_probability, mean_logit, probability (NaN where it cannot
             be calibrated), call.
         scores: sensitivity, specificity and ROC-AUC of the subjects with enough cells and a label,
-            with intervals over persons; empty where no label is known.
+            with intervals over people; empty where no label is known.
         scored: how many subjects these are.
         calibration: where the probability comes from, or why there is none, in words.
-        notes: what a reader must know to read the numbers.
+        notes: caveats for reading the numbers.
     """
 
     table: pd.DataFrame
@@ -93,10 +93,10 @@ def summarise_subjects(
     Args:
         table: as `predictions.read_answers` gives it: image, subject, probability, called; where
             known label, group, part.
-        reference: the same with labels, of a network that never saw its cells, to calibrate on;
-            the table itself where left out. Persons of the table have no part in it.
-        line: where neither has labels of both classes.
-        n_bootstrap: of the bootstrap over persons.
+        reference: the same with labels, of a network not trained on its cells, to calibrate on;
+            by default the table itself. People of the table are excluded from it.
+        line: used where neither has labels of both classes.
+        n_bootstrap: resamples of people.
         seed: of the bootstrap.
     """
     rows = _gather(table)
@@ -123,7 +123,7 @@ def compute_wilson(found: int, total: int) -> tuple[float, float]:
     """Wilson's 95% interval of a share; (0, 1) of nothing."""
     if not total:
         return 0.0, 1.0
-    from scipy.stats import binomtest  # half a second that nothing else here needs
+    from scipy.stats import binomtest  # takes half a second, needed only here
 
     interval = binomtest(found, total).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
@@ -157,7 +157,7 @@ def _gather(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def fit_subject_line(table: pd.DataFrame) -> SubjectLine | None:
-    """Learn the line from all subjects of a predictions table; None where it lacks a class."""
+    """Fit the line on all subjects of a predictions table; None where it lacks a class."""
     return _fit_line(_gather(table.assign(called=False)))
 
 
@@ -167,7 +167,7 @@ def _fit_line(known: pd.DataFrame) -> SubjectLine | None:
     leukaemic = (known["label"] == LEUKAEMIC).to_numpy()
     if set(known["label"]) - {""} != set(LABELS):
         return None
-    model = LogisticRegression(C=1.0)  # kept from infinite slopes where subjects part perfectly
+    model = LogisticRegression(C=1.0)  # no infinite slope where the subjects are separable
     weight = 1 / known.groupby("group")["group"].transform("size").to_numpy()
     model.fit(known[["mean_logit"]].to_numpy(), leukaemic, sample_weight=weight)
     slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
@@ -182,35 +182,35 @@ def _apply_line(rows: pd.DataFrame, line: SubjectLine) -> FloatArray:
 def _describe_line(line: SubjectLine) -> str:
     return (
         "Probability: from the mean logit of the subject's cells, calibrated on the "
-        f"{line.names} subject names that the model was tested on before it learned from them; if "
-        "another model than the shipped one answered, name it. It carries the share of leukaemic "
-        f"ones there ({line.leukaemic} of {line.names})."
+        f"{line.names} subject names that the model was tested on while they were held out; if "
+        "another model than the shipped one was used, name it. It reflects their share of "
+        f"leukaemic subjects ({line.leukaemic} of {line.names})."
     )
 
 
 def _calibrate(rows: pd.DataFrame, known: pd.DataFrame, *, itself: bool) -> tuple[FloatArray, str]:
-    """Probability of each subject, float64 (n,), NaN where it cannot be told; and whence."""
+    """Probability of each subject, float64 (n,), NaN where undefined; and how it was calibrated."""
     if set(known["label"]) - {""} != set(LABELS):
         return np.full(len(rows), np.nan), (
-            "The table has no labels of both classes to calibrate on, so there is no probability "
-            "of a subject and no call: the share and the mean are all there is."
+            "The table has no labels of both classes to calibrate on, so there is no subject-level "
+            "probability and no call, only the share and the mean."
             if itself
             else "The table to calibrate on lacks a class, so there is no probability and no call."
         )
     parts = set().union(*known["part"])
     by_part = itself and len(parts) > 1
     found = [_predict_subject(row, known, by_part) for _, row in rows.iterrows()]
-    source = "of the other held-out parts" if itself else "of the other table"
+    source = "of the other folds" if itself else "of the other table"
     return np.array(found), (
         "Probability: from the mean logit of the subject's cells, calibrated on the subjects "
-        f"{source if by_part or not itself else 'other than itself'}; nobody judges "
-        "themselves. It carries the share of leukaemic subjects there "
+        f"{source if by_part or not itself else 'other than itself'}, never on "
+        "the subject itself. It reflects the share of leukaemic subjects there "
         f"({(known['label'] == LEUKAEMIC).sum()} of {(known['label'] != '').sum()} names)."
     )
 
 
 def _predict_subject(row: pd.Series, known: pd.DataFrame, by_part: bool) -> float:
-    """Probability of one subject, learnt from the others; NaN where these lack a class."""
+    """Probability of one subject, fitted on the others; NaN where these lack a class."""
     same = {row["group"], *known.loc[known["subject"] == row["subject"], "group"]}
     others = ~known["group"].isin(same)
     if by_part:
@@ -238,7 +238,7 @@ def _list_notes(
     notes = []
     without = table.attrs.get("without_subject", 0)
     if without:
-        notes.append(f"{without} cells without a subject are left out.")
+        notes.append(f"{without} cells without a subject are excluded.")
     few = int((rows["cells"] < MIN_CELLS).sum())
     if few:
         notes.append(f"{few} of {len(rows)} subjects have under {MIN_CELLS} cells: no call.")
@@ -255,15 +255,19 @@ def _list_notes(
     persons = rows["group"].nunique()
     if persons < len(rows):
         notes.append(
-            f"{len(rows)} subject names are {persons} persons; a row is a name, intervals are over "
-            "persons."
+            f"{len(rows)} subject names are {persons} people; a row is a name, intervals are over "
+            "people."
         )
     if "label" in table and "group" not in table:
-        notes.append("The table has no column group, so each subject name is taken for one person.")
+        notes.append(
+            "The table has no column group, so each subject name is treated as one person."
+        )
     if any(
         "leaky" in one and bool(one["leaky"].any()) for one in (table, reference) if one is not None
     ):
-        notes.append("Leaky split: the network saw some of these people, so nothing here holds.")
+        notes.append(
+            "Leaky split: the network was trained on some of these people; the results are invalid."
+        )
     if any("label" in one and "leaky" not in one for one in (table, reference) if one is not None):
-        notes.append("Whether the network saw these people in training is not recorded.")
+        notes.append("Whether the network was trained on these people is not recorded.")
     return tuple(notes)

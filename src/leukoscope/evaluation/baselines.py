@@ -1,4 +1,4 @@
-"""What costs nothing, beside every score: all cells leukaemic, and the cell's size alone."""
+"""Baselines beside every score: all cells leukaemic, and the cell's size alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Baseline", "Views", "compute_baselines", "compute_size_probability",
 
 @dataclass(frozen=True)
 class Views:
-    """One system seen twice: every cell weighing alike, and every subject weighing alike."""
+    """The scores of one system, cell-weighted and subject-weighted."""
 
     by_cell: View
     by_subject: View
@@ -34,14 +34,14 @@ class Baseline:
 
     Attributes:
         name: "all_leukaemic" or "size_only".
-        title: words for people.
+        title: shown to users.
         status: "available"; "not fitted": only the order of the cells by area is scored;
             "not available": the table has no areas.
         note: where it comes from, or why it is missing.
-        by_cell: its scores, cells weighing alike.
-        by_subject: its scores, subjects weighing alike.
+        by_cell: its scores, cells equally weighted.
+        by_subject: its scores, subject-weighted.
         differences_by_cell: network minus baseline with a paired interval.
-        differences_by_subject: likewise, subjects weighing alike.
+        differences_by_subject: likewise, subject-weighted.
     """
 
     name: str
@@ -59,7 +59,7 @@ def compute_size_probability(
 ) -> FloatArray:
     """Fit the size-only baseline on training subjects and apply it to other cells.
 
-    Logistic regression on the log of the area, the two classes weighing alike.
+    Logistic regression on the log of the area, the two classes equally weighted.
 
     Args:
         train_area: (n,) px of the crop, of cells of training subjects only.
@@ -72,7 +72,7 @@ def compute_size_probability(
     Raises:
         DataError: an area that is not above 0, or one class only to train on.
     """
-    from sklearn.linear_model import LogisticRegression  # half a second that evaluation never needs
+    from sklearn.linear_model import LogisticRegression  # half a second; evaluation never needs it
 
     train, new = (np.asarray(a, dtype=np.float64).reshape(-1, 1) for a in (train_area, area))
     leukaemic = (normalise_labels(pd.Series(np.asarray(train_label))) == LEUKAEMIC).to_numpy()
@@ -97,7 +97,7 @@ def compute_baselines(
     counts: FloatArray,
     kinds: Sequence[ScoreKind] = SCORES,
 ) -> tuple[Baseline, ...]:
-    """Score what costs nothing: all-leukaemic, then size-only.
+    """Score the baselines: all-leukaemic, then size-only.
 
     Args:
         table: the predictions table, for `area_probability`, `area_threshold` and `area`.
@@ -146,7 +146,7 @@ def _compute_size_only(
             name="size_only",
             title="size only",
             status="not fitted",
-            note="Larger cells first, nothing fitted: only the areas under curves mean anything.",
+            note="Larger cells first, nothing fitted: only the areas under curves are meaningful.",
             **{key: _keep_areas(scores) for key, scores in compared.items()},
         )
     return Baseline(

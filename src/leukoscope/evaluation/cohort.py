@@ -1,4 +1,4 @@
-"""The predictions table → arrays, and the resamples of persons that all intervals rest on."""
+"""The predictions table → arrays, and the resamples of people behind all intervals."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Cohort:
     """The evaluated cells (or, for subject-level scores, subjects), n of them.
 
     Attributes:
-        leukaemic: bool (n,), the truth.
+        leukaemic: bool (n,), the true label.
         probability: float64 (n,), of leukaemic, 0 to 1.
         called: bool (n,), whether the cell is called leukaemic.
         subject: int (n,), code of the subject.
         group: int (n,), code of the group, 0 to `groups` - 1: the unit that is resampled.
-        weight: float64 (n,), how much a cell counts; 1 where cells weigh alike.
+        weight: float64 (n,), weight of a cell; 1 where cells are equally weighted.
         groups: number of groups.
     """
 
@@ -40,7 +40,7 @@ class Cohort:
     groups: int
 
     def weigh_by_subject(self) -> Cohort:
-        """The same cells, every subject's adding up to 1."""
+        """The same cells subject-weighted: the weights of each subject sum to 1."""
         sizes = np.bincount(self.subject)
         return replace(self, weight=1 / sizes[self.subject])
 
@@ -75,9 +75,9 @@ def build_cohort(table: pd.DataFrame) -> Cohort:
 
 
 def draw_group_counts(cohort: Cohort, n_bootstrap: int, seed: int) -> FloatArray:
-    """Draw persons with replacement: a bootstrap of clusters, stratified by class.
+    """Draw people with replacement: a cluster bootstrap, stratified by class.
 
-    Leukaemic persons are drawn among the leukaemic, normal among the normal (and those with both
+    Leukaemic people are drawn among the leukaemic, normal among the normal (and those with both
     classes among themselves), so that no resample lacks a class (Davison and Hinkley 1997, 3.8).
 
     Returns:

@@ -1,4 +1,4 @@
-"""The predictions table → every number of the report, each with n and an interval by person."""
+"""The predictions table → every number of the report, each with n and an interval over people."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def compute_evaluation(
 ) -> Evaluation:
     """Evaluate a predictions table.
 
-    Intervals are 95% percentile intervals of a bootstrap over groups (persons), stratified by
-    class. The thresholds are a given: nothing is chosen on the evaluated cells.
+    Intervals are 95% percentile intervals of a bootstrap over groups (people), stratified by
+    class. The thresholds are fixed: nothing is chosen on the evaluated cells.
 
     Args:
         table: as `leukoscope.predictions` describes.
-        threshold: a cell at or above is called leukaemic, 0 to 1; the table's column `threshold`
-            where left out, or 0.5 where there is none.
+        threshold: a cell at or above is called leukaemic, 0 to 1; by default the table's column
+            `threshold`, or 0.5 where there is none.
         n_bootstrap: bootstrap resamples.
         seed: of the resamples.
         scores: of your own, beside those built in: import paths "package.module:name" of
@@ -199,13 +199,13 @@ def _compute_notes(table: pd.DataFrame) -> tuple[str, ...]:
     notes = []
     if "group" not in table:
         notes.append(
-            "The table has no column group, so each subject name is taken for one person. If one "
+            "The table has no column group, so each subject name is treated as one person. If one "
             "person has two names, the intervals are too narrow."
         )
     if "part" in table and table["part"].nunique() > 1:
         notes.append(
-            "Scores over all cells pool the held-out parts. Where each part was scored by its own "
-            "network, areas under curves also compare probabilities between networks."
+            "Scores over all cells pool the folds. Where each fold was scored by its own network, "
+            "areas under curves also compare probabilities between networks."
         )
     if int((table.groupby("subject")["label"].nunique() > 1).sum()):
         notes.append("A subject has cells of both classes; it has a row for each.")

@@ -1,4 +1,4 @@
-"""The points that figures draw, and the cells worth looking at."""
+"""The points of the figures, and the most confident errors."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Curve:
     """Both curves of one system in one view; every array float64, its own length.
 
     Attributes:
-        title: words for people.
+        title: shown to users.
         false_positive: 1 - specificity, rising, with `true_positive` the ROC curve.
         true_positive: sensitivity.
         recall: sensitivity, falling, with `precision` the precision-recall curve.
-        precision: share of leukaemic among the cells called so.
+        precision: share of leukaemic among the cells called leukaemic.
         prevalence: weighted share of leukaemic cells, the precision of guessing.
     """
 
@@ -111,11 +111,11 @@ def compute_reliability(table: pd.DataFrame) -> tuple[ReliabilityBin, ...]:
 
 
 def list_confident_errors(table: pd.DataFrame, n: int = 24) -> pd.DataFrame:
-    """The wrongly called cells, the most confident first.
+    """The incorrectly classified cells, the most confident first.
 
     Args:
         table: a normalised predictions table.
-        n: at most so many.
+        n: maximum number of cells.
 
     Returns:
         The table's rows with two columns more: `call`, and `confidence`, the probability that the

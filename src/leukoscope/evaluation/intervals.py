@@ -1,4 +1,4 @@
-"""Scores with what makes them worth something: an interval by person, and how many stood behind."""
+"""Scores with an interval over people, and the number of cells and subjects behind them."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Score:
 
     Attributes:
         name: key in files, such as "roc_auc".
-        title: words for people.
+        title: shown to users.
         value: the score; None where not defined.
-        low: 2.5th percentile over resamples of persons; None where not defined.
+        low: 2.5th percentile over resamples of people; None where not defined.
         high: 97.5th percentile, likewise.
         n_cells: cells of the class or classes that the score depends on.
         n_subjects: their subjects.

@@ -1,4 +1,4 @@
-"""Whether the scores may be believed: did a person stand on both sides of the split?"""
+"""Whether the scores are valid: was a person on both sides of the split?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LeakStatus:
         status: "clean": declared free of leaks; "leaky": people that the network was trained on
             are evaluated, as declared or found; "unknown": nobody said.
         split: name of the split, empty where not known.
-        repeated_cells: rows whose image or pixels stand in the table before.
+        repeated_cells: rows whose image or pixels occurred in the table before.
         leaking_cells: rows of people, or of images, that the network which scored them was
             trained on.
         statement: the same in words.
@@ -32,12 +32,11 @@ class LeakStatus:
 
 
 def compute_leak_status(table: pd.DataFrame) -> LeakStatus:
-    """Read the column `leaky`; where it is missing, look for people in two held-out parts.
+    """Read the column `leaky`; where it is missing, look for people in two folds.
 
-    `leaky` says of each row whether its person, or its very image under another name, was trained
-    on by the network that scored it. Parts
-    without such a column are taken as held out in turn, so that whoever stands in two of them was
-    seen in training.
+    `leaky` says of each row whether the network that scored it was trained on its person, or on
+    the same image under another name. Without such a column, the folds (column `part`) are taken
+    as held out in turn, so a person in two of them was seen in training.
     """
     split = ", ".join(sorted(set(table["split"].astype(str)))) if "split" in table else ""
     cells = _name_cells(table)
@@ -51,15 +50,15 @@ def compute_leak_status(table: pd.DataFrame) -> LeakStatus:
     if count:
         status = "leaky"
     words = {
-        "clean": "No person evaluated was trained on: people are told apart by the cells they "
-        "share, or as a file of groups says, not by their names alone.",
+        "clean": "No person evaluated was trained on: people are identified by the cells they "
+        "share, or by a file of groups, not by their names alone.",
         "unknown": "The table does not say whether people evaluated were trained on.",
         "leaky": f"{count:,} of {len(table):,} cells are of people, or are images, that the "
         "network that scored them was trained on. These scores do not hold on new people.",
     }[status]
     sentences = [f"Split: {split}." if split else "", words]
     if repeated:
-        sentences.append(f"{repeated:,} rows repeat a cell that stands in the table before.")
+        sentences.append(f"{repeated:,} rows repeat an earlier cell of the table.")
     return LeakStatus(
         status=status,  # type: ignore[arg-type]
         split=split,
@@ -70,7 +69,7 @@ def compute_leak_status(table: pd.DataFrame) -> LeakStatus:
 
 
 def _name_cells(table: pd.DataFrame) -> pd.Series:
-    """What tells cells apart: the hash of the pixels where known, else the image's name."""
+    """What identifies a cell: the hash of the pixels where known, else the image's name."""
     if "pixel_hash" not in table:
         return table["image"]
     known = table["pixel_hash"].notna() & (table["pixel_hash"].astype(str) != "")

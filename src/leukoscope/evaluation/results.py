@@ -1,4 +1,4 @@
-"""What an evaluation of a predictions table holds."""
+"""The results of evaluating a predictions table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Counts", "Evaluation", "PartScores", "SubjectRow"]
 
 @dataclass(frozen=True)
 class Counts:
-    """How much there is, and how unevenly it is spread."""
+    """Numbers of cells, subjects and people, and how unevenly they are spread."""
 
     cells: int
     cells_leukaemic: int
@@ -47,7 +47,7 @@ class SubjectRow:
 
 @dataclass(frozen=True)
 class PartScores:
-    """The scores of one held-out part, cells weighing alike."""
+    """The scores of one fold, cells equally weighted."""
 
     part: str
     cells: int
@@ -61,24 +61,24 @@ class Evaluation:
 
     Attributes:
         thresholds: the lowest and the highest; a cell at or above its own is called leukaemic.
-        n_bootstrap: bootstrap resamples of persons.
+        n_bootstrap: bootstrap resamples of people.
         seed: of the resamples.
         counts: cells, subjects and people.
-        confusion: truth → call → cells.
-        by_cell: the scores, every cell weighing alike.
-        by_subject: the same, every subject weighing alike.
+        confusion: true label → call → cells.
+        by_cell: the scores, cells equally weighted.
+        by_subject: the same, subject-weighted.
         sensitive: sensitivity and specificity by cell at the sensitive threshold; empty where the
             table has none.
-        context_by_cell: the scores where each cell is answered with all its subject's cells, cells
-            weighing alike; empty where the table has no such answers.
-        context_by_subject: the same, subjects weighing alike.
-        abstention: what it is worth when the network says that it does not know.
+        context_by_cell: the scores where each cell is predicted from all its subject's cells, cells
+            equally weighted; empty where the table has no such predictions.
+        context_by_subject: the same, subject-weighted.
+        abstention: coverage and accuracy of conformal calls, selective accuracy, novelty.
         subject_auc: ROC-AUC of subjects by their mean probability.
         baselines: all-leukaemic, then size-only.
         subjects: one row a subject, highest mean probability first.
-        parts: one entry a held-out part.
-        leak: whether the split may be believed.
-        notes: what a reader must know to read the numbers.
+        parts: one entry a fold.
+        leak: whether the split leaks.
+        notes: caveats for reading the numbers.
     """
 
     thresholds: tuple[float, float]

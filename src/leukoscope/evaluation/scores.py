@@ -2,7 +2,7 @@
 
 A resample says how often each group was drawn, so a sum over its cells is one matrix product with
 the groups' own sums; the areas under curves sort the cells once and add their weights up along the
-probability. The score of the cells themselves is that of the resample that draws everybody once.
+probability. The score of the cells themselves is that of the resample that draws every group once.
 `tests/test_scores.py` holds all of them equal to scikit-learn's.
 
 A score without the cells that it needs is NaN here, never 0; `intervals` turns that into words.
@@ -48,7 +48,7 @@ class Sums:
         fp: normal, called leukaemic.
         tn: normal, called normal.
         squared: squared errors of the probability.
-        log: minus the log of the probability given to the truth.
+        log: minus the log of the probability given to the true label.
         gap: over the calibration bins, the distance between the bin's probabilities and labels.
         roc_auc: area under the ROC curve, ready.
         pr_auc: average precision, ready.
@@ -72,7 +72,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class ScoreKind:
-    """What is known of a score before any data; one of your own is another value of this.
+    """Definition of a score; your own score is another value of this class.
 
         youden = ScoreKind(
             "youden", "Youden's J", "higher", "both",
@@ -81,11 +81,11 @@ class ScoreKind:
 
     Attributes:
         name: key in files.
-        title: words for people.
+        title: shown to users.
         direction: which way is better.
-        classes: the class or classes without whose cells it means nothing; "any" needs neither.
-        compute: sums → float64 (r,), NaN where not defined. Asked with r of 1 or more, also where a
-            class has no cells; what it says then is not used.
+        classes: the class or classes whose cells it requires; "any" needs neither.
+        compute: sums → float64 (r,), NaN where not defined. Called with r of 1 or more, also where
+            a class has no cells; the value is then not used.
     """
 
     name: str
@@ -119,12 +119,12 @@ _Pair = Callable[[Sums], tuple[FloatArray, FloatArray]]
 
 
 def _average(pair: _Pair) -> Callable[[Sums], FloatArray]:
-    """Mean of the two classes, alike."""
+    """Unweighted mean of the two classes."""
     return lambda sums: sum(pair(sums), np.zeros(1)) / 2
 
 
 def _average_weighted(pair: _Pair) -> Callable[[Sums], FloatArray]:
-    """Mean of the two classes, each weighing as its cells do."""
+    """Mean of the two classes, weighted by their cells."""
 
     def compute(sums: Sums) -> FloatArray:
         leukaemic, normal = pair(sums)
@@ -178,15 +178,21 @@ SCORES = (
         "balanced_accuracy", "Balanced accuracy", "higher", "both", _average(_compute_recalls)
     ),
     ScoreKind("accuracy", "Accuracy", "higher", "any", lambda s: _divide(s.tp + s.tn, s.weight)),
-    ScoreKind("mcc", "Matthews correlation", "higher", "both", _compute_mcc),
-    ScoreKind("brier", "Brier error", "lower", "any", lambda s: _divide(s.squared, s.weight)),
+    ScoreKind("mcc", "Matthews correlation coefficient (MCC)", "higher", "both", _compute_mcc),
+    ScoreKind("brier", "Brier score", "lower", "any", lambda s: _divide(s.squared, s.weight)),
     ScoreKind("log_loss", "Log loss", "lower", "any", lambda s: _divide(s.log, s.weight)),
-    ScoreKind("ece", "Calibration error (ECE)", "lower", "any", lambda s: _divide(s.gap, s.weight)),
+    ScoreKind(
+        "ece",
+        "Expected calibration error (ECE)",
+        "lower",
+        "any",
+        lambda s: _divide(s.gap, s.weight),
+    ),
     *_build_family("precision", _compute_precisions),
     *_build_family("recall", _compute_recalls),
     *_build_family("f1", _compute_f1s),
 )
-"""Those built in. A new score is one line here and one in the test."""
+"""The built-in scores. A new score is one line here and one in the test."""
 
 
 def find_scores(paths: Sequence[str] = ()) -> tuple[ScoreKind, ...]:
@@ -220,7 +226,7 @@ def find_scores(paths: Sequence[str] = ()) -> tuple[ScoreKind, ...]:
 
 
 def compute_point_scores(cohort: Cohort, kinds: Sequence[ScoreKind] = SCORES) -> dict[str, float]:
-    """Compute every score of the cells themselves: everybody drawn once; NaN where not defined."""
+    """Compute every score of the cells themselves, not resampled; NaN where not defined."""
     once = compute_resampled_scores(cohort, np.ones((1, cohort.groups)), kinds)
     return {name: float(values[0]) for name, values in once.items()}
 
@@ -257,7 +263,7 @@ def compute_resampled_scores(
 
 
 def _compute_one(kind: ScoreKind, sums: Sums) -> FloatArray:
-    with np.errstate(divide="ignore", invalid="ignore"):  # a user's own may divide plainly
+    with np.errstate(divide="ignore", invalid="ignore"):  # a user's own score may divide by zero
         found = np.asarray(kind.compute(sums), np.float64)
     if found.shape != sums.tp.shape:
         raise SettingsError(

@@ -1,6 +1,6 @@
-"""What drives a network's answer for one cell, and whether the map of it can be believed.
+"""What drives a network's prediction for one cell, and whether the map of it is faithful.
 
-Works on any network, as only its answers are used: crops in, probabilities out.
+Works on any network, as only its predictions are used: crops in, probabilities out.
 """
 
 from leukoscope.explanation.explain import Explanation, explain_answer, explain_cell

@@ -1,4 +1,4 @@
-"""One cell → its map, the map's check, its measures and where they stand."""
+"""One cell → its map, the map's check, its measures and their percentiles."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ __all__ = ["Explanation", "explain_answer", "explain_cell"]
 
 @dataclass(frozen=True)
 class Explanation:
-    """What is known of one cell's answer.
+    """The explanation of one cell's prediction.
 
     Attributes:
         image: its name.
         probability: of leukaemic.
         call: leukaemic or normal.
-        warnings: what speaks against trusting the answer; "" where nothing does.
+        warnings: image-quality and novelty warnings; "" where there are none.
         crop: uint8 (225, 225, 3), RGB.
         map: float64 (225, 225), as `compute_map` documents.
         check: of the map.
-        measures: name → value, None where it cannot be told.
+        measures: name → value, None where undefined.
         percentiles: label → measure → 0 to 100 among that class's cells, None as the value.
         passes: forward passes of map and check.
-        seconds: that all of this took.
+        seconds: total time.
     """
 
     image: str
@@ -78,13 +78,13 @@ class Explanation:
 def explain_answer(
     source: Source, answer: Answer, predict: Predict, reference: Reference, spec: CropSpec
 ) -> Explanation | str:
-    """Explain an image's answer: the one way from an image to an explanation.
+    """Explain the prediction of an image: the only path from an image to an explanation.
 
     Args:
         source: the image.
-        answer: what `predict_sources` said of it.
+        answer: its prediction, of `predict_sources`.
         predict: the network.
-        reference: the cells that the measures stand beside.
+        reference: the cells that the measures are compared with.
         spec: how the network's images become crops.
 
     Returns:
@@ -94,7 +94,7 @@ def explain_answer(
         return answer.warnings
     crop = read_crop(source.read(), spec, source.name)
     if compute_measures(crop)["area"] is None:
-        return f"no cell to be seen (under {MIN_AREA} px)"
+        return f"no cell found (under {MIN_AREA} px)"
     return explain_cell(
         crop,
         predict,
@@ -116,16 +116,16 @@ def explain_cell(
     call: str,
     warnings: str = "",
 ) -> Explanation:
-    """Explain one answer.
+    """Explain one prediction.
 
     Args:
         crop: uint8 (225, 225, 3), RGB, with a cell.
         predict: the network.
-        reference: the cells that the measures stand beside.
+        reference: the cells that the measures are compared with.
         image: name of the cell.
-        probability: what the network answered.
+        probability: of leukaemic, predicted by the network.
         call: leukaemic or normal.
-        warnings: of the answer.
+        warnings: of the prediction.
     """
     started = time.monotonic()
     found, passes = compute_map(crop, predict)

@@ -1,12 +1,12 @@
-"""Is a map better than one that knows nothing? Deletion and insertion (Petsiuk et al. 2018).
+"""Is a map better than an uninformed one? Deletion and insertion (Petsiuk et al. 2018).
 
-The cell's pixels are replaced by the flat cell, the most important first: for a true map the
+The cell's pixels are replaced by the flat cell, the most important first: for a faithful map the
 probability of the called class falls early (deletion). Put back on the flat cell in the same order,
 it rises early (insertion). A map's score is the area under insertion minus that under deletion.
-Beside it stand maps that know nothing of the network: random ones as smooth as a map is, a plain
-blob, centre first, and its opposite, rim first, which finds what any cell's edge would do. An
-opposite needs no passes: to delete in one order is to insert in the other, read backwards. So
-random maps come with their opposites too, and their mean score is 0, as knowing nothing is worth.
+It is compared with maps that know nothing of the network: random ones as smooth as a map is, a
+plain blob, centre first, and its opposite, rim first, which shows the effect of any cell's edge. An
+opposite needs no passes: deleting in one order is inserting in the other, read backwards. So
+random maps come with their opposites too, and their mean score is 0, that of an uninformed map.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from leukoscope.explanation.occlusion import BoolArray, FloatArray, Predict, fla
 __all__ = ["MAPS", "RANDOM_MAPS", "Faithfulness", "Verdict", "check_map", "compute_verdict"]
 
 RANDOM_MAPS = 4
-"""That a map is compared with: half of them drawn, the others their opposites."""
+"""Random maps that a map is compared with: half of them drawn, the others their opposites."""
 
 MAPS = ("map", "random", "blob", "rim")
 """What is compared, as named in a verdict."""
 
-_FEWEST = 5  # subjects for an interval: of fewer a bootstrap knows nothing
+_FEWEST = 5  # fewest subjects for a bootstrap interval
 _STEPS = 6  # from the whole cell to the flat one
 _RANDOM_SIGMA = 0.10  # of the random maps' blur, over the cell's diameter
 
@@ -67,7 +67,7 @@ class Faithfulness:
 
     @property
     def score(self) -> float:
-        """Insertion minus deletion of the map, -1 to 1; 0 is what knowing nothing gives."""
+        """Insertion minus deletion of the map, -1 to 1; 0 is that of an uninformed map."""
         return self.insertion - self.deletion
 
     @property
@@ -106,8 +106,8 @@ def check_map(
         crop: uint8 (225, 225, 3), RGB, with a cell.
         found: float64 (225, 225), the map, above 0 where it speaks for leukaemic.
         predict: the network.
-        leukaemic: whether the cell is called so: whose probability is followed.
-        flat: what pixels are replaced by, shaped as the crop; the flat cell where left out.
+        leukaemic: whether the cell is called leukaemic: the class whose probability is followed.
+        flat: what pixels are replaced by, shaped as the crop; by default the flat cell.
         seed: of the random maps, which depend on the crop too and on no other cell.
     """
     cell = compute_foreground(crop)
@@ -208,7 +208,7 @@ def compute_verdict(
 
     Args:
         checks: one a cell, one at least.
-        subjects: whose cell it is; each cell for itself where left out.
+        subjects: whose cell it is; by default each cell is its own subject.
         n_bootstrap: of the bootstrap.
         seed: of the bootstrap.
     """

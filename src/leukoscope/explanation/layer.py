@@ -13,7 +13,7 @@ from leukoscope.labels import CLASS_COLOURS, LEUKAEMIC, NORMAL
 
 __all__ = ["draw_layer", "encode_layer", "find_limit", "scale_map"]
 
-_FAINTER = 0.7  # power of a place's strength that is its opacity: weak places are still seen
+_FAINTER = 0.7  # opacity is the strength to this power: weak places stay visible
 
 
 def scale_map(explanation: Explanation) -> FloatArray:
@@ -27,7 +27,7 @@ def find_limit(explanation: Explanation) -> float:
 
 
 def draw_layer(explanation: Explanation) -> UInt8Array:
-    """The map's colours alone, the stronger the less clear: uint8 (225, 225, 4), RGBA."""
+    """The map's colours alone, more opaque where stronger: uint8 (225, 225, 4), RGBA."""
     strength = np.clip(scale_map(explanation) / find_limit(explanation), -1, 1)
     sick, well = (_parse_colour(CLASS_COLOURS[label]) for label in (LEUKAEMIC, NORMAL))
     colours = np.where(strength[..., None] > 0, sick, well)

@@ -1,11 +1,11 @@
-"""Cover a patch, ask again: where the answer changes is what drives it (Zeiler and Fergus 2014).
+"""Cover a patch, predict again: places that change the prediction drive it (Zeiler & Fergus 2014).
 
 A patch is not covered with black, which would draw an outline that no cell has, but with the
 cell's own blurred content: its detail goes, its colour and its outline stay. Patches are soft discs
-whose radius is a tenth of the cell's diameter. So the map shows what the network makes
-of places inside the cell; size and outline have no place and are not in it. How much hangs on them
-is what the network says of the flat cell, blurred as a whole (`flatten_cell`), as far as a network
-can be asked about a cell unlike any that it has seen.
+whose radius is a tenth of the cell's diameter. So the map shows the effect of places inside the
+cell; size and outline are not local and not in it. Their effect shows in the prediction for the
+flat cell, blurred as a whole (`flatten_cell`), with the caveat that such a cell is
+out-of-distribution.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def compute_map(
     Args:
         crop: uint8 (225, 225, 3), RGB, black background.
         predict: the network.
-        cover: what patches are covered with, shaped as the crop; the flat cell where left out.
+        cover: what patches are covered with, shaped as the crop; by default the flat cell.
 
     Returns:
         float64 (225, 225): change of the logit of leukaemic for each pixel covered there; above 0

@@ -1,4 +1,4 @@
-"""Explanations → plain words, no kinder than the numbers are."""
+"""Explanations → plain sentences that claim no more than the numbers show."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _RIVALS = {"random": "random maps", "blob": "a centre blob", "rim": "the rim"}
 
 
 def format_measure(measure: Measure, value: float | None) -> str:
-    """The value with its unit, or that it can't be told."""
+    """The value with its unit, or "not measurable"."""
     if value is None:
-        return "can't be told"
+        return "not measurable"
     unit = f" {measure.unit}" if measure.unit not in ("", "°") else measure.unit
     return f"{value:,.{measure.digits}f}{unit}"
 
@@ -53,17 +53,17 @@ def describe_measure(explanation: Explanation, measure: Measure) -> str:
 
 
 def describe_reference(reference: Reference) -> str:
-    """The cells that measures stand beside."""
+    """The cells that measures are compared with."""
     known = reference.provenance
     counts = " and ".join(
-        f"{known.cells[label]:,} {label} cells of {known.persons[label]} persons"
+        f"{known.cells[label]:,} {label} cells of {known.persons[label]} people"
         for label in (LEUKAEMIC, NORMAL)
     )
     return f"{counts} (data {known.fingerprint})"
 
 
 def describe_check(check: Faithfulness) -> str:
-    """Whether to believe this cell's map."""
+    """Whether this cell's map is faithful."""
     scores = {"random": check.random_best, "blob": check.blob_score, "rim": check.rim_score}
     lost = [_RIVALS[name] for name, score in scores.items() if check.score <= score]
     numbers = (
@@ -74,11 +74,11 @@ def describe_check(check: Faithfulness) -> str:
     if not lost:
         rivals = "random maps, a centre blob and the rim"
         return f"The map passes its check: it beats {rivals} {numbers}."
-    return f"Don't trust this map: it does not beat {_join(lost)} {numbers}."
+    return f"Do not trust this map: it does not beat {_join(lost)} {numbers}."
 
 
 def describe_flat(explanation: Explanation) -> str:
-    """How much of the answer stays without what a map can show."""
+    """The prediction without the detail that a map can show."""
     return (
         "With its detail blurred away (size, outline and slow changes of colour stay), the network "
         f"gives this cell {explanation.check.flat_probability:.3f} instead of "

@@ -1,4 +1,4 @@
-"""Trained Keras model → a file to use, compared with Keras before it gets its final name."""
+"""Trained Keras model → exported file, compared with Keras before it gets its final name."""
 
 from leukoscope.export.base import (
     EXPORTERS,

@@ -1,4 +1,4 @@
-"""What an exporter is, and the comparison that every export must pass before it has its name.
+"""The exporter interface, and the comparison with Keras that every export must pass.
 
 A new one is one module here that sets EXPORTER, or a user's own by import path.
 """
@@ -30,15 +30,15 @@ _MAX_SHARE = 0.01  # by which a novelty may differ: it is held to a limit, not r
 
 @dataclass(frozen=True)
 class Exporter:
-    """One format of a network that is to be used.
+    """One export format.
 
     Attributes:
-        name: of the format, for people.
+        name: of the format, shown to users.
         suffix: of its files, such as ".onnx".
-        convert: (keras.Model, novelty, metadata) → the bytes of a file that answers with
+        convert: (keras.Model, novelty, metadata) → the bytes of a file that predicts
             probability and novelty and holds the metadata.
         answer: (file, uint8 crops (n, 225, 225, 3)) → float64 (n, 2), probability and novelty, by
-            the program that users will run the file with.
+            the runtime that users will use.
     """
 
     name: str
@@ -75,7 +75,7 @@ def export_model(
     crops: UInt8Array,
     expected: npt.NDArray[np.float64],
 ) -> float:
-    """Write a Keras model in another format, if the file answers as Keras does.
+    """Write a Keras model in another format, if its predictions agree with those of Keras.
 
     Args:
         exporter: from `find_exporter`.
@@ -84,7 +84,7 @@ def export_model(
         path: of the file.
         metadata: kept in the file, see `records`.
         crops: uint8 (n, 225, 225, 3), at least 200 of them where the data has so many.
-        expected: float64 (n, 2), what Keras says of them: probability and novelty.
+        expected: float64 (n, 2), Keras's probability and novelty of them.
 
     Returns:
         The largest difference of any probability.

@@ -34,7 +34,7 @@ def export_onnx(
     crops: UInt8Array,
     expected: npt.NDArray[np.float64],
 ) -> float:
-    """Write a Keras model as ONNX, if it answers as Keras does: `export_model` for ONNX."""
+    """Write a Keras model as ONNX, if its predictions agree: `export_model` for ONNX."""
     return export_model(EXPORTER, model, novelty, path, metadata, crops, expected)
 
 

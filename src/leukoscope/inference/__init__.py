@@ -1,1 +1,1 @@
-"""Crops → probabilities, calls and warnings, by ONNX Runtime: what all other rooms ask."""
+"""Crops → probabilities, calls and warnings, by ONNX Runtime; used by all other packages."""

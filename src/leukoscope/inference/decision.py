@@ -1,25 +1,24 @@
 """Out-of-fold predictions → calibration, thresholds, abstention. The only place that chooses them.
 
-A network's output is no probability until it is compared with what happened. Calibration is a
-straight line on the logit (Platt, 1999), which keeps the order of the cells. Two thresholds:
+A network's output is not a probability until it is calibrated. Calibration is a straight line on
+the logit (Platt, 1999), which keeps the order of the cells. Two thresholds:
 `threshold`, where sensitivity + specificity is largest (Youden, 1950), and `sensitive_threshold`,
-where 95% of the leukaemic cells are found. A person's cells weigh 1/√n each, so that nobody with
-hundreds of cells decides alone, and the classes weigh as their cells do.
+where 95% of the leukaemic cells are found. A person's cells weigh 1/√n each, so that no person with
+hundreds of cells dominates, and the classes weigh as their cells do.
 
-When not to answer: a class belongs to a cell's conformal prediction set unless the cell looks less
-like it than 90% of that class's cells do, every person counting alike and one more for the person
-to come (hierarchical conformal prediction; Lee, Barber and Willett, 2023, arXiv 2306.06342). For a
-cell of a new person, drawn like these, the set holds the truth 9 times in 10, whatever its class. A
-call is sure where the set holds one class. And `novelty_limit` is the distance from the training
-cells (`novelty`) that 5% of the cells of unseen people exceed.
+Abstention: a class belongs to a cell's conformal prediction set unless the cell looks less like it
+than 90% of that class's cells do, people equally weighted and one more added for the new person
+(hierarchical conformal prediction; Lee, Barber and Willett, 2023, arXiv 2306.06342). For a cell of
+a new person, drawn like these, the set holds the true label 9 times in 10, whatever its class. The
+conformal call is the one class in the set, else "uncertain". And `novelty_limit` is the distance
+from the training cells (`novelty`) that 5% of the cells of unseen people exceed.
 
-In context: in practice a person's cells come together, and they share their truth. Answered so, a
-cell takes the mean logit of all its subject's cells (`average_by_subject`). This is a mode of its
-own, never mixed into the scores of single cells.
+In context: in practice a person's cells come together and share one true label. In this separate
+mode a cell takes the mean logit of all its subject's cells (`average_by_subject`). It is never
+mixed into the scores of single cells.
 
-What is reported of a run is chosen without the people it is reported on: each held-out part takes
-what the other parts say (`decide_by_part`). The final network takes what all parts say
-(`fit_decision`).
+What is reported of a run is chosen without the people it is reported on: each fold is calibrated on
+the other folds (`decide_by_part`), the final network on all folds (`fit_decision`).
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from leukoscope.labels import LEUKAEMIC
 from leukoscope.logits import compute_logit, compute_probability
 from leukoscope.records import Decision
 
-if TYPE_CHECKING:  # answering for an image loads this module, and needs no table
+if TYPE_CHECKING:  # predicting an image loads this module, and needs no table
     import pandas as pd
 
 __all__ = [
@@ -50,7 +49,7 @@ SENSITIVITY = 0.95
 """Share of leukaemic cells found at the sensitive threshold."""
 
 COVERAGE = 0.90
-"""Share of a new person's cells whose prediction set holds the truth."""
+"""Share of a new person's cells whose prediction set holds the true label."""
 
 USUAL = 0.95
 """Share of unseen people's cells within the novelty limit."""
@@ -59,7 +58,7 @@ _LEAST_SLOPE = 0.05  # below, the network orders the cells no better than chance
 
 
 def fit_decision(table: pd.DataFrame, column: str = "probability") -> Decision:
-    """Choose calibration, thresholds and limits on cells that the network never saw.
+    """Choose calibration, thresholds and limits on cells that the network was not trained on.
 
     Args:
         table: columns label, group (or subject) and `column`, raw outputs from 0 to 1; and where
@@ -104,10 +103,10 @@ def calibrate(raw: npt.ArrayLike, decision: Decision) -> FloatArray:
 
 
 def decide_by_part(table: pd.DataFrame, column: str = "probability") -> pd.DataFrame:
-    """Calibrate every part, and choose its thresholds and limits, on the cells of the other parts.
+    """Calibrate every fold, and choose its thresholds and limits, on the cells of the other folds.
 
     Args:
-        table: as `fit_decision`, with column part. Of a single part, nothing can be chosen.
+        table: as `fit_decision`, with column part. With a single fold, nothing can be chosen.
         column: the outputs to calibrate.
 
     Returns:
@@ -142,10 +141,10 @@ def _find_people(table: pd.DataFrame) -> pd.Series:
 
 
 def _find_edge(strangeness: FloatArray, person: npt.NDArray[np.object_]) -> float:
-    """The strangeness up to which a class belongs to the set, 0 to 1; 1 where all of it does.
+    """The nonconformity up to which a class belongs to the set, 0 to 1; 1 where all of it does.
 
-    The quantile of one class's cells, a person's adding up to 1, among the persons and one more
-    whose cells may lie anywhere.
+    The quantile over one class's cells, people equally weighted, with one more person whose cells
+    may have any value.
     """
     names, code = np.unique(person.astype(str), return_inverse=True)
     order = np.argsort(strangeness, kind="stable")
@@ -155,7 +154,7 @@ def _find_edge(strangeness: FloatArray, person: npt.NDArray[np.object_]) -> floa
 
 
 def _weigh(table: pd.DataFrame, leukaemic: npt.NDArray[np.bool_]) -> FloatArray:
-    """Weight of each cell: 1/√(cells of the person), the classes adding up to their cells."""
+    """Weight of each cell: 1/√(cells of the person), each class summing to its number of cells."""
     person = _find_people(table)
     weight = 1 / np.sqrt(person.groupby(person).transform("size").to_numpy(np.float64))
     for truth in (True, False):

@@ -31,17 +31,17 @@ _BATCH = 8  # as fast as 32 on CPUs, in a third of the memory
 
 
 class Classifier:
-    """A network that is ready to answer.
+    """A network that is ready to predict.
 
     Attributes:
-        metadata: what the file says of itself.
+        metadata: of the model file.
     """
 
     def __init__(self, path: Path) -> None:
         """Load a model file.
 
         Raises:
-            ModelError: no such file, not one of ours, or of another format.
+            ModelError: no such file, not a Leukoscope model, or of another format.
         """
         try:
             data = path.read_bytes()
@@ -64,7 +64,7 @@ class Classifier:
 
     @property
     def decision(self) -> Decision:
-        """Thresholds, and when a call is sure."""
+        """Calibration, thresholds and limits of the conformal call."""
         return self.metadata.decision
 
     @property
@@ -84,7 +84,7 @@ class Classifier:
             crops: uint8 (n, 225, 225, 3), RGB, as `cells.extract` cuts them.
 
         Returns:
-            float64 (n,), 0 to 1. A crop's answer does not depend on the others.
+            float64 (n,), 0 to 1. A crop's probability does not depend on the others.
         """
         return self.predict_batch(crops)[:, 0]
 
@@ -112,7 +112,7 @@ def _read_metadata(session: Any, path: Path) -> ModelMetadata:
 
 
 def find_shipped_model() -> Path:
-    """The model that comes with the package.
+    """The shipped model.
 
     Raises:
         ModelError: the package was installed without it.
@@ -120,6 +120,6 @@ def find_shipped_model() -> Path:
     path = Path(str(resources.files("leukoscope") / "shipped" / "default.onnx"))
     if not path.exists():
         raise ModelError(
-            "This installation has no model of its own. Give one with --model RUN, or reinstall."
+            "This installation has no shipped model. Give one with --model RUN, or reinstall."
         )
     return path

@@ -1,4 +1,4 @@
-"""How far a cell lies from those that a network learned from, by the network's own features.
+"""Novelty: how far a cell lies from the training cells, by the network's own features.
 
 Mahalanobis distance (Lee et al., 2018, arXiv 1807.03888) of the features, standardised and brought
 to their first principal components: how many deviations a crop lies off, over the directions in
@@ -17,7 +17,7 @@ __all__ = ["Novelty", "fit_novelty"]
 FloatArray = npt.NDArray[np.float64]
 
 _COMPONENTS = 64
-_FLOOR = 1e-6  # of a deviation: a feature that never changes says nothing
+_FLOOR = 1e-6  # of a deviation: a constant feature carries no information
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Novelty:
 
 
 def fit_novelty(features: npt.NDArray[np.floating]) -> Novelty:
-    """Learn what is usual.
+    """Fit the distribution of the training cells.
 
     Args:
         features: (n, features), of training cells, n of 2 or more.

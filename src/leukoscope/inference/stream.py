@@ -1,4 +1,4 @@
-"""Image files → rows of the answer table, streaming: one bad image never stops the rest."""
+"""Image files → rows of predictions, streaming: one bad image never stops the rest."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from leukoscope.records import UNCERTAIN, Decision, ModelMetadata
 __all__ = ["ERROR", "Answer", "Predictor", "list_images", "predict_sources", "start_answers"]
 
 ERROR = "error"
-"""Call of an image that could not be read, or that is nothing like a cell."""
+"""Call of an image that could not be read, or that is far from any training cell."""
 
 _BATCH = 32
-_NO_CELL = "no answer, as nothing learned from is like it"
-_FAR = 10  # times the limit: no cell, whatever it is
+_NO_CELL = "no prediction: out of distribution, unlike any training cell"
+_FAR = 10  # times the limit: not a cell
 
 
 class Predictor(Protocol):
-    """What answers for crops: an `inference.Classifier`, or a queue in front of one."""
+    """Predicts crops: an `inference.Classifier`, or a queue in front of one."""
 
     @property
     def metadata(self) -> ModelMetadata:
@@ -45,17 +45,17 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """One image's row.
+    """The prediction of one image, a row.
 
     Attributes:
         image: its name.
         cell: names the cell within the image; "" where the image is the cell.
-        probability: of leukaemic, 0 to 1; None where the image could not be read, or is nothing
-            like a cell: over ten times the novelty limit.
+        probability: of leukaemic, 0 to 1; None where the image could not be read, or is
+            over ten times the novelty limit.
         call: leukaemic, normal or error.
         conformal_call: leukaemic or normal where the other is ruled out 9 times in 10, else
-            uncertain; uncertain too where there is a warning, error where there is no answer.
-        warnings: what speaks against trusting the answer, or the error; "" where nothing does.
+            uncertain; uncertain too where there is a warning, error where there is no prediction.
+        warnings: image-quality and novelty warnings, or the error; "" where there are none.
     """
 
     image: str
@@ -93,12 +93,12 @@ def list_images(paths: Sequence[Path]) -> list[Source]:
 def predict_sources(
     sources: Iterable[Readable], classifier: Predictor, threshold: float | None = None
 ) -> Iterator[Answer]:
-    """Answer for each cell of each image in turn; pixels are held for 32 images at a time.
+    """Predict each cell of each image in turn; pixels are held for 32 images at a time.
 
     Args:
         sources: the images.
         classifier: the network.
-        threshold: probability from which a cell is called leukaemic; the network's own if left out.
+        threshold: probability from which a cell is called leukaemic; by default the network's.
     """
     metadata = classifier.metadata
     threshold = metadata.decision.threshold if threshold is None else threshold
@@ -113,7 +113,7 @@ def predict_sources(
 
 
 def start_answers(stream: TextIO) -> Callable[[Answer], None]:
-    """Begin a CSV of answers on a stream; the function returned writes one row."""
+    """Begin a CSV of predictions on a stream; the function returned writes one row."""
     rows = csv.writer(stream, lineterminator="\n")
     rows.writerow([field.name for field in fields(Answer)])
 
@@ -161,4 +161,4 @@ def _describe_answer(
 
 def _describe_novelty(novelty: float) -> Iterator[str]:
     if novelty > 1:
-        yield f"unlike most cells learned from ({novelty:.2f} times the limit)"
+        yield f"unlike most training cells ({novelty:.2f} times the novelty limit)"

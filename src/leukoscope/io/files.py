@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: written under a temporary name, then moved."""
+"""Atomic writes: files are written under a temporary name, then moved."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["move_into_place", "write_bytes", "write_text"]
 
 @contextmanager
 def move_into_place(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there when the block ends well.
+    """Give a temporary path beside `path`; move it there when the block succeeds.
 
     Raises:
         OSError: as writing does; nothing is left behind.

@@ -34,7 +34,7 @@ def read_image(source: Path | bytes, name: str | None = None) -> UInt8Array:
 
     Args:
         source: a path, or the bytes of an image file in any format that Pillow reads.
-        name: what to call the image in an error; the path where left out.
+        name: of the image in errors; by default the path.
 
     Returns:
         uint8 (height, width, 3), RGB. Transparent pixels are black.
@@ -60,7 +60,7 @@ def read_image(source: Path | bytes, name: str | None = None) -> UInt8Array:
         ) from error
     except DataError:
         raise
-    except Exception as error:  # spoilt files raise whatever a decoder trips over, TypeError too
+    except Exception as error:  # damaged files make decoders raise any error, TypeError too
         raise DataError(
             f"{name}: truncated or damaged ({error}). Copy it again from its source."
         ) from error
@@ -92,16 +92,16 @@ def read_size(data: bytes) -> tuple[int, int] | None:
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 return image.size
-    except Exception:  # as in read_image: whatever a decoder trips over
+    except Exception:  # as in read_image: decoders raise any error
         return None
 
 
 class Readable(Protocol):
-    """An image file that is somewhere: a `sources.Source`, or an upload."""
+    """An image file that can be read: a `sources.Source`, or an upload."""
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """Its name, for tables and errors."""
 
     def read(self) -> bytes:
         """Its bytes."""
@@ -118,7 +118,7 @@ def try_read_image(source: Readable) -> UInt8Array | str:
 
 
 def compute_pixel_hash(rgb: UInt8Array) -> str:
-    """Hash of the decoded pixels and their shape, 32 hex digits: the file's header has no part."""
+    """Hash of the decoded pixels and their shape, 32 hex digits: not the file's header."""
     digest = hashlib.sha256(str(rgb.shape).encode())
     digest.update(np.ascontiguousarray(rgb).data)
     return digest.hexdigest()[:32]

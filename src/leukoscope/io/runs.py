@@ -1,11 +1,11 @@
-"""A run folder ↔ its parts. The only place that knows what the files in it are called.
+"""A run folder ↔ its parts. The only module that knows its file names.
 
-run.json                what was asked, resolved: recipe, split, seed, data, versions
+run.json                the resolved request: recipe, split, seed, data, versions
 cells.csv               the cells used: image, label, subject, group, fold, area, row, part
 history.csv             one row an epoch of each part
 predictions.csv         out-of-fold cells, as `predictions` documents
 parts/NAME/             one fold: its network (model.keras, model.onnx), part-history.csv, and
-                        outputs.csv, the evaluated cells as the network answered; checkpoint.npz
+                        outputs.csv, the raw outputs of the evaluated cells; checkpoint.npz
                         while it trains
 model.keras, model.onnx the network trained on all the cells, calibrated; its part-history.csv
 evaluation/             what `leukoscope evaluate` wrote: metrics.json, report.html, model-card.md
@@ -41,7 +41,7 @@ FINAL = "final"
 
 @dataclass(frozen=True)
 class Part:
-    """Paths of what one network leaves."""
+    """Paths of one network's files."""
 
     folder: Path
 
@@ -93,11 +93,11 @@ class Run:
         return self.folder / "evaluation"
 
     def find_part(self, name: str) -> Part:
-        """One part's files; they lie in the run folder itself for the final network."""
+        """One part's files; those of the final network are in the run folder itself."""
         return Part(self.folder if name == FINAL else self.folder / "parts" / name)
 
     def find_model(self) -> Path:
-        """The ONNX file that answers for this run.
+        """The ONNX file of the final network.
 
         Raises:
             RunError: the run made no final network.
@@ -112,7 +112,7 @@ class Run:
         return path
 
     def read_record(self) -> RunRecord:
-        """What stands in run.json.
+        """The content of run.json.
 
         Raises:
             RunError: it cannot be read, or is not such a record.
@@ -129,15 +129,15 @@ class Run:
 
 
 def create_run(folder: Path, record: RunRecord, *, resume: bool) -> Run:
-    """Claim a folder for a run, or take up one that was begun with the same settings.
+    """Create the folder of a run, or resume one that was begun with the same settings.
 
     Args:
-        folder: where the run goes.
-        record: what makes the run what it is; becomes run.json.
-        resume: go on with a run that is there.
+        folder: of the run.
+        record: the run's settings and data; becomes run.json.
+        resume: continue an existing run.
 
     Raises:
-        RunError: the folder holds something already, and `resume` is false or it is another run.
+        RunError: the folder is not empty, and `resume` is false or it is another run.
     """
     run = Run(folder)
     if check_folder(folder, resume=resume):
@@ -152,7 +152,7 @@ def create_run(folder: Path, record: RunRecord, *, resume: bool) -> Run:
 
 
 def check_folder(folder: Path, *, resume: bool) -> bool:
-    """Whether a run is there to go on with; quick, so that it may be asked before all else.
+    """Whether there is a run to continue; fast, so that it can be checked first.
 
     Raises:
         RunError: the folder holds something else, or a run and `resume` is false.
@@ -163,14 +163,14 @@ def check_folder(folder: Path, *, resume: bool) -> bool:
         raise RunError(f"{folder}: not empty, and not a run. Choose another --out.")
     if not resume:
         raise RunError(
-            f"{folder}: a run is there already. Go on with it by --continue, or choose another "
+            f"{folder}: a run is there already. Continue it with --continue, or choose another "
             "--out."
         )
     return True
 
 
 def _is_taken(folder: Path) -> bool:
-    """Whether it holds more than what a killed writer left."""
+    """Whether it holds more than the leftovers of a killed writer."""
     return any(not item.name.startswith(".") for item in folder.iterdir())
 
 
@@ -179,13 +179,13 @@ def _check_same(run: Run, record: RunRecord) -> None:
     for key in ("recipe", "split", "seed", "data"):
         if getattr(began, key) != getattr(record, key):
             raise RunError(
-                f"{run.folder}: the run there was begun with another {key}. Expected "
+                f"{run.folder}: the run there was started with another {key}. Expected "
                 f"{getattr(began, key)}; choose another --out for this one."
             )
 
 
 def open_run(folder: Path) -> Run:
-    """A run that is there.
+    """Open an existing run.
 
     Raises:
         RunError: the folder is not a run.

@@ -42,7 +42,7 @@ class Archive:
 
         Args:
             place: a path, or the bytes of a zip.
-            name: what to call it in an error.
+            name: of the zip in errors.
         """
         self.place, self.name = place, name
         self._lock = threading.Lock()
@@ -155,7 +155,7 @@ def list_zip(
 
     Args:
         archived: a path, or the bytes of a zip.
-        name: what to call it in an error; the path where left out.
+        name: of the zip in errors; by default the path.
         suffixes: of the files to list, in lower case.
 
     Raises:
@@ -192,7 +192,7 @@ def list_zip(
         )
     twice = [found for found, times in Counter(s.name for s in sources).items() if times > 1]
     if twice:
-        raise DataError(f"{name}: {twice[0]} stands twice in the zip. Expected each name once.")
+        raise DataError(f"{name}: {twice[0]} is in the zip twice. Expected each name once.")
     return sorted(sources, key=lambda source: source.name)
 
 

@@ -1,6 +1,6 @@
 """Settings → an uncompiled Keras model: uint8 crops in, probability of leukaemic out.
 
-Cutting, averaging and scaling are its first layers, so that no caller can forget them.
+Cropping, averaging and scaling are its first layers, so that no caller can forget them.
 """
 
 from __future__ import annotations

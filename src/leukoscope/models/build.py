@@ -1,4 +1,4 @@
-"""The graph around an architecture: preprocessing before it, the answer after it."""
+"""The graph around an architecture: preprocessing before it, the head after it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Backbone = Callable[[keras.KerasTensor, bool], keras.KerasTensor]
 """(images, pretrained) → a feature map (batch, rows, columns, channels), or features (batch, n).
 
 Images are float32 (batch, size, size, 3), RGB, 0 to 255, the cell on black. What is pretrained
-starts from weights that are fetched or installed; a backbone without such weights ignores the word.
+starts from weights that are fetched or installed; a backbone without such weights ignores the flag.
 """
 
 BACKBONES = Registry[Backbone](
@@ -58,7 +58,7 @@ def build_model(settings: ModelSettings) -> keras.Model:
     images = _prepare(crops, settings)
     features = _apply_backbone(settings, images)
     policy = keras.config.dtype_policy().name
-    full = "float32" if policy.startswith("mixed") else policy  # the answer is never rounded
+    full = "float32" if policy.startswith("mixed") else policy  # the output is never rounded
     ready = len(features.shape) == 2
     if not ready:
         features = keras.layers.GlobalAveragePooling2D(dtype=full)(features)
@@ -72,7 +72,7 @@ def build_model(settings: ModelSettings) -> keras.Model:
 def _list_head(
     settings: ModelSettings, dtype: str, *, standardise: bool
 ) -> list[keras.layers.Layer]:
-    """The layers between the features, one number each, and the answer."""
+    """The layers between the features and the output."""
     layers = keras.layers
     found: list[keras.layers.Layer] = []
     if standardise:
@@ -109,7 +109,7 @@ def cut_head(model: keras.Model) -> keras.Model:
 
 
 def calibrate_model(model: keras.Model, slope: float, intercept: float) -> None:
-    """Put a calibration into the last layer: every program that runs the network has it then.
+    """Put a calibration into the last layer, so that it is part of the network.
 
     Args:
         model: from `build_model`; changed in place. Its logit becomes slope × logit + intercept.
@@ -124,7 +124,7 @@ def calibrate_model(model: keras.Model, slope: float, intercept: float) -> None:
 def add_novelty(
     model: keras.Model, kernel: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]
 ) -> keras.Model:
-    """The same network with a second answer: how far a crop lies from the training cells.
+    """The same network with a second output: how far a crop lies from the training cells.
 
     Args:
         model: from `build_model`; shared, not changed.
@@ -164,7 +164,7 @@ def _apply_backbone(settings: ModelSettings, images: keras.KerasTensor) -> keras
         features = BACKBONES.find(name)(images, settings.pretrained)
     except LeukoscopeError:
         raise
-    except Exception as error:  # a user's own may fail in every way there is
+    except Exception as error:  # a user's own may raise any error
         raise SettingsError(
             f"The architecture {name} cannot be built ({type(error).__name__}: {error}). Expected "
             "a function (images, pretrained) → a feature map, or features."

@@ -15,7 +15,7 @@ def apply_compact(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTen
 
     Args:
         images: float32 (batch, size, size, 3), 0 to 255.
-        pretrained: changes nothing: there are no weights to start from.
+        pretrained: ignored: there are no pretrained weights.
 
     Returns:
         Features (batch, size / 32, size / 32, 160).

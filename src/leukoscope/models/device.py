@@ -1,4 +1,4 @@
-"""What the device at hand does fast."""
+"""Choose precision and compilation for the device in use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def choose_precision() -> str:
 
 
 def choose_compilation(model: keras.Model, images: int) -> bool:
-    """Whether XLA compiles the training step to advantage.
+    """Whether it pays to compile the training step with XLA.
 
     Measured on two CPU cores: a network of plain convolutions trains a fifth faster with it after
     some 15 s of compiling, one with depthwise convolutions six times slower (their gradients), a
@@ -39,7 +39,7 @@ def choose_compilation(model: keras.Model, images: int) -> bool:
 
     Args:
         model: to be trained.
-        images: that it will see in all its epochs together.
+        images: total over all epochs.
     """
     if keras.backend.backend() == "torch":
         return False

@@ -63,7 +63,7 @@ _HEAD_FILTERS = 1280
 
 
 def apply_lite0(images: keras.KerasTensor, pretrained: bool) -> keras.KerasTensor:
-    """Lay the network's 16 blocks over `images`, up to its last feature map (before pooling).
+    """Apply the network's 16 blocks to `images`, up to its last feature map (before pooling).
 
     Strides pad as TensorFlow's "same" does (the odd pixel at the bottom right), which is what the
     weights were trained with. The trained graph's stochastic depth is left out.
@@ -94,7 +94,7 @@ BACKBONE = apply_lite0
 def apply_lite0_stages(
     images: keras.KerasTensor, stages: int, pretrained: bool
 ) -> list[keras.KerasTensor]:
-    """Lay the stem and the first stages over `images`.
+    """Apply the stem and the first stages to `images`.
 
     Args:
         images: as `apply_lite0`.

@@ -1,11 +1,11 @@
-"""Chromatin as texture: moments of early ImageNet features over the cell, and nothing of its shape.
+"""Chromatin as texture: moments of early ImageNet features over the cell, independent of its shape.
 
-What tells the classes apart on people never seen lies in fine texture and colour, not in the deep
-features that fine-tuning overfits to the people it has seen (docs/results.md). So the cell is
-magnified, passed through the first stages of EfficientNet-Lite0, and each channel of each stage is
-summed up by its mean and its deviation over the cell's pixels: 2 numbers a channel, whatever the
-cell's outline or orientation. Deviations pooled so are the diagonal of the Gram matrix by which
-Gatys et al., 2015 (arXiv 1505.07376), describe textures.
+The classes of unseen people differ in fine texture and colour, not in the deep features that
+fine-tuning overfits to its training people (docs/results.md). So the cell is magnified, passed
+through the first stages of EfficientNet-Lite0, and each channel of each stage is summarised by its
+mean and its deviation over the cell's pixels: 2 numbers a channel, whatever the cell's outline or
+orientation. Deviations pooled so are the diagonal of the Gram matrix by which Gatys et al., 2015
+(arXiv 1505.07376), describe textures.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Figures of the data check: how many cells of whom, and how large."""
+"""Figures of the audit: cells per subject, and their areas."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def draw_cells_by_subject(table: pd.DataFrame) -> str:
 
 
 def draw_areas(table: pd.DataFrame) -> str:
-    """Area of the cells by part and class, as box plots: SVG text.
+    """Area of the cells by fold and class, as box plots: SVG text.
 
     Args:
         table: labelled cells, columns label, fold, area (px of the crop).

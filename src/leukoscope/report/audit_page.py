@@ -47,7 +47,7 @@ def write_audit_page(
     name: str,
     banner: str | None = None,
 ) -> None:
-    """Write the page of `leukoscope data check --html`.
+    """Write the page of `leukoscope data audit --html`.
 
     Args:
         audit: the numbers.
@@ -91,10 +91,10 @@ def describe_audit(audit: Audit) -> list[str]:
     labelled = audit.counts[audit.counts["label"].isin(LABELS)]
     names = audit.subjects["subject"].nunique()
     groups = audit.subjects["group"].nunique()
-    judge = f"as {audit.groups_csv} says" if audit.groups_csv else "as far as the pixels can tell"
+    judge = f"according to {audit.groups_csv}" if audit.groups_csv else "as far as the pixels show"
     sentences = [
         f"{labelled['cells'].sum():,} labelled cells under {names} subject names, "
-        f"of which {groups} are different persons {judge}.",
+        f"of which {groups} are different people {judge}.",
         *(f"{audit.groups_csv}: {sentence}" for sentence in audit.overruled),
     ]
     for kind, pairs in (
@@ -106,7 +106,7 @@ def describe_audit(audit: Audit) -> list[str]:
     if not audit.compared:
         sentences.append(
             "The cells are not cut out on black, so one cell in two different images cannot be "
-            "found here: make sure that a person has one name, or give a file of groups (--groups)."
+            "found here: make sure that a person has one name, or give group overrides (--groups)."
         )
     if len(audit.groups):
         exposed = audit.exposure[audit.exposure["exposed"] > 0]
@@ -115,10 +115,10 @@ def describe_audit(audit: Audit) -> list[str]:
         )
         sentences.append(
             f"{audit.groups['subjects'].sum()} names are joined to {len(audit.groups)} groups. "
-            + (f"Cells of people who stand in another part too: {parts}." if parts else "")
+            + (f"Cells of people who are in another fold too: {parts}." if parts else "")
         )
     if len(audit.problems):
-        sentences.append(f"{len(audit.problems)} files have a problem and are left out.")
+        sentences.append(f"{len(audit.problems)} files have a problem and are excluded.")
     return sentences
 
 
@@ -127,7 +127,7 @@ def _describe_checks(audit: Audit) -> str:
     if not pairs:
         return "No pair was found."
     return (
-        f"A check that costs nothing: {audit.class_crossings} of the {pairs:,} pairs join a "
+        f"Sanity check: {audit.class_crossings} of the {pairs:,} pairs join a "
         f"leukaemic with a normal cell; if the links were chance, about "
         f"{audit.chance_crossings:,.0f} would."
     )
@@ -141,13 +141,13 @@ def _draw_figures(table: pd.DataFrame) -> list[dict[str, str]]:
         {
             "source": embed_svg(draw_cells_by_subject(labelled)),
             "alt": "Bar chart of the number of cells of each subject name.",
-            "caption": "Cells of each subject name, largest first: few people rule a score that "
-            "weighs every cell alike.",
+            "caption": "Cells of each subject name, largest first: few people dominate a "
+            "cell-weighted score.",
         },
         {
             "source": embed_svg(draw_areas(labelled)),
-            "alt": "Distribution of the cells' area by class and part.",
-            "caption": "Area of the cells by part. Where the classes differ in size, a network "
+            "alt": "Distribution of the cells' area by class and fold.",
+            "caption": "Area of the cells by fold. Where the classes differ in size, a network "
             "learns size first; where they do not, it fails there.",
         },
     ]
@@ -176,7 +176,7 @@ def _build_galleries(
 def _build_judging(
     audit: Audit, table: pd.DataFrame, shown: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """What judging.js starts from: names, and links across them in the order of the galleries."""
+    """Input of judging.js: names, and links across them in the order of the galleries."""
     named = table[table["subject"] != ""]
     groups = dict(zip(named["subject"], named["group"], strict=True))
     names = sort_names(groups)
@@ -201,7 +201,7 @@ def _build_judging(
 
 
 def _sort_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """By names, the weakest evidence of each first: what most needs a person's eye."""
+    """By names, the weakest evidence of each first: what most needs review."""
     keys: Sequence[str] = ["subject", "other_subject"]
     return pairs.sort_values([*keys, *(["evidence"] if "evidence" in pairs else [])])
 

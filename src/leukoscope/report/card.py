@@ -25,10 +25,10 @@ __all__ = ["write_model_card"]
 _SCORES = ("weighted_f1", "roc_auc", "pr_auc", "sensitivity", "specificity", "balanced_accuracy")
 _SHOWN = 8
 _LEAKS = {
-    "clean": "No person stands on both sides.",
-    "leaky": "**Leaky: people, or images, stand on both sides, so these numbers do not hold on new "
+    "clean": "No person is on both sides.",
+    "leaky": "**Leaky: people, or images, are on both sides, so these numbers do not hold on new "
     "people.**",
-    "unknown": "Whether people stand on both sides is not recorded.",
+    "unknown": "Whether people are on both sides is not recorded.",
 }
 
 
@@ -58,9 +58,9 @@ def write_model_card(
         path: where to write; replaced whole.
         name: of the model.
         split: name of the run's split.
-        expected: what to expect on new people, in words.
-        dataset: what the model learned from.
-        facts: what to know of the run, in the order to show.
+        expected: expected performance on new people, in words.
+        dataset: the training data set.
+        facts: name → value, in the order to show.
         banner: a warning above everything, such as "Simulated cells".
     """
     environment = build_environment()

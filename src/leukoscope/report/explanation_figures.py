@@ -40,7 +40,7 @@ _LEAST_SIDE, _MARGIN = 120, 8  # px of the crop around the cell
 
 
 def draw_cell(explanation: Explanation) -> UInt8Array:
-    """The cell, light enough to look at: uint8 (320, 320, 3), RGB."""
+    """The cell, brightened: uint8 (320, 320, 3), RGB."""
     return _show_cell(brighten(explanation.crop), explanation.crop)
 
 
@@ -69,7 +69,7 @@ def _show_cell(picture: UInt8Array, crop: UInt8Array, around: int = 0) -> UInt8A
 
 
 def draw_card(explanation: Explanation, banner: str | None = None) -> bytes:
-    """One PNG: the cell, its map with the scale, the measures, and whether to believe the map."""
+    """One PNG: the cell, its map with the scale, the measures, and whether the map is faithful."""
 
     def paint(figure: Figure) -> None:
         rows = figure.subfigures(3, 1, height_ratios=[0.25, 3.4, 0.75])

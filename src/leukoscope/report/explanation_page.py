@@ -53,9 +53,9 @@ def write_explanation_page(
         verdict: of all of them.
         path: where to write; replaced whole.
         people: what the verdict's intervals are over.
-        reference: the cells that the measures stand beside.
+        reference: the cells that the measures are compared with.
         refused: image → why there is no explanation of it.
-        facts: what to know of the model, in the order to show.
+        facts: name → value, in the order to show.
         banner: a warning above everything.
     """
     page = (

@@ -1,7 +1,7 @@
 """Numbers → figures, one restrained style, as SVG text.
 
-The two classes keep their colours throughout (Okabe and Ito's vermillion and blue, told apart by
-the colour-blind). Figures are drawn for a column 4.8 inches wide, so that they can be read on a
+The two classes keep their colours throughout (Okabe and Ito's vermillion and blue, distinguishable
+for the colour-blind). Figures are drawn for a column 4.8 inches wide, so that they can be read on a
 phone. The object-oriented API is used alone: nothing global changes, no window opens.
 """
 
@@ -140,7 +140,7 @@ def draw_precision_recall(curves: Sequence[Curve]) -> str:
                 curve.recall, curve.precision, drawstyle="steps-post", label=curve.title, **style
             )
         _frame_unit_square(
-            axes, "Leukaemic cells found (recall)", "Calls that are right (precision)"
+            axes, "Leukaemic cells found (recall)", "Correct leukaemic calls (precision)"
         )
         axes.legend(loc="lower left")
 
@@ -155,7 +155,7 @@ def _frame_unit_square(axes: Axes, x_label: str, y_label: str) -> None:
 
 
 def draw_confusion(evaluation: Evaluation) -> str:
-    """Truth by call, in cells; the shade is the share of the truth's row."""
+    """True label by call, in cells; the shade is the share of the row."""
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -197,7 +197,7 @@ def draw_confusion(evaluation: Evaluation) -> str:
 
 
 def draw_reliability(bins: Sequence[ReliabilityBin]) -> str:
-    """Share of leukaemic cells over the probability given, above how many cells got it."""
+    """Share of leukaemic cells over the predicted probability, above the number of cells."""
 
     def paint(figure: Figure) -> None:
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
@@ -207,13 +207,13 @@ def draw_reliability(bins: Sequence[ReliabilityBin]) -> str:
             given, [b.share_leukaemic for b in bins], color=_INK, linewidth=1.4, marker="o",
             markersize=4.5,
         )  # fmt: skip
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.03, 1.03), ylabel="Leukaemic in truth")
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.03, 1.03), ylabel="Share truly leukaemic")
         axes.set_yticks(np.linspace(0, 1, 6))
         below.bar(
             [b.low for b in bins], [b.cells for b in bins], [b.high - b.low for b in bins],
             align="edge", color="#aab4c0", edgecolor="white",
         )  # fmt: skip
-        below.set(xlabel="Probability of leukaemic, as given", ylabel="Cells")
+        below.set(xlabel="Predicted probability of leukaemic", ylabel="Cells")
         below.yaxis.set_major_locator(MaxNLocator(2, integer=True))
         for each in (axes, below):
             each.tick_params(length=3)
@@ -269,7 +269,7 @@ def _build_class_legend() -> tuple[list[Line2D], list[str]]:
 
 
 def draw_history(history: pd.DataFrame) -> str:
-    """Losses above, scores below, over epochs; a colour a part, the early-stopping part solid."""
+    """Losses above, scores below, over epochs; a colour per network, early-stopping set solid."""
     panels = [
         (word, [c for c in history.columns if c.endswith(suffix) and history[c].notna().any()])
         for word, suffix in (("Loss", "loss"), ("ROC-AUC", "auc"))
@@ -301,10 +301,10 @@ def draw_history(history: pd.DataFrame) -> str:
 
 def _build_history_legend(parts: list[str], stopping: bool) -> tuple[list[Line2D], list[str]]:
     handles = [Line2D([], [], color=_MUTED, linewidth=1.1, linestyle=(0, (2, 1.5)))]
-    words = ["training part"]
+    words = ["training set"]
     if stopping:
         handles.insert(0, Line2D([], [], color=_MUTED, linewidth=1.7))
-        words.insert(0, "early-stopping part")
+        words.insert(0, "early-stopping set")
     if parts != [""]:
         handles += [
             Line2D([], [], color=_PART_COLOURS[n % len(_PART_COLOURS)], linewidth=3)
@@ -315,7 +315,7 @@ def _build_history_legend(parts: list[str], stopping: bool) -> tuple[list[Line2D
 
 
 def draw_parts(parts: Sequence[PartScores]) -> str:
-    """Forest plot: each score of each held-out part, with its interval."""
+    """Forest plot: each score of each fold, with its interval."""
     kinds = [score.title for score in parts[0].scores] if parts else []
     height = len(parts) + 1.2
 

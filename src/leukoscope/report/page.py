@@ -92,9 +92,9 @@ def write_report(
         table: the predictions table they came from, for the curves and the errors.
         path: where to write; replaced whole.
         title: heading of the page.
-        facts: what to know of the run (recipe, split, data, versions …), in the order to show.
+        facts: name → value of the run (recipe, split, data, versions …), in the order to show.
         history: columns epoch, any ending in loss or auc (those starting with stop_ belong to the
-            early-stopping part), and part where there are several networks.
+            early-stopping set), and part where there are several networks.
         pictures: image name → crop, uint8 (size, size, 3), RGB, of the cells that may be shown.
         banner: a warning above everything, such as "Simulated cells".
 
@@ -167,7 +167,7 @@ def _draw_glance(evaluation: Evaluation) -> _Figure | None:
         {
             "Network, by cell": evaluation.by_cell,
             "Network, by subject": evaluation.by_subject,
-            "Network, subjects' means": (evaluation.subject_auc,),
+            "Network, subject means": (evaluation.subject_auc,),
         }
     )
     alone = _find_aucs({"Size, by cell": size.by_cell, "Size, by subject": size.by_subject})
@@ -181,7 +181,7 @@ def _draw_glance(evaluation: Evaluation) -> _Figure | None:
         "At a glance",
         "The network beside the size of the cell alone, with 95% intervals over people."
         if alone
-        else "The network, with 95% intervals over people; what size alone reaches is not known.",
+        else "The network, with 95% intervals over people; the score of size alone is not known.",
         "ROC-AUC: " + "; ".join(words),
         embed_svg(figures.draw_glance(network, alone)),
     )
@@ -205,21 +205,21 @@ def _draw_figures(
         yield _Figure(
             "ROC curve",
             "Leukaemic cells found against normal cells called leukaemic, as the threshold moves. "
-            "The grey diagonal is guessing.",
+            "The grey diagonal is chance.",
             "ROC curves of the network by cell and by subject, and of cell size alone if known",
             embed_svg(figures.draw_roc(curves)),
         )
         yield _Figure(
             "Precision and recall",
-            "How many calls of leukaemic are right, against how many leukaemic cells are found. "
-            "The grey line is the share of leukaemic cells: guessing.",
+            "Share of leukaemic calls that are correct, against leukaemic cells found. "
+            "The grey line is the share of leukaemic cells: chance.",
             "Precision-recall curves of the network by cell and by subject, and of cell size alone",
             embed_svg(figures.draw_precision_recall(curves)),
         )
     if len(table):
         yield _Figure(
             "Confusion matrix",
-            f"Cells by truth and call, at the threshold {format_thresholds(evaluation)}.",
+            f"Cells by true label and call, at the threshold {format_thresholds(evaluation)}.",
             "Confusion matrix; its four counts: "
             + "; ".join(
                 f"{truth} called {call} {count}"
@@ -230,31 +230,31 @@ def _draw_figures(
         )
         yield _Figure(
             "Calibration",
-            "Share of leukaemic cells among those given a probability; on the diagonal, "
-            "probabilities are chances. Below: how many cells.",
+            "Share of leukaemic cells among those with a predicted probability; on the diagonal, "
+            "probabilities are calibrated. Below: the number of cells.",
             "Reliability diagram with the number of cells in each of fifteen bins",
             embed_svg(figures.draw_reliability(compute_reliability(table))),
         )
     if evaluation.parts:
         yield _Figure(
-            "Scores by held-out part",
-            "Each dot is a part's score by cell, each line its 95% interval over people; n counts "
+            "Scores by fold",
+            "Each dot is a fold's score by cell, each line its 95% interval over people; n counts "
             "subjects.",
-            "Forest plot of four scores for each held-out part, with intervals",
+            "Forest plot of four scores for each fold, with intervals",
             embed_svg(figures.draw_parts(evaluation.parts)),
         )
     if history is not None and len(history):
         yield _Figure(
             "Training",
-            "Loss and ROC-AUC over epochs. The evaluated cells had no part in this.",
+            "Loss and ROC-AUC over epochs. The evaluated cells are not used here.",
             "Training curves: loss and ROC-AUC by epoch",
             embed_svg(figures.draw_history(history)),
         )
     if len(table):
         yield _Figure(
             "Every cell, by subject",
-            "Each dot is a cell, each bar its subject's mean. Leukaemic subjects (above) belong to "
-            "the right of the dashed thresholds, normal ones (below) to its left.",
+            "Each dot is a cell, each bar its subject's mean. Leukaemic subjects (above) belong "
+            "right of the dashed thresholds, normal ones (below) left of them.",
             "Strip plot of each subject's probabilities; the table of subjects has the means",
             embed_svg(figures.draw_subjects(table, evaluation)),
             tall=True,

@@ -19,7 +19,7 @@ _BRIGHTER = 1.6  # cells on black look darker than they are
 
 
 def brighten(picture: UInt8Array) -> UInt8Array:
-    """Make a picture, uint8 (height, width, 3), light enough for a page."""
+    """Brighten a picture, uint8 (height, width, 3), for display."""
     return np.asarray(cv2.convertScaleAbs(picture, alpha=_BRIGHTER))
 
 

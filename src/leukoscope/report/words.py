@@ -1,4 +1,4 @@
-"""Numbers → plain words, no kinder than the numbers are."""
+"""Numbers → plain sentences that claim no more than the numbers show."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = [
 ]
 
 LEAST_CELLS = 20
-"""Of a subject that may be called the worst served: fewer say nothing of it."""
+"""Fewest cells of a subject for the lowest per-subject accuracy."""
 
 _WIDE = 0.10  # an interval wider than this covers the differences between published systems
-_UNEVEN = 0.05  # cells and subjects tell different stories beyond this
-_LARGE_SHARE = 0.15  # one subject with so many of the cells rules the scores by cell
+_UNEVEN = 0.05  # scores by cell and subject-weighted differ notably beyond this
+_LARGE_SHARE = 0.15  # one subject with so many of the cells dominates the scores by cell
 _POOR_CALIBRATION = 0.10
 _CONTEXT = ("weighted_f1", "roc_auc", "sensitivity", "specificity")
 
@@ -51,7 +51,7 @@ def _round(value: float) -> str:
 
 
 def describe_evaluation(evaluation: Evaluation) -> list[str]:
-    """Say what the numbers mean and what they don't, a paragraph a thought."""
+    """Say what the numbers mean and what they do not, one topic per paragraph."""
     paragraphs = [
         _describe_calls(evaluation),
         _describe_ranking(evaluation),
@@ -63,30 +63,30 @@ def describe_evaluation(evaluation: Evaluation) -> list[str]:
 
 
 def _describe_calls(evaluation: Evaluation) -> str:
-    """Who the cells come from, and what the network calls them."""
+    """Whose cells they are, and how the network calls them."""
     counts = evaluation.counts
     cells = f"{counts.cells:,} cells of {counts.people} people"
     if counts.people != counts.subjects:
         cells += f" (under {counts.subjects} names)"
     openings = {
-        "clean": f"On {cells} whom the network never saw:",
-        "leaky": "These numbers do not hold on new people: a cell or a person stands on both sides "
+        "clean": f"On {cells} the network was not trained on:",
+        "leaky": "These numbers do not hold on new people: a cell or a person is on both sides "
         f"of the split, and may have been recognised. On these {cells}:",
-        "unknown": "Whether the network saw these people in training is not recorded, so don't "
-        f"take this for what it would do on new people. On {cells}:",
+        "unknown": "Whether the network was trained on these people is not recorded, so do not "
+        f"take this as its performance on new people. On {cells}:",
     }
     found = find_score(evaluation.by_cell, "sensitivity")
     spared = find_score(evaluation.by_cell, "specificity")
     return " ".join(
         [
             openings[evaluation.leak.status],
-            "there are no leukaemic cells, so what it does with them is not defined (n = 0)."
+            "there are no leukaemic cells, so sensitivity is not defined (n = 0)."
             if found.value is None
             else f"of 100 leukaemic cells it calls {_percent(found.value)} leukaemic"
             f"{_range(found)}.",
-            "There are no normal cells, so what it does with them is not defined (n = 0)."
+            "There are no normal cells, so specificity is not defined (n = 0)."
             if spared.value is None
-            else f"Of 100 normal cells it would call {_percent(1 - spared.value)} leukaemic too"
+            else f"Of 100 normal cells it calls {_percent(1 - spared.value)} leukaemic too"
             f"{_range(spared, mirrored=True)}.",
         ]
     )
@@ -97,11 +97,11 @@ def _describe_ranking(evaluation: Evaluation) -> str:
     if auc.value is None:
         return ""
     sentences = [
-        f"Shown one leukaemic and one normal cell, it gives the leukaemic one the higher "
-        f"probability {_percent(auc.value)} times in 100{_range(auc)}; guessing does so 50 times."
+        f"Given one leukaemic and one normal cell, it gives the leukaemic one the higher "
+        f"probability {_percent(auc.value)} times in 100{_range(auc)}; chance is 50 times."
     ]
     if auc.low is not None and auc.low <= 0.5:
-        sentences.append("The interval reaches 50, so it is not shown to be better than guessing.")
+        sentences.append("The interval reaches 50, so it is not shown to be better than chance.")
     return " ".join(sentences)
 
 
@@ -113,7 +113,7 @@ def _describe_baselines(evaluation: Evaluation) -> str:
         theirs = find_score(constant.by_cell, "weighted_f1")
         verdict = _judge(find_score(constant.differences_by_cell, "weighted_f1"))
         sentences.append(
-            f"Calling every cell leukaemic scores a weighted F1 of {format_value(theirs)}; the "
+            f"Calling every cell leukaemic gives a weighted F1 of {format_value(theirs)}; the "
             f"network's {format_value(f1)} {verdict}."
         )
     sentences.append(_describe_size(evaluation, size))
@@ -128,7 +128,7 @@ def _describe_size(evaluation: Evaluation, size: Baseline) -> str:
         return ""
     difference = find_score(size.differences_by_cell, "roc_auc")
     return (
-        f"Knowing nothing but the size of a cell reaches a ROC-AUC of {format_value(theirs)}; the "
+        f"The size of a cell alone reaches a ROC-AUC of {format_value(theirs)}; the "
         f"network's {format_value(auc)} {_judge(difference)} "
         f"(difference {format_value(difference)}, interval {format_interval(difference)})."
     )
@@ -136,7 +136,7 @@ def _describe_size(evaluation: Evaluation, size: Baseline) -> str:
 
 def _judge(difference: Score) -> str:
     if difference.value is None:
-        return "can't be compared with it"
+        return "cannot be compared with it"
     if difference.low is None or difference.high is None:
         return f"differs by {format_value(difference)}, with too few people for an interval"
     if difference.low > 0:
@@ -153,13 +153,13 @@ def _describe_spread(evaluation: Evaluation) -> str:
     if counts.largest_subject_share is not None and counts.largest_subject_share > _LARGE_SHARE:
         sentences.append(
             f"One subject, {counts.largest_subject}, has {_percent(counts.largest_subject_share)}% "
-            "of all cells, and weighs heavily in the scores by cell."
+            "of all cells, and dominates the scores by cell."
         )
     if auc.value is not None and alike.value is not None:
         far = abs(auc.value - alike.value) > _UNEVEN
         sentences.append(
-            f"With every subject weighing alike the ROC-AUC is {format_value(alike)}"
-            + (": a few people with many cells make the difference." if far else ".")
+            f"Subject-weighted, the ROC-AUC is {format_value(alike)}"
+            + (": the difference comes from a few people with many cells." if far else ".")
         )
     many = [row for row in evaluation.subjects if row.cells >= LEAST_CELLS]
     worst = min(
@@ -167,8 +167,8 @@ def _describe_spread(evaluation: Evaluation) -> str:
     )
     if worst is not None:
         sentences.append(
-            f"Worst served is subject {worst.subject} ({worst.label}): "
-            f"{_percent(worst.accuracy)}% of {worst.cells:,} cells called rightly."
+            f"Lowest per-subject accuracy: subject {worst.subject} ({worst.label}), "
+            f"{_percent(worst.accuracy)}% of {worst.cells:,} cells correctly classified."
         )
     sentences.append(_describe_interval(evaluation))
     return " ".join(sentence for sentence in sentences if sentence)
@@ -181,10 +181,10 @@ def _describe_interval(evaluation: Evaluation) -> str:
     widths = [s.high - s.low for s in scores if s.low is not None and s.high is not None]
     if not widths:
         return "With so few people no interval can be given."
-    text = "The intervals show how far the scores move with the people who happen to be in the set"
+    text = "The intervals show how far the scores vary with the people who happen to be in the set"
     if max(widths) > _WIDE:
         return text + (
-            "; they are wide, so a system a few hundredths better or worse can't be told apart "
+            "; they are wide, so a system a few hundredths better or worse cannot be distinguished "
             "from this one here."
         )
     return text + "."
@@ -194,10 +194,10 @@ def _describe_calibration(evaluation: Evaluation) -> str:
     auc, ece = (find_score(evaluation.by_cell, name) for name in ("roc_auc", "ece"))
     if auc.value is None or ece.value is None:
         return ""
-    text = f"On average a probability is {_percent(ece.value)} points of 100 off the share of "
-    text += "leukaemic cells that carry it"
+    text = f"On average a probability is {_percent(ece.value)} percentage points off the observed "
+    text += "share of leukaemic cells"
     if ece.value > _POOR_CALIBRATION:
-        return f"{text}: don't read the probabilities as chances."
+        return f"{text}: the probabilities are poorly calibrated."
     return f"{text}."
 
 
@@ -210,17 +210,18 @@ def list_context(evaluation: Evaluation) -> list[tuple[Score, Score]]:
 
 
 def describe_abstention(evaluation: Evaluation) -> str:
-    """When it is sure, and whether it may be; empty where the table says nothing of it."""
+    """Conformal calls, their coverage, and novel cells; empty where the table has none."""
     found = evaluation.abstention
     sentences = []
     if found.sure and found.sure[0].value is not None:
         share, accuracy = found.sure
         sentences.append(
-            f"Of 100 cells it is sure of {_percent(found.sure[0].value)}{_range(share)}"
+            f"Of 100 cells {_percent(found.sure[0].value)} have a conformal call of one class"
+            f"{_range(share)}"
             + (
                 "."
                 if accuracy.value is None
-                else f", and of 100 sure calls {_percent(accuracy.value)} are right"
+                else f", and of 100 such calls {_percent(accuracy.value)} are correct"
                 f"{_range(accuracy)}."
             )
         )
@@ -231,13 +232,13 @@ def describe_abstention(evaluation: Evaluation) -> str:
             f"{_percent(s.value)} of 100 {label} cells" for s, label in kept if s.value is not None
         ]
         sentences.append(
-            f"The truth is not ruled out in {' and '.join(told)}; 90 are promised for cells of new "
-            "people like these."
+            f"The prediction set holds the true label of {' and '.join(told)}; the target is 90 "
+            "for new people like these."
         )
     if found.unusual and found.unusual[0].value is not None:
         sentences.append(
-            f"{_percent(found.unusual[0].value)} of 100 cells lie unusually far from those it "
-            "learned from."
+            f"{_percent(found.unusual[0].value)} of 100 cells are novel: beyond the novelty limit, "
+            "far from the training cells."
         )
     return " ".join(sentences)
 
@@ -247,7 +248,7 @@ def _percent(share: float) -> str:
 
 
 def _range(score: Score, mirrored: bool = False) -> str:
-    """The interval in cells of 100, in brackets; mirrored: of the cells called wrongly."""
+    """The interval in cells of 100, in brackets; mirrored: of the complement."""
     if score.low is None or score.high is None:
         return " (too few people for an interval)"
     low, high = (1 - score.high, 1 - score.low) if mirrored else (score.low, score.high)

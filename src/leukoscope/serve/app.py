@@ -1,4 +1,4 @@
-"""The application: its addresses, and what a request to each is answered with."""
+"""The application and its routes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ __all__ = ["build_app"]
 
 _DEFAULT = Limits()
 _FOUND = f"{SENSITIVITY:.0%}"
-_REQUEST_THREADS = 16  # requests whose images are decoded at once; the others wait their turn
+_REQUEST_THREADS = 16  # requests whose images are decoded at once; the others wait
 
 
 def build_app(
@@ -60,11 +60,11 @@ def build_app(
 
     Args:
         classifier: the network.
-        limits: what is refused.
-        token: asked for at /v1 and /metrics; nobody is asked where left out.
-        loopback: whether only names of this machine are taken as Host.
-        reference: the cells that an explanation's measures stand beside; the shipped ones if left
-            out.
+        limits: of requests.
+        token: required at /v1 and /metrics; by default none is.
+        loopback: whether only names of this machine are accepted as Host.
+        reference: the cells that an explanation's measures are compared with; by default the
+            shipped ones.
     """
     beside = reference or read_reference(None)
     metrics = Metrics()
@@ -84,7 +84,7 @@ def build_app(
     app = FastAPI(
         title="Leukoscope",
         version=__version__,
-        description=f"Leukaemic or normal? Answers for single-cell images. {RESEARCH_ONLY}",
+        description=f"Leukaemic or normal? Predictions for single-cell images. {RESEARCH_ONLY}",
         lifespan=live,
         docs_url=None,  # its pages load their scripts from elsewhere
         redoc_url=None,
@@ -133,7 +133,7 @@ def _add_predict(
         response_model=Answers,
         responses=ERRORS,
         openapi_extra=REQUEST_BODY,
-        summary="Answer for images",
+        summary="Predict images",
     )
     async def predict(
         request: Request,
@@ -167,13 +167,13 @@ def _add_explain(app: FastAPI, classifier: Classifier) -> None:
         response_model=Explained,
         responses=ERRORS,
         openapi_extra=EXPLAIN_BODY,
-        summary="Say what one answer rests on",
+        summary="Explain one prediction",
     )
     async def explain(
         request: Request,
         threshold: Annotated[
             float | None,
-            Query(ge=0, le=1, description="Leukaemic from here on; the model's own if left out."),
+            Query(ge=0, le=1, description="Leukaemic from here on. Default: the model's own."),
         ] = None,
     ) -> Explained:
         """One image: a map with its check, and measures, the numbers of `leukoscope explain`."""
@@ -191,7 +191,7 @@ def _add_model(app: FastAPI, classifier: Classifier, limits: Limits) -> None:
 
     @app.get("/v1/model", response_model=Model, responses=errors, summary="Describe the model")
     async def describe_model() -> Model:
-        """Thresholds, what to expect on new people, facts, and what one request may hold."""
+        """Thresholds, expected performance on new people, facts, and the limits of a request."""
         return Model(
             version=__version__,
             threshold=classifier.threshold,
@@ -210,7 +210,7 @@ def _add_model(app: FastAPI, classifier: Classifier, limits: Limits) -> None:
         summary="Simulated cells to try",
     )
     def read_samples() -> Response:
-        """A zip of 150 cells that the program drew; no person's."""
+        """A zip of 150 cells drawn by the simulator; no person's."""
         return Response(draw_samples(), media_type="application/zip")
 
 
@@ -219,7 +219,7 @@ def _add_watching(app: FastAPI, metrics: Metrics) -> None:
 
     @app.get("/healthz", response_model=Health, responses={421: ERRORS[421]}, summary="Alive?")
     async def check_health() -> Health:
-        """Answers when the model is loaded."""
+        """Responds once the model is loaded."""
         return Health(status="ok")
 
     @app.get(

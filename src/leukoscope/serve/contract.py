@@ -1,4 +1,4 @@
-"""What the answers of the API hold."""
+"""Schemas of the API's responses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class Row(BaseModel):
-    """One image."""
+    """The prediction of one image."""
 
     image: str = Field(description="Its name; within a zip, its path there.")
     cell: str = Field(description="Names the cell within the image; empty where the image is it.")
@@ -39,28 +39,28 @@ class Row(BaseModel):
     )
     call: Literal["leukaemic", "normal", "error"]
     conformal_call: Literal["leukaemic", "normal", "uncertain", "error"] = Field(
-        description="Leukaemic or normal where the other is ruled out and nothing warns."
+        description="Leukaemic or normal where the other is ruled out, without a warning."
     )
     warnings: str = Field(
-        description="What speaks against trusting the answer, or the error; parted by '; '."
+        description="Image-quality and novelty warnings, or the error; separated by '; '."
     )
 
 
 class Answers(BaseModel):
-    """Answers for one request, in its order; the images of a zip are sorted by name."""
+    """Predictions for one request, in its order; the images of a zip are sorted by name."""
 
     rows: list[Row]
     called_at: float = Field(description="Probability from which a cell was called leukaemic.")
-    threshold: float = Field(description="The model's own.")
+    threshold: float = Field(description="The model's balanced threshold.")
     sensitive_threshold: float = Field(
-        description="The one meant to find a set share of leukaemic cells (`facts.sensitivity`)."
+        description="Meant to find a set share of leukaemic cells (`facts.sensitivity`)."
     )
-    expected: str | None = Field(description="What to expect of the model on new people.")
+    expected: str | None = Field(description="Expected performance on new people.")
     notice: str
 
 
 class Check(BaseModel):
-    """Deletion and insertion: whether the map knows more than maps that know nothing."""
+    """Deletion and insertion: whether the map is better than uninformed maps."""
 
     score: float = Field(description="Area under insertion minus that under deletion, -1 to 1.")
     random_best: float = Field(description="The highest score of a random map.")
@@ -72,9 +72,9 @@ class Check(BaseModel):
 
 
 class Place(BaseModel):
-    """Where a value stands among a class's cells."""
+    """Percentile of a value among a class's cells."""
 
-    value: float | None = Field(description="Percentile, 0 to 100; null where it can't be told.")
+    value: float | None = Field(description="Percentile, 0 to 100; null where not measurable.")
     words: str
 
 
@@ -84,30 +84,30 @@ class Measured(BaseModel):
     name: str
     title: str
     unit: str
-    value: float | None = Field(description="Null where it can't be told.")
+    value: float | None = Field(description="Null where not measurable.")
     words: str = Field(description="The value with its unit.")
     percentiles: dict[str, Place] = Field(description="By class.")
 
 
 class Explained(BaseModel):
-    """What one answer rests on."""
+    """The explanation of one prediction."""
 
-    row: Row = Field(description="As /v1/predict answers for the image.")
+    row: Row = Field(description="As /v1/predict returns for the image.")
     called_at: float = Field(description="Probability from which the cell was called leukaemic.")
     layer: str = Field(
         description="The map as a PNG in base64 with clear places, to lay over the central square "
         "of the image that the model sees (`facts.frame_px` of /v1/model): "
         f"{CLASS_COLOURS[LEUKAEMIC]} where the detail speaks for leukaemic, "
-        f"{CLASS_COLOURS[NORMAL]} for normal. Not to be shown where it is not believed."
+        f"{CLASS_COLOURS[NORMAL]} for normal. Not to be shown where `believed` is false."
     )
     limit: float = Field(description="Change of log odds, 1% of the cell covered, at full colour.")
-    believed: bool = Field(description="Whether the map beats every map that knows nothing.")
+    believed: bool = Field(description="Whether the map beats every uninformed map.")
     verdict: str = Field(description="The check in words.")
-    flat: str = Field(description="What the network says of the cell without its detail, in words.")
+    flat: str = Field(description="Prediction for the cell without its detail, in words.")
     check: Check
     measures: list[Measured]
     reference: str = Field(description="The cells that the percentiles are among.")
-    passes: int = Field(description="Times that the network was asked.")
+    passes: int = Field(description="Number of forward passes.")
     seconds: float
     notice: str
 
@@ -120,12 +120,12 @@ class Line(BaseModel):
 
 
 class Facts(BaseModel):
-    """What the page shows and computes with."""
+    """Facts that the page shows and computes with."""
 
-    dataset: str = Field(description="Name of the data set that the model learned from.")
+    dataset: str = Field(description="Name of the training data set.")
     images: str = Field(description="What its images are, in words.")
     frame_px: int = Field(description="Side of the central square that the model sees, in pixels.")
-    naming: str = Field(description="How its files are named, in words; empty where anyhow.")
+    naming: str = Field(description="How its files are named, in words; empty if without a rule.")
     name_pattern: str = Field(
         description="The same as a regular expression of JavaScript with a group `subject`, for "
         "the whole name without folders and suffix, in any case; empty where names say nothing."
@@ -139,23 +139,23 @@ class Facts(BaseModel):
     probability_floor: float = Field(description="Least distance from 0 and 1 before a logit.")
     confidence: float = Field(description="Of the Wilson intervals of shares.")
     wilson_z: float = Field(description="Normal quantile of these intervals.")
-    coverage: float = Field(description="Share of new people's cells whose set holds the truth.")
+    coverage: float = Field(description="Share of new people's cells whose set has the true label.")
     sensitivity: float = Field(description="Share that the sensitive threshold is meant to find.")
     image_suffixes: list[str] = Field(description="Of files that are decoded, lower case.")
     simulated_file: str = Field(description="File that lies beside simulated cells.")
-    simulated_banner: str = Field(description="What must stand above simulated cells.")
+    simulated_banner: str = Field(description="Banner to show above simulated cells.")
     colours: dict[str, str] = Field(description="By class, in maps and figures: #rrggbb.")
 
 
 class Model(BaseModel):
-    """The model that answers."""
+    """The served model."""
 
     version: str = Field(description="Of leukoscope.")
     threshold: float
     sensitive_threshold: float
     expected: str | None
     notice: str
-    metadata: dict[str, Any] = Field(description="All that the model file says of itself.")
+    metadata: dict[str, Any] = Field(description="All metadata of the model file.")
     facts: Facts = Field(description="Of the model, its data set and our rules, for a page.")
     limits: Limits = Field(description="What one request may hold.")
 
@@ -175,12 +175,12 @@ class Refusal(BaseModel):
 _WORDS = {
     400: "The form cannot be read.",
     401: "The token is missing or wrong.",
-    403: "Asked by a page of another site.",
+    403: "Request from a page of another site.",
     408: "The body came too slowly.",
-    411: "The length of the body is not said.",
+    411: "The Content-Length header is missing.",
     413: "Too many bytes, images or files.",
     415: "Not a multipart form.",
-    421: "Asked under a name that is not this machine's.",
+    421: "The Host header is not a name of this machine.",
     422: "No image, a damaged zip, or a wrong parameter.",
     503: "Busy; Retry-After says when to try again.",
 }

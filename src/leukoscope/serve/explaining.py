@@ -1,4 +1,4 @@
-"""One explanation at a time, behind everybody's answers: its passes wait while any crop does."""
+"""One explanation at a time, with lower priority than predictions: its passes wait for them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from leukoscope.serve.queue import Batcher, Gate
 
 __all__ = ["Explainer"]
 
-_AT_ONCE = 8  # crops in one pass: so long, at most, an answer waits for an explanation
+_AT_ONCE = 8  # crops in one pass: the longest that a prediction waits for an explanation
 _LOOK_SECONDS = 0.25  # between looks whether the client is still there
 
 
@@ -45,7 +45,7 @@ class Explainer:
 
     Attributes:
         limits: what one request may hold: one image.
-        gate: lets few in.
+        gate: limits the requests at once.
     """
 
     def __init__(self, batcher: Batcher, reference: Reference, limits: Limits) -> None:
@@ -59,7 +59,7 @@ class Explainer:
         """Explain one image, unless the client goes away.
 
         Raises:
-            RefusedError: no cell to explain, no time for it, or nobody there to take it.
+            RefusedError: no cell to explain, out of time, or the client has gone.
         """
         work = _Work(self._batcher, self.limits.explanation_seconds, self._closed)
         found = asyncio.get_running_loop().run_in_executor(
@@ -75,7 +75,7 @@ class Explainer:
             found.cancel()
 
     def close(self) -> None:
-        """End what is under way."""
+        """Stop running explanations."""
         self._closed.set()
         self._pool.shutdown(cancel_futures=True)
 
@@ -97,10 +97,10 @@ class _Work:
     """One explanation's passes, until there is a reason to stop.
 
     Attributes:
-        batcher: what answers.
-        seconds: that it may take.
+        batcher: predicts.
+        seconds: time limit.
         closed: set when the server ends.
-        left: set when nobody waits for it.
+        left: set when the client has gone.
     """
 
     batcher: Batcher
@@ -110,16 +110,16 @@ class _Work:
     _end: float = 0.0
 
     def start(self) -> None:
-        """Time counts from here on."""
+        """Start the time limit."""
         self._end = time.monotonic() + self.seconds
 
     def predict(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
-        """Probability of leukaemic of each crop, when nobody else asks."""
+        """Probability of leukaemic of each crop, after all waiting predictions."""
         found = []
         for start in range(0, len(crops), _AT_ONCE):
             if self.closed.is_set() or self.left.is_set() or time.monotonic() > self._end:
                 wait = 10
-                raise RefusedError(503, f"Busy with answers. Try again in {wait} s.", wait)
+                raise RefusedError(503, f"Busy with predictions. Try again in {wait} s.", wait)
             found.append(
                 self.batcher.predict_batch(crops[start : start + _AT_ONCE], waits=True)[:, 0]
             )

@@ -1,4 +1,4 @@
-"""What the page is told of the model, its data set and our rules, so that it knows none itself."""
+"""Facts of the model, its data set and our rules for the page, which has none of its own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ESCAPES = {"A": "^", "Z": "$"}
 
 
 def collect_facts(metadata: ModelMetadata) -> Facts:
-    """All that the page shows or computes with, of this model.
+    """Collect all facts of this model that the page shows or computes with.
 
     Example:
         >>> collect_facts(classifier.metadata).min_cells

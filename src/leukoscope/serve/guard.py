@@ -1,4 +1,4 @@
-"""Who may ask, and the headers that go with every answer."""
+"""Access control, and the headers of every response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from leukoscope.serve.metrics import Metrics
 
 __all__ = ["Guard", "is_loopback", "refuse"]
 
-# The page makes pictures of the files that it was given (blob:), and asks this server alone.
+# The page shows pictures of the user's files (blob:), and connects to this server only.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -60,13 +60,13 @@ def refuse(error: RefusedError) -> JSONResponse:
 
 @dataclass
 class Guard:
-    """Checks a request before the application sees it, and counts the answer.
+    """Checks a request before the application sees it, and counts the response.
 
     Attributes:
-        app: what answers.
-        metrics: what counts.
-        token: asked for at /v1 and /metrics; None where nobody else can reach us.
-        loopback: whether only names of this machine are taken as Host: a page of another site
+        app: the application.
+        metrics: the counters.
+        token: required at /v1 and /metrics; None where nobody else can reach the server.
+        loopback: whether only names of this machine are accepted as Host: a page of another site
             whose name was made to point here (DNS rebinding) sends its own.
     """
 
@@ -76,8 +76,8 @@ class Guard:
     loopback: bool
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] == "websocket":  # nothing here speaks it
+        """Handle one request."""
+        if scope["type"] == "websocket":  # not supported
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] != "http":
@@ -109,7 +109,7 @@ class Guard:
             )
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-            raise RefusedError(403, "Pages of other sites may not ask this server.")
+            raise RefusedError(403, "Pages of other sites may not use this server.")
         if self.token is not None and scope["path"].startswith(("/v1", "/metrics")):
             kind, _, sent = headers.get("authorization", "").partition(" ")
             fits = hmac.compare_digest(sent.strip().encode(), self.token.encode())

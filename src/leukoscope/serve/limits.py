@@ -1,4 +1,4 @@
-"""How much one request, and all of them together, may ask for."""
+"""Limits of one request, and of all together."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _FORM_BYTES = 10_000  # of a form around its one file
 
 
 class RefusedError(Exception):
-    """A request that is not served.
+    """A request is refused.
 
     Attributes:
         status: of HTTP.
-        retry_after: seconds after which it may be tried again; None where that will not help.
+        retry_after: seconds after which it may be tried again; None where a retry will not help.
     """
 
     def __init__(self, status: int, words: str, retry_after: int | None = None) -> None:
@@ -42,7 +42,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What is refused, and when.
+    """Limits beyond which requests are refused.
 
     Attributes:
         request_bytes: of one request's body.
@@ -50,12 +50,12 @@ class Limits:
         unpacked_bytes: of all images in one request's zips.
         image_bytes: of one image file.
         pixels: of all images of one request, by their headers (one image: `pixels` has a limit).
-        requests: being received or answered at once; more are told to come back.
+        requests: being received or answered at once; more get a 503.
         held_bytes: of all bodies held in memory at once.
         explanations: being received, waiting or made at once; one is made at a time.
-        explanation_seconds: in which one is made, else it is given up for others' answers.
-        idle_seconds: in which a client sends something.
-        upload_seconds: in which its whole body has come.
+        explanation_seconds: in which one must be made, else it is aborted for others' predictions.
+        idle_seconds: in which a client must send something.
+        upload_seconds: in which its whole body must arrive.
     """
 
     request_bytes: int = 256_000_000
@@ -80,9 +80,9 @@ class UploadedFile:
 
 
 def clean_name(name: str) -> str:
-    """A sent name without control characters, and without parts that lead anywhere.
+    """A sent name without control characters, and without path components such as "..".
 
-    No name is ever used as a path here; this is for whoever takes the answer on.
+    No name is used as a path here; this protects users of the response.
     """
     shown = "".join(letter for letter in name if letter.isprintable())
     parts = [part for part in PurePosixPath(shown.replace("\\", "/")).parts if part != ".."]

@@ -1,4 +1,4 @@
-"""What Prometheus reads: counts and times, nothing of an image or its name."""
+"""Metrics for Prometheus: counts and times, nothing of an image or its name."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Metrics:
         )
         self._seconds = Histogram(
             "leukoscope_request_seconds",
-            "Seconds from a request's first byte to its answer's last.",
+            "Seconds from a request's first byte to its response's last.",
             ("path",),
             registry=self._registry,
         )
         self._images = Counter(
-            "leukoscope_images", "Images answered for.", ("call",), registry=self._registry
+            "leukoscope_images", "Images predicted.", ("call",), registry=self._registry
         )
         self._batches = Histogram(
             "leukoscope_batch_crops",
@@ -55,7 +55,7 @@ class Metrics:
         gauge.set_function(read)
 
     def count_request(self, path: str, status: int, seconds: float) -> None:
-        """One answered request; paths that we do not know are counted together."""
+        """One answered request; unknown paths are counted together."""
         place = path if path in _PLACES else "other"
         self._requests.labels(place, str(status)).inc()
         self._seconds.labels(place).observe(seconds)

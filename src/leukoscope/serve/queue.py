@@ -1,4 +1,4 @@
-"""One thread that answers for the crops of all requests, and the gate that keeps requests few."""
+"""One thread that predicts the crops of all requests, and the gate that limits requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from leukoscope.serve.limits import Limits, RefusedError
 __all__ = ["Batcher", "Gate"]
 
 _BATCH = 32
-_LONGEST_WAIT = 30  # seconds that a client is asked to wait at most
+_LONGEST_WAIT = 30  # seconds, longest Retry-After
 
 _NOW, _WAITS, _END = range(3)  # the order in which the worker takes what is there
 
@@ -30,9 +30,9 @@ _Entry = tuple[int, int, _Job | None]  # order, number, job; no two have the sam
 
 
 class Batcher:
-    """A predictor that gathers what several threads ask for into one forward pass.
+    """A predictor that batches the crops of several threads into one forward pass.
 
-    A crop's answer does not depend on the others in its batch, so neither does a request's.
+    A crop's prediction does not depend on the others in its batch, so neither does a request's.
 
     Attributes:
         metadata: the classifier's.
@@ -49,7 +49,7 @@ class Batcher:
         self._thread.start()
 
     def predict_batch(self, crops: UInt8Array, *, waits: bool = False) -> npt.NDArray[np.float64]:
-        """As `inference.Classifier.predict_batch`; returns when the worker has answered.
+        """As `inference.Classifier.predict_batch`; returns when the worker is done.
 
         Args:
             crops: uint8 (n, 225, 225, 3), RGB.
@@ -60,7 +60,7 @@ class Batcher:
         return answer.result()
 
     def close(self) -> None:
-        """Answer what is waiting, then end."""
+        """Finish the waiting jobs, then stop."""
         self._jobs.put((_END, next(self._numbers), None))
         self._thread.join()
 
@@ -69,7 +69,7 @@ class Batcher:
             self._answer([job] if entry[0] == _WAITS else self._gather(job))
 
     def _gather(self, first: _Job) -> list[_Job]:
-        """The first job and what else is to be answered now, to about one batch."""
+        """The first job and others that can run now, up to about one batch."""
         jobs, crops = [first], len(first[0])
         while crops < _BATCH:
             try:
@@ -99,7 +99,7 @@ class Batcher:
 
 
 class Gate:
-    """Lets so many requests, and so many bytes, in at once; the others come back later.
+    """Limits the requests, and the bytes, in progress at once; the others must retry later.
 
     Used by the event loop's thread only.
 
@@ -113,7 +113,7 @@ class Gate:
 
     @contextmanager
     def enter(self, length: int) -> Iterator[None]:
-        """Hold a place, and memory for a body of so many bytes.
+        """Reserve a place, and memory for a body of `length` bytes.
 
         Raises:
             RefusedError: with 503 and Retry-After, when all are taken.

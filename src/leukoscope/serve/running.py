@@ -24,7 +24,7 @@ _SILENT_SECONDS = 15.0
 
 
 def choose_token(host: str, token: str | None) -> str | None:
-    """The token to ask for: the one given; else a new one, or none where only we can connect."""
+    """The required token: the one given, else a new one; None on loopback without one given."""
     if token is not None:
         if not token.strip() or not token.isascii() or not token.isprintable():
             raise SettingsError("Expected a token of plain letters, digits and signs.")
@@ -47,9 +47,9 @@ def run_server(
         classifier: the network.
         host: address to bind.
         port: to bind; 0 takes a free one.
-        token: asked for; None where nobody is asked.
-        limits: what is refused.
-        on_start: called with our address, once we can be reached.
+        token: required; None for no token.
+        limits: of requests.
+        on_start: called with the server's address once it is reachable.
 
     Raises:
         SettingsError: the address cannot be bound.
@@ -72,7 +72,7 @@ def run_server(
     try:
         uvicorn.Server(config).run(sockets=[bound])
     except KeyboardInterrupt:
-        pass  # uvicorn has ended what was running, and passes the signal on
+        pass  # uvicorn has shut down, and re-raises the signal
     finally:
         bound.close()
 
@@ -80,7 +80,7 @@ def run_server(
 def _bind(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        # named as TCP: asyncio sets TCP_NODELAY on such only, and without it an answer waits 40 ms
+        # named as TCP: asyncio sets TCP_NODELAY on such only, and without it a response waits 40 ms
         bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except (OSError, UnicodeError) as error:
         raise SettingsError(f"Host {host!r} is not an address of this machine.") from error

@@ -1,4 +1,4 @@
-"""Simulated cells to try the page with: drawn on first request, kept in memory."""
+"""Simulated sample cells for the page: drawn on first request, kept in memory."""
 
 from __future__ import annotations
 

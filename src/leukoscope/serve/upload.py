@@ -23,7 +23,7 @@ class _Form:
     """Takes a multipart body in parts; its files are held in memory, never on the disk.
 
     Attributes:
-        files: those that came whole.
+        files: those received completely.
         ended: whether the last boundary was seen.
     """
 
@@ -76,16 +76,16 @@ class _Form:
 
 
 def check_length(headers: Headers, limits: Limits) -> int:
-    """Bytes that the body is to have.
+    """Length of the body in bytes.
 
     Raises:
-        RefusedError: not said, not a multipart form, or too many.
+        RefusedError: no length, not a multipart form, or too long.
     """
     if not headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise RefusedError(415, "Expected a multipart/form-data body with the images as `files`.")
     length = headers.get("content-length", "")
     if not (length.isascii() and length.isdecimal()):
-        raise RefusedError(411, "Expected a Content-Length header; bodies in chunks are not taken.")
+        raise RefusedError(411, "Expected a Content-Length header; chunked bodies are refused.")
     if int(length) > limits.request_bytes:
         raise RefusedError(
             413,
@@ -109,14 +109,14 @@ async def read_upload(request: Request, limits: Limits) -> list[UploadedFile]:
     except FormParserError as error:
         raise RefusedError(400, f"The form cannot be read: {error}.") from error
     except ClientDisconnect as error:
-        raise RefusedError(400, "The client went away before its body had come.") from error
+        raise RefusedError(400, "The client went away before its body had arrived.") from error
     if not form.ended:
         raise RefusedError(400, "The form ends too early: its last boundary is missing.")
     return form.files
 
 
 async def _receive(request: Request, limits: Limits) -> AsyncGenerator[bytes, None]:
-    """The body's bytes; raises RefusedError when they come too slowly."""
+    """The body's bytes; raises RefusedError when they arrive too slowly."""
     stream = request.stream().__aiter__()
     end = time.monotonic() + limits.upload_seconds
     while True:
@@ -126,4 +126,4 @@ async def _receive(request: Request, limits: Limits) -> AsyncGenerator[bytes, No
         except StopAsyncIteration:
             return
         except TimeoutError as error:
-            raise RefusedError(408, "The body came too slowly.") from error
+            raise RefusedError(408, "The body arrived too slowly.") from error

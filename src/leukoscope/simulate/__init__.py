@@ -1,4 +1,4 @@
-"""A seed → simulated cells: a cohort with known truth and planted faults, or pairs of one cell.
+"""A seed → simulated cells: a cohort with known labels and planted faults, or pairs of one cell.
 
 No real cell may be committed or shipped, so tests, demonstration and the audit's proof draw theirs.
 """

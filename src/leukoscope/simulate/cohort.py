@@ -1,4 +1,4 @@
-"""A seed → a simulated cohort on disk in the Kaggle layout, with its truth and planted faults."""
+"""A seed → a simulated cohort on disk in the Kaggle layout, with true labels and planted faults."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DEFAULT = CohortSettings()
 
 @dataclass(frozen=True)
 class Cohort:
-    """What was written.
+    """The cohort as written.
 
     Attributes:
         root: the folder that holds `C-NMC_Leukemia`.
@@ -60,7 +60,7 @@ def simulate_cohort(
     Args:
         out: a folder that does not exist yet, or is empty. It appears when all is written.
         settings: size, seed and faults.
-        workers: threads; as many as the machine has processors where left out. The result does
+        workers: threads; by default one per processor. The result does
             not depend on it.
         progress: called with the number of files written and the number to write.
 

@@ -19,7 +19,7 @@ __all__ = ["plant_faults"]
 def plant_faults(
     files: list[CellFile], settings: CohortSettings
 ) -> tuple[list[CellFile], pd.DataFrame]:
-    """Spoil some of the files and add others at the end; a cell carries one fault at most.
+    """Damage some of the files and add others at the end; a cell carries one fault at most.
 
     Only one pair of subjects of each class shares cells, so that the cohort can still be split.
 
@@ -76,7 +76,7 @@ class _Planter:
         self._add(kind, i, subject, int(self._rng.choice(others)), anew=True)
 
     def spoil(self, kind: str, *, misplaced: bool = False, truncated: bool = False) -> None:
-        """Put a file into the wrong folder, or cut it short."""
+        """Put a file into the wrong folder, or truncate it."""
         i = self._take(kind)
         self.files[i] = replace(self.files[i], misplaced=misplaced, truncated=truncated)
         self.planted.append((kind, i, None))

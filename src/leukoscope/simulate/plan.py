@@ -1,4 +1,4 @@
-"""Settings → what a cohort holds: who, which cells, which files, each with all it is drawn from.
+"""Settings → the plan of a cohort: subjects, cells and files, each with its latents.
 
 Each cell is drawn from five latents (`draw.LATENTS`). Over all subjects of a class a latent is
 normal with variance 1 and a mean that depends on the class; part of the variance lies between
@@ -53,14 +53,14 @@ class Stream(IntEnum):
 
 @dataclass(frozen=True)
 class Faults:
-    """What is wrong with the cohort: numbers of cells, and strengths from 0 to 1.
+    """Planted faults: numbers of cells, and strengths from 0 to 1.
 
     Attributes:
-        shared_images: the identical pixels stand under a second subject name, in another fold.
-        reprocessed_cells: the same photographed cell stands under a second subject name in another
-            fold, stained and cut out anew.
-        repeated_cells: one subject's cell stands in two of its smear images (overlapping fields).
-        mislabelled: the file lies in the folder of the other class; its name is right.
+        shared_images: the identical pixels are under a second subject name, in another fold.
+        reprocessed_cells: the same photographed cell is under a second subject name in another
+            fold, stained and cut out again.
+        repeated_cells: one subject's cell is in two of its smear images (overlapping fields).
+        mislabelled: the file is in the folder of the other class; its name is correct.
         truncated: the second half of the file is missing.
         size_shortcut: leukaemic cells are larger in folds 0 and 1, as in C-NMC, not in fold 2.
         stain_shortcut: leukaemic cells are paler in folds 0 and 1, not in fold 2.
@@ -124,7 +124,7 @@ class Subject:
 
     @property
     def takes_shortcuts(self) -> bool:
-        """Shortcuts hold in folds 0 and 1: whoever learns them pays in fold 2."""
+        """Shortcuts hold in folds 0 and 1: a network that learns them fails in fold 2."""
         return self.fold < 2
 
 

@@ -46,7 +46,7 @@ class Preparation:
         blur: standard deviation of the focus blur, pixels of the field.
         outline: how far outside its edge the cell is cut, pixels of the field; negative: inside.
         with_pieces: whether what touches the cell is cut out with it.
-        shift_px: where the centroid stands from the image's centre, pixels of the file (x, y).
+        shift_px: offset of the centroid from the image's centre, pixels of the file (x, y).
         rotation_deg: anticlockwise, about the centroid.
     """
 
@@ -90,7 +90,7 @@ def simulate_pairs(
     stain: float = 0.5,
     rotation_deg: float = 0.0,
 ) -> tuple[UInt8Array, UInt8Array]:
-    """Draw n cells twice, as one photographed cell stands in C-NMC under two names.
+    """Draw n cells twice, as one photographed cell is in C-NMC under two names.
 
     Row i of both arrays is the same cell; rows i and j are unrelated cells. The second image
     differs in stain, focus, outline, place, and in a fifth to a third of the pairs that have any,

@@ -1,1 +1,1 @@
-"""Catalogue + recipe → trained networks. Keras is loaded in `models` and in what asks for it."""
+"""Catalogue + recipe → trained networks. Keras is loaded by `models` and its importers."""

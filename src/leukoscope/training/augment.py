@@ -56,7 +56,7 @@ def augment_crop(
         crop: uint8 (225, 225, 3), RGB.
         settings: the strengths.
         random: the cell's generator.
-        effects: from `find_effects`, which is asked for them where they are left out.
+        effects: from `find_effects`; by default those of the settings.
 
     Returns:
         uint8 (225, 225, 3); pixels that were black stay black but where the cell moved.
@@ -85,7 +85,7 @@ def _describe(found: object) -> str:
 def turn_and_move(
     crop: UInt8Array, settings: AugmentSettings, random: np.random.Generator
 ) -> UInt8Array:
-    """Any rotation, flip, scale and shift in one interpolation: a cell has no upside."""
+    """Any rotation, flip, scale and shift in one interpolation: cells have no orientation."""
     angle = random.uniform(0, 360) if settings.rotation else 0.0
     scale = np.exp(random.uniform(-settings.scale, settings.scale))
     shift = random.uniform(-settings.shift_px, settings.shift_px, 2)
@@ -154,4 +154,4 @@ EFFECTS: dict[str, Effect] = {
     "focus": focus,
     "noise": noise,
 }
-"""Those built in, in the order in which they are applied."""
+"""Built-in effects, in the order in which they are applied."""

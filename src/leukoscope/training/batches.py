@@ -21,15 +21,15 @@ __all__ = ["compute_weights", "draw_order", "iterate_batches"]
 
 _Batch = tuple[npt.NDArray[Any], npt.NDArray[np.float32]]
 
-_AHEAD = 6  # batches drawn before they are asked for
+_AHEAD = 6  # batches prefetched
 
 
 def compute_weights(table: pd.DataFrame, subject_balance: float) -> npt.NDArray[np.float64]:
-    """Weight of each cell: classes alike, and persons within a class as alike as asked.
+    """Weight of each cell: classes balanced, people within a class by `subject_balance`.
 
     Args:
         table: columns label and group.
-        subject_balance: 0 weighs the cells of a class alike, 1 its persons (groups) alike.
+        subject_balance: 0 weights the cells of a class equally, 1 its people (groups).
 
     Returns:
         float64 (n,), sum 1.
@@ -49,7 +49,7 @@ def draw_order(
         weights: float64 (n,), sum 1.
         seed: of the run.
         epoch: counts from 0; each has its own order.
-        count: cells in the epoch, n where left out.
+        count: cells in the epoch, by default n.
     """
     random = np.random.default_rng((seed, epoch))
     count = count or len(weights)
@@ -78,7 +78,7 @@ def iterate_batches(
         table: the training cells, index = rows of `inputs`.
         order: row numbers within `table`, as from `draw_order`.
         settings: strengths of the augmentation.
-        batch: cells in a batch; what is left over at the end is not drawn.
+        batch: cells in a batch; an incomplete last batch is dropped.
         seed: of the run.
         epoch: of the run.
 
@@ -114,7 +114,7 @@ def iterate_batches(
 
 
 def _draw_ahead(make: Callable[[int], _Batch], starts: Iterable[int]) -> Iterator[_Batch]:
-    """Each start's batch, in order, made by threads a few batches before it is asked for."""
+    """Each start's batch, in order, prefetched by threads."""
     with ThreadPoolExecutor(count_workers()) as pool:
         waiting: deque[Future[_Batch]] = deque()
         for start in starts:

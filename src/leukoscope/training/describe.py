@@ -1,4 +1,4 @@
-"""What a run and its network say of themselves: run.json, cells.csv, the model's metadata."""
+"""Metadata of a run and its network: run.json, cells.csv, the model's metadata."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _EXPECTED = ("weighted_f1", "roc_auc", "sensitivity", "specificity", "balanced_a
 
 
 def compute_expected(run: Run, split: Split) -> Expected:
-    """What to expect of the final network on new people, for its metadata."""
+    """Expected performance of the final network on new people, for its metadata."""
     from leukoscope.evaluation import compute_evaluation
 
     evaluation = compute_evaluation(read_predictions(run.predictions), n_bootstrap=1000)
@@ -74,7 +74,7 @@ def _record_scores(scores: Iterable[Score]) -> dict[str, ScoreRecord]:
 
 
 def describe_subjects(run: Run, calibrated: pd.DataFrame) -> SubjectRecord | None:
-    """How a person's cells together become a probability, and what it was worth on new people."""
+    """Subject-level calibration, and its scores on new people."""
     from leukoscope.evaluation.aggregate import fit_subject_line, summarise_subjects
 
     line = fit_subject_line(calibrated)
@@ -85,7 +85,7 @@ def describe_subjects(run: Run, calibrated: pd.DataFrame) -> SubjectRecord | Non
 
 
 def describe_cells(table: pd.DataFrame, split: Split) -> pd.DataFrame:
-    """cells.csv: the cells used, and the part in which each is held out."""
+    """cells.csv: the cells used, and the fold in which each is held out."""
     columns = ["image", "label", "subject", "group", "fold", "area", "pixel_hash"]
     cells = table[columns].assign(row=table.index, part="")
     for fold in split.folds:
@@ -96,7 +96,7 @@ def describe_cells(table: pd.DataFrame, split: Split) -> pd.DataFrame:
 def describe_run(
     recipe: Recipe, catalogue: Catalogue, table: pd.DataFrame, split: Split, seed: int
 ) -> RunRecord:
-    """run.json: what was asked, resolved; on what data, by which programs."""
+    """run.json: the resolved request, the data and the versions."""
     folds = (
         FoldRecord(fold.name, len(fold.training), len(fold.evaluated), len(fold.removed))
         for fold in split.folds
@@ -133,7 +133,7 @@ def _list_versions() -> dict[str, str]:
 
 
 def _fingerprint_groups(catalogue: Catalogue) -> str:
-    """So that a run is not continued with a file of other groups; "" where there is no file."""
+    """Hash of the file of groups, so that a run is not continued with another; "" without one."""
     if catalogue.groups_csv is None:
         return ""
     named = catalogue.table[["subject", "group"]].drop_duplicates().sort_values("subject")
@@ -142,7 +142,7 @@ def _fingerprint_groups(catalogue: Catalogue) -> str:
 
 
 def _describe_groups(catalogue: Catalogue) -> GroupOverrides | None:
-    """The file of groups, and what it overrules; None where the groups are those of the links."""
+    """The file of groups, and what it overrides; None where the groups are those of the links."""
     overruling = catalogue.find_overruling()
     if catalogue.groups_csv is None or overruling is None:
         return None

@@ -64,7 +64,7 @@ _EMA_EVERY = 4  # steps; copying the weights at each would slow an accelerator
 
 @dataclass(frozen=True)
 class EpochReport:
-    """How far training is: given to the progress callback after each step and each epoch.
+    """Training progress, passed to the callback after each step and each epoch.
 
     Attributes:
         epoch, epochs: which of how many, from 1.
@@ -94,7 +94,7 @@ class EpochReport:
 
 @dataclass
 class _State:
-    """What a checkpoint holds."""
+    """The content of a checkpoint."""
 
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -112,7 +112,7 @@ def train_model(
     seed: int = 0,
     progress: Callable[[EpochReport], None] | None = None,
 ) -> tuple[keras.Model, pd.DataFrame]:
-    """Train one network; go on from `checkpoint` where it is there.
+    """Train one network; continue from `checkpoint` where it exists.
 
     Args:
         recipe: architecture, schedule, augmentation.
@@ -258,7 +258,7 @@ def predict_with_keras(
 def run_keras(
     model: keras.Model, inputs: npt.NDArray[Any], rows: npt.NDArray[np.int64], batch: int = 64
 ) -> npt.NDArray[np.float64]:
-    """What a network, or a part of one, makes of some rows, float64 (n, outputs)."""
+    """Outputs of a network, or of a part of one, for some rows, float64 (n, outputs)."""
     found = [
         np.asarray(model.predict_on_batch(np.asarray(inputs[rows[start : start + batch]])))
         for start in range(0, len(rows), batch)
@@ -271,8 +271,8 @@ def predict_exactly(
 ) -> npt.NDArray[np.float64]:
     """Probabilities by Keras in float64, which an export must reproduce.
 
-    Fine-tuned networks have channels of nearly no variance, whose normalisation magnifies
-    rounding: two right float32 programs differed by 1.2e-4 there, each within 5e-5 of the truth.
+    Fine-tuned networks have channels of nearly no variance, whose normalisation magnifies rounding:
+    two correct float32 programs differed by 1.2e-4 there, each within 5e-5 of the exact value.
     """
     with set_precision("float64"):
         exact = build_model(dataclasses.replace(recipe.model, pretrained=False))
@@ -289,9 +289,9 @@ def save_keras(model: keras.Model, path: Path, metadata: ModelMetadata) -> None:
 
 
 def _assess(model: keras.Model, inputs: npt.NDArray[Any], cells: pd.DataFrame) -> dict[str, float]:
-    """Log loss and AUC with persons weighted alike, on the stopping part.
+    """Log loss and AUC with people equally weighted, on the stopping cells.
 
-    The AUC chooses the epoch: with few persons the loss tells more of a shifted threshold than of
+    The AUC chooses the epoch: with few people the loss depends more on a shifted threshold than on
     the network.
     """
     if cells.empty:

@@ -1,4 +1,4 @@
-"""One network of a run: trained, exported, and asked about the cells that are held out."""
+"""One network of a run: trained, exported and applied to the held-out cells."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["Work", "predict_part", "train_part"]
 
 _CHUNK = 512  # crops in memory at a time
-_COMPARED = 256  # cells on which an export must answer as Keras does
-_LEARNED = 2000  # training cells from which novelty is learnt, where features are not at hand
+_COMPARED = 256  # cells on which an export must agree with Keras
+_LEARNED = 2000  # training cells that novelty is fitted on, where no features are cached
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What the training of every part shares."""
+    """Shared by the training of every part."""
 
     run: Run
     recipe: Recipe
@@ -58,7 +58,7 @@ def train_part(
 ) -> None:
     """Train and export one network, unless that is done already.
 
-    The networks of the folds answer as they learned; the final one, given a decision, calibrated.
+    The networks of the folds give raw outputs; the final one, given a decision, is calibrated.
     """
     from leukoscope.models import calibrate_model
     from leukoscope.training.loop import save_keras, train_model
@@ -105,7 +105,7 @@ def _export(
     metadata: ModelMetadata,
     novelty_limit: float,
 ) -> None:
-    """Write the network as ONNX, if it answers as Keras does."""
+    """Write the network as ONNX, if it agrees with Keras."""
     from leukoscope.export import export_onnx
     from leukoscope.models import cut_features, cut_head
     from leukoscope.training.loop import predict_exactly, predict_with_keras, run_keras
@@ -122,12 +122,12 @@ def _export(
 
     try:
         export(predict_with_keras(cut_head(model) if frozen else model, work.inputs, rows))
-    except ModelError:  # float32 may round further apart than is allowed; the truth decides
+    except ModelError:  # float32 may differ by more than is allowed; compare in float64
         export(predict_exactly(work.recipe, model, work.crops, rows))
 
 
 def _fit_novelty(work: Work, model: Any, cells: pd.DataFrame) -> Novelty:
-    """What is usual among a network's training cells; some of them, where the network is slow."""
+    """Novelty from a network's training cells; from some of them, where the network is slow."""
     from leukoscope.models import cut_features
     from leukoscope.training.loop import run_keras
 
@@ -138,7 +138,7 @@ def _fit_novelty(work: Work, model: Any, cells: pd.DataFrame) -> Novelty:
 
 
 def predict_part(work: Work, cells: pd.DataFrame, evaluated: pd.DataFrame, name: str) -> None:
-    """Probabilities of the evaluated cells, beside what their area alone says of them."""
+    """Probabilities of the evaluated cells, and those from their area alone."""
     from leukoscope.evaluation import compute_size_probability
 
     part = work.run.find_part(name)

@@ -1,4 +1,4 @@
-"""Look at a data set: the audit, and what augmentation does to its cells."""
+"""Inspect a data set: the audit, and the augmentation of its cells."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def check_data(
 
     Args:
         data: a folder, a zip, or "kaggle".
-        options: what is said of the data: labels, subjects, classes, frame.
-        groups_csv: which subjects are one person, in place of what the links between cells say.
+        options: how to read the data: labels, subjects, classes, frame.
+        groups_csv: which subjects are one person; overrides the links between cells.
         turns: rotations at which cells are compared.
         json: where to write all findings.
         html: where to write the page with pictures.
@@ -89,7 +89,7 @@ def draw_augmentations(
         data: a folder, a zip, or "kaggle".
         out: the PNG to write.
         recipe: whose augmentation to draw.
-        options: what is said of the data.
+        options: how to read the data.
         seed: of cells and changes.
         on_decode: called while new images are decoded.
 

@@ -35,7 +35,7 @@ DEMO = CohortSettings(
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demonstration made."""
+    """Results of the demonstration."""
 
     audit: Audit
     audit_page: Path
@@ -52,7 +52,7 @@ def run_demo(
     on_part: Callable[[str, int, int], None] | None = None,
     on_step: Callable[[EpochReport], None] | None = None,
 ) -> DemoResult:
-    """Simulate → check → train → evaluate on people never seen → report → predict.
+    """Simulate → audit → train → evaluate on held-out people → report → predict.
 
     Args:
         out: a new or empty folder.
@@ -63,14 +63,14 @@ def run_demo(
     Raises:
         LeukoscopeError: `out` is taken, or Keras is missing.
     """
-    import leukoscope.models  # noqa: F401 (says now which extra is missing, not at step 3)
+    import leukoscope.models  # noqa: F401 (reports a missing extra now, not at step 3)
 
     on_stage(f"1. Drawing {DEMO.cells:,} cells of {DEMO.subjects} simulated people, with faults")
     cohort = simulate_cohort(out / "cells", DEMO)
-    on_stage("2. Checking the data: faults, and people under two names")
+    on_stage("2. Auditing the data: faults, and people under two names")
     audit_page = out / "check.html"
     audit = check_data(cohort.root, html=audit_page)
-    on_stage("3. Training on two parts, predicting the people of the third, in turn")
+    on_stage("3. Training on two folds, predicting the people of the third, in turn")
     run: Run = train_run(
         TrainingRequest(cohort.root, out / "run", recipe="demo", folds=3),
         on_part=on_part,

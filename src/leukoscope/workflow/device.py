@@ -1,4 +1,4 @@
-"""Which device trains: asked for in words, set before Keras loads."""
+"""The training device: chosen by name, set before Keras loads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run, or anybody's predictions → metrics.json and report.html; of a run a model card too."""
+"""A run, or any predictions → metrics.json and report.html; of a run a model card too."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def evaluate_predictions(
 
     Args:
         target: a run folder, or a CSV as `predictions` documents.
-        out: folder to write to; `evaluation` within the run, or beside the CSV, where left out.
-        columns: what a CSV calls its columns: our name → its name.
-        threshold: probability from which a cell is called leukaemic, never chosen on these cells;
-            where left out, the table's own, or 0.5.
+        out: folder to write to; by default `evaluation` within the run, or beside the CSV.
+        columns: column names of the CSV: our name → its name.
+        threshold: probability from which a cell is called leukaemic, not chosen on these cells;
+            by default the table's own, or 0.5.
         n_bootstrap: of the bootstrap.
         seed: of the bootstrap.
 
@@ -61,7 +61,7 @@ def evaluate_predictions(
     run = open_run(target) if target.is_dir() else None
     if run and not run.predictions.exists():
         raise RunError(
-            f"{target}: not all folds are trained yet. Go on with: leukoscope train … --continue"
+            f"{target}: not all folds are trained yet. Continue with: leukoscope train … --continue"
         )
     source = run.predictions if run else target
     table = set_threshold(read_predictions(source, columns), threshold)
@@ -109,12 +109,12 @@ def _find_run_banner(record: RunRecord) -> str | None:
     words = [SIMULATED_BANNER] if record.simulated else []
     if record.split.leaky:
         words.append(
-            "Leaky split: people stand on both sides, so these numbers do not hold on new people."
+            "Leaky split: people are on both sides, so these numbers do not hold on new people."
         )
     if record.group_overrides and record.group_overrides.equal_cells_apart:
         words.append(
-            "The groups of this run put names apart that share equal images; cells that were seen "
-            "in training so are counted as leaky."
+            "The groups of this run separate names that share equal images; cells that were seen "
+            "in training this way are counted as leaky."
         )
     return " ".join(words) or None
 
@@ -127,7 +127,7 @@ def _list_facts(run: Run) -> dict[str, str]:
         "Recipe": f"{recipe.name} ({recipe.model.architecture}, {recipe.model.input_px} px, "
         f"{recipe.training.epochs} epochs at most)",
         "Split": f"{split.name}, {len(split.folds)} networks; "
-        f"{sum(fold.removed for fold in split.folds):,} cells left out of training because "
+        f"{sum(fold.removed for fold in split.folds):,} cells removed from training because "
         "their person is evaluated",
         "Data": f"{record.dataset.name}: {data.cells:,} cells, {data.subjects} subject names, "
         f"{data.groups} groups; fingerprint {data.fingerprint}",

@@ -1,4 +1,4 @@
-"""Images → pictures of what their answers rest on, a table and a page."""
+"""Images → explanations of their predictions: pictures, a table and a page."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _SHOWN = 6  # cells shown in a notebook
 
 @dataclass(frozen=True)
 class ExplanationResult:
-    """What was found, and where it was written.
+    """The explanations, and where they were written.
 
     Attributes:
         explanations: one a cell.
@@ -60,10 +60,10 @@ class ExplanationResult:
         verdict: the check over all cells.
         sentences: the verdict in words.
         people: what the verdict's intervals are over, in words.
-        reference: the cells that the measures stand beside.
-        facts: what to know of model and cells, in the order to show.
-        banner: what must stand above everything that is shown, such as "Simulated cells"; or None.
-        seconds: mean of a cell.
+        reference: the cells that the measures are compared with.
+        facts: name → value of model and cells, in the order to show.
+        banner: to show above all output, such as "Simulated cells"; or None.
+        seconds: mean per cell.
         page: explanations.html; None where nothing is written.
     """
 
@@ -108,13 +108,13 @@ def explain_images(
     operating_point: str = "balanced",
     progress: Callable[[int, int], None] | None = None,
 ) -> ExplanationResult:
-    """Explain images, folders and zips, and write what was found.
+    """Explain images, folders and zips, and write the results.
 
     Args:
         images: files, folders and zips.
         out: folder for a PNG a cell, explanations.csv and explanations.html.
-        model: a run folder or an ONNX file; the shipped model where left out.
-        measures: a reference that `leukoscope data measures` wrote; the shipped one if left out.
+        model: a run folder or an ONNX file; by default the shipped model.
+        measures: a reference of `leukoscope data measures`; by default the shipped one.
         operating_point: which threshold calls, as in `predict_images`.
         progress: called with (done, total).
 
@@ -153,8 +153,8 @@ def explain_sources(
         classifier: the network.
         measures: as in `explain_images`.
         operating_point: which threshold calls.
-        banner: what must stand above everything that is shown.
-        model: what to call the network.
+        banner: to show above all output.
+        model: name of the network.
         progress: called with (done, total).
 
     Raises:
@@ -224,7 +224,7 @@ def _find_subjects(images: Sequence[str], spec: DatasetSpec) -> tuple[list[str] 
     """Subjects where every image's name has one, and what the intervals are over."""
     names = [parse_known_name(image, spec) for image in images]
     if not all(names):
-        return None, f"over {len(images)} cells, as their names don't say whose they are"
+        return None, f"over {len(images)} cells, as their names do not give the subject"
     subjects = [name.subject for name in names if name]
     return subjects, f"over {len(set(subjects))} subjects"
 

@@ -1,4 +1,4 @@
-"""What a folder is called that nobody named."""
+"""Default names of folders."""
 
 from __future__ import annotations
 

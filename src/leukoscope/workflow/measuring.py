@@ -1,4 +1,4 @@
-"""A data set → the quantiles of its cells' measures, to stand beside the cells explained."""
+"""A data set → the quantiles of its cells' measures, to compare explained cells with."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def measure_cells(
     Args:
         data: a folder, a zip, or "kaggle".
         out: the JSON to write.
-        options: what is said of the data: labels, subjects, classes, frame.
+        options: how to read the data: labels, subjects, classes, frame.
         on_decode: called while new images are decoded.
         on_link: called while cells are compared.
         on_measure: called while cells are measured.

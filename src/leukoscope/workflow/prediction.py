@@ -1,4 +1,4 @@
-"""Images → answers, by one model."""
+"""Images → predictions, by one model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ cells are found."""
 
 
 def open_classifier(model: Path | None = None) -> Classifier:
-    """The model of a run folder, of a file, or the one that is shipped.
+    """Open the model of a run folder, of a file, or the shipped one.
 
     Raises:
         LeukoscopeError: no such model.
@@ -63,16 +63,16 @@ def predict_images(
     operating_point: str = "balanced",
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Iterator[Answer], ModelMetadata]:
-    """Answer for images, folders and zips.
+    """Predict images, folders and zips.
 
     Args:
         images: files, folders and zips.
-        model: a run folder or an ONNX file; the shipped model where left out.
-        operating_point: one of `OPERATING_POINTS`: which threshold calls.
+        model: a run folder or an ONNX file; by default the shipped model.
+        operating_point: one of `OPERATING_POINTS`: the threshold of the call.
         progress: called with (done, total).
 
     Returns:
-        The answers as they come, in the order of the images, and the model's metadata.
+        The predictions as they come, in the order of the images, and the model's metadata.
 
     Raises:
         LeukoscopeError: a path that is not there, or a model that cannot be used.
@@ -89,7 +89,7 @@ def answer_sources(
     operating_point: str = "balanced",
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Answer]:
-    """Answers as they come, in the order of the images; arguments as of `predict_images`."""
+    """Predictions as they come, in the order of the images; arguments as of `predict_images`."""
     threshold = choose_threshold(classifier, operating_point)
 
     def answer() -> Iterator[Answer]:

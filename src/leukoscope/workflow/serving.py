@@ -22,11 +22,11 @@ def serve_model(
     """Serve a model.
 
     Args:
-        model: a run folder or an ONNX file; the shipped model where left out.
+        model: a run folder or an ONNX file; by default the shipped model.
         host: address to bind.
         port: to bind; 0 takes a free one.
-        token: to ask for; where left out, one is made if others than this machine can connect.
-        on_start: called with our address and the token that is asked for, or None.
+        token: required; by default one is generated if other machines can connect.
+        on_start: called with the server's address and the required token, or None.
 
     Raises:
         LeukoscopeError: no such model, the address cannot be bound, or the extra is missing.

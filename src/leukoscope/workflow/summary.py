@@ -34,10 +34,10 @@ def summarise_predictions(
     Args:
         predictions: a CSV as `read_answers` takes, or a run folder.
         out: the CSV to write, one row a subject.
-        calibrate: a run or a labelled CSV of people whom its network never saw, to calibrate on.
-        model: what answered, a run or an ONNX file; the shipped model where left out. Its subjects
-            calibrate those of a table without labels.
-        columns: what the CSV calls its columns: our name → its name.
+        calibrate: a run or labelled CSV of people its network was not trained on, to calibrate on.
+        model: that predicted, a run or an ONNX file; by default the shipped model. Its
+            subject-level calibration serves tables without labels.
+        columns: column names of the CSV: our name → its name.
         threshold: probability from which a cell counts as called leukaemic.
         n_bootstrap: of the bootstrap.
         seed: of the bootstrap.
@@ -59,7 +59,7 @@ def summarise_predictions(
 
 
 def _read_line(model: Path | None) -> SubjectLine | None:
-    """The line that a model brings along."""
+    """The subject-level calibration stored in a model."""
     known = open_classifier(model).metadata.subjects
     return known.line if known else None
 
@@ -80,6 +80,6 @@ def find_table(path: Path) -> Path:
     run = open_run(path)
     if not run.predictions.exists():
         raise RunError(
-            f"{path}: not all folds are trained yet. Go on with: leukoscope train … --continue"
+            f"{path}: not all folds are trained yet. Continue with: leukoscope train … --continue"
         )
     return run.predictions

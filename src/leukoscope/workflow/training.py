@@ -1,4 +1,4 @@
-"""Train a run: every fold of a split, then the network that is to be used."""
+"""Train a run: every fold of a split, then the final network."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ __all__ = ["TrainingRequest", "train_run"]
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRequest:
-    """What `leukoscope train` is asked for.
+    """Arguments of `leukoscope train`.
 
     Attributes:
         data: a folder, a zip, or "kaggle".
         out: folder of the run.
         recipe: name, TOML file, or a recipe.
         split: name, as in `split.SPLITS`, or leave-one-group-out:COLUMN.
-        options: what is said of the data: labels, subjects, classes, frame.
-        folds: how many, where the split has a choice.
+        options: how to read the data: labels, subjects, classes, frame.
+        folds: number of folds, for splits that take one.
         seed: of split, weights, order and augmentation.
-        final: also train the network that is to be used, on all cells.
-        resume: go on with the run that is there.
+        final: also train the final network, on all cells.
+        resume: continue an existing run.
         turns: rotations at which cells are compared to join people, as in `data audit`.
-        groups_csv: which subjects are one person, in place of what the links between cells say.
+        groups_csv: which subjects are one person; overrides the links between cells.
     """
 
     data: str | Path
@@ -75,10 +75,10 @@ def train_run(
     """Train and predict every fold of a split, then train the final network.
 
     Args:
-        request: what to do.
+        request: the arguments.
         on_decode: called with (done, total) while images are decoded.
         on_link: called while cells are compared.
-        on_groups: called with each sentence on what a file of groups overrules.
+        on_groups: called with each sentence on what a file of groups overrides.
         on_features: called while the features of a frozen recipe are computed.
         on_part: called with (name, number, count) before each network is trained.
         on_step: called after each training step.
