@@ -144,7 +144,7 @@ def test_no_map_without_the_check(page: Browser, network: Network) -> None:
     network.size_only = True
     ask_why(page)
     said = read_text(page, "v-said")
-    assert said.startswith("Don't trust this map") and said.endswith("It is therefore not shown.")
+    assert said.startswith("Don't trust this map") and said.endswith("So it is not shown.")
     assert page.run(DRAWN) == 0 and page.run("document.getElementById('v-map').hidden")
     assert page.run("document.querySelectorAll('#v-measures tr').length") == 9
 

@@ -104,7 +104,7 @@ function setBusy(busy) {
  * @param {HTMLCanvasElement | null} drawn
  */
 function show(explained, drawn) {
-  find("v-said").textContent = explained.believed ? explained.verdict : `${explained.verdict} It is therefore not shown.`;
+  find("v-said").textContent = explained.believed ? explained.verdict : `${explained.verdict} So it is not shown.`;
   find("v-flat").textContent = explained.flat;
   find("v-beside").textContent = `Percentiles among ${explained.reference}. The measures are computed from the pixels; the network may use other features.`;
   find("v-measures").replaceChildren(...explained.measures.map(({ title, words, percentiles }) => {
