@@ -55,7 +55,8 @@ def test_the_card_shows_scores_lowest_per_subject_accuracy_and_limits(tmp_path: 
     assert text.index("| A&B | normal | 30 | 0.00 |") < text.index("## Not available")
     assert "as in C-NMC 2019." in text and CNMC.citation in text
     assert "Research use only" in text and "| Seed | 7 |" in text
-    assert "called leukaemic from 0.4." in text and "At the second threshold" in text
+    assert "called leukaemic from a probability of 0.4." in text
+    assert "At the second threshold" in text
     assert "No person is on both sides." in text
 
 

@@ -1,4 +1,4 @@
-"""The file of docs/extending.md is used as it is, all four kinds of it."""
+"""The file of docs/extending.md is used as it is, all five kinds of it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("keras", reason="needs the extra train")
 
+from leukoscope.datasets.reader import ReadOptions
+from leukoscope.datasets.registry import read_dataset
 from leukoscope.evaluation.scores import find_scores
 from leukoscope.export import find_exporter
 from leukoscope.models import build_model
@@ -36,3 +39,11 @@ def test_the_example_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert augment_crop(crop, recipe.augment, make_generator(0, 0, 0)).max() < 200
     assert find_scores(["mine:youden"])[-1].name == "youden"
     assert find_exporter("mine:keras_file").suffix == ".keras"
+    data = tmp_path / "scans"
+    data.mkdir()
+    for name in ("P01_all_1", "P02_hem_1"):
+        Image.fromarray(np.full((90, 80, 3), 200, np.uint8)).save(data / f"{name}.png")
+    _, reading = read_dataset(data, ReadOptions(reader="mine:scans"))
+    assert reading.rows["label"].tolist() == ["leukaemic", "normal"]
+    assert reading.rows["subject"].tolist() == ["P01", "P02"]
+    assert reading.spec.crop.frame_px == 90 and reading.spec.reader == "mine:scans"

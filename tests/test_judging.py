@@ -116,13 +116,13 @@ def test_rejections_change_persons_only_where_no_other_link_holds(page: Browser)
     assert page.run("document.getElementById('equal').hidden")
     page.run(f"document.querySelectorAll('.pair button')[{pairs[-1]}].click()")
     assert read_text(page, "change") in (
-        "Link rejected. 8 and 4 part: 13 persons now.",
-        "Link rejected. 4 and 8 part: 13 persons now.",
+        "Link rejected. 8 and 4 are separated: 13 persons now.",
+        "Link rejected. 4 and 8 are separated: 13 persons now.",
     )
     assert read_text(page, "persons") == "13" and list_rejected(page) == pairs
     assert read_text(page, "groups").startswith("H2+H4")
-    assert read_text(page, "apart") == "Put apart4–8: 6 links"
-    assert "2 pairs under names put apart are equal pixel for pixel" in read_text(page, "equal")
+    assert read_text(page, "apart") == "Separated4–8: 6 links"
+    assert "2 pairs under separated names have equal pixels" in read_text(page, "equal")
 
     page.run(f"document.querySelectorAll('.pair button')[{pairs[0]}].click()")
     assert read_text(page, "change") == "Link accepted. 4+8 are one person: 12 persons now."
@@ -168,7 +168,9 @@ def test_all_links_of_two_names_are_judged_at_once(page: Browser) -> None:
     press(page, "v")
     assert read_text(page, "view-all-words") == "All 5 links between H2 and H4:"
     click(page, "view-reject-all")
-    assert list_rejected(page) == pairs and "part: 13 persons now" in read_text(page, "view-change")
+    assert list_rejected(page) == pairs and "are separated: 13 persons now" in read_text(
+        page, "view-change"
+    )
     click(page, "view-accept-all")
     assert list_rejected(page) == [] and read_text(page, "persons") == "12"
 
@@ -248,9 +250,11 @@ def test_check_reject_save_split(tab: Browser, tmp_path: Path) -> None:
     page = open_page(tab, tmp_path / "check.html")
     page.run("document.querySelector('.pair button').focus()")
     press(page, "v")
-    assert "are joined by this link alone: rejected, they part." in read_text(page, "view-change")
+    assert "are joined by this link alone: rejecting it separates them." in read_text(
+        page, "view-change"
+    )
     press(page, "r")
-    assert "part: 8 persons now." in read_text(page, "view-change")
+    assert "are separated: 8 persons now." in read_text(page, "view-change")
     download(page, "save-groups", tmp_path / "saved")
 
     judged = select_usable(read_catalogue(root, groups_csv=tmp_path / "saved" / "groups.csv"))

@@ -100,7 +100,7 @@ def files(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> list[Path
 
 def test_upload_slider_and_downloads(page: Browser, files: list[Path], tmp_path: Path) -> None:
     upload(page, *files, cells=40)
-    assert "1 passed over" in read_text(page, "status")
+    assert "1 file skipped" in read_text(page, "status")
     assert page.run("document.getElementById('simulated').hidden")
     found = page.run("[...document.querySelectorAll('.cell .number')].map(e => e.textContent)")
     numbers = [float(text) for text in found if text != "–"]
@@ -151,7 +151,7 @@ def test_a_readers_calls_are_kept_compared_and_fit_for_evaluate(
     page.wait("!document.getElementById('viewer').open")
     assert "1 of 2 cells (50%)" in read_text(page, "agreement")
     assert "kappa 0.00" in read_text(page, "agreement")
-    assert "Unsure of 1" in read_text(page, "agreement")
+    assert "unsure of 1" in read_text(page, "agreement")
     shown = "document.querySelectorAll('#cells li:not([hidden])').length"
     for choice, count in (("differ", 1), ("read", 3), ("unread", 37), ("", 40)):
         page.run(
@@ -178,7 +178,7 @@ def test_reading_one_by_one_hides_what_would_sway_the_reader(
     shown = "document.getElementById('viewer').innerText"
     for key, place in (("l", "2 of 38"), ("a", "2 of 38"), ("n", "3 of 38"), ("u", "4 of 38")):
         words = page.run(shown)
-        assert "UID" not in words and "0." not in words and "hidden until you call" in words
+        assert "UID" not in words and "0." not in words and "hidden until you enter" in words
         assert not page.run("document.getElementById('v-subject').checkVisibility()")
         page.press(key)
         assert read_text(page, "v-place") == place
@@ -186,7 +186,7 @@ def test_reading_one_by_one_hides_what_would_sway_the_reader(
     assert "probability" in page.run(shown)  # once called, it is told
     page.press("Escape")
     page.wait("!document.getElementById('viewer').open")
-    assert "Unsure of 1" in read_text(page, "agreement")
+    assert "unsure of 1" in read_text(page, "agreement")
 
 
 def test_subjects_are_read_or_typed_in(page: Browser, files: list[Path], tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_subjects_are_read_or_typed_in(page: Browser, files: list[Path], tmp_pat
     people = {path.name.split("_")[1] for path in files if path.name.startswith("UID")}
     names = "[...document.querySelectorAll('#subjects tbody th')].map(e => e.textContent)"
     assert set(page.run(names)) == people
-    assert "3 cells shown that have none" in read_text(page, "subject-label")
+    assert "3 shown cells without one" in read_text(page, "subject-label")
     page.run(
         "document.getElementById('subject-name').value = 'new';"
         "document.querySelector('#subject-form button').click()"
@@ -273,7 +273,7 @@ def test_zip_and_folder_give_the_same_cells(
     assert not page.run("document.getElementById('simulated').hidden")
     page.wait("document.querySelectorAll('.frame img').length >= 8")  # pictures of BMP files
     upload(page, archive, cells=10)
-    assert "10 here already" in read_text(page, "status")
+    assert "10 already on the page" in read_text(page, "status")
     upload(page, files[0].parent, cells=50, field="#folder")
 
 

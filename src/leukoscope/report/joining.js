@@ -127,8 +127,8 @@ export function describeHold(judging, place) {
   if (groups[link.a] !== groups[link.b]) return `Rejected: ${both} are two persons now.`;
   if (!link.accepted) return `Rejected; ${both} are joined ${describeBond(judging, link)}.`;
   return without[link.a] === without[link.b]
-    ? `${both} are joined ${describeBond(judging, link)} too: this one alone decides nothing.`
-    : `${both} are joined by this link alone: rejected, they part.`;
+    ? `${both} are also joined ${describeBond(judging, link)}: rejecting this link alone changes nothing.`
+    : `${both} are joined by this link alone: rejecting it separates them.`;
 }
 
 /**
@@ -143,7 +143,7 @@ export function describeChange(judging, link, many, before) {
   const verdict = `${many === 1 ? "Link" : formatCounted(many, "link")} ${link.accepted ? "accepted" : "rejected"}. `;
   const persons = `${formatCounted(countGroups(after), "person")} now.`;
   const [first, other] = [nameGroup(judging, after, link.a), nameGroup(judging, after, link.b)];
-  if (countGroups(after) > countGroups(before)) return `${verdict}${first} and ${other} part: ${persons}`;
+  if (countGroups(after) > countGroups(before)) return `${verdict}${first} and ${other} are separated: ${persons}`;
   if (countGroups(after) < countGroups(before)) return `${verdict}${first} are one person: ${persons}`;
   return after[link.a] === after[link.b]
     ? `${verdict}Nothing changes: ${nameBoth(judging, link)} ${link.accepted ? "were" : "stay"} joined ${describeBond(judging, link)}.`

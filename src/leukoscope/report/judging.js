@@ -1,5 +1,5 @@
 /**
- * Judge links in the page of `leukoscope data check`: which names are one person, as a reader sees it.
+ * Review the links in the page of `leukoscope data audit`: which names are one person, in the reader's judgement.
  * audit_page.py puts this module into the page with those that it imports, as one script.
  */
 
@@ -62,8 +62,8 @@ function draw(change = "") {
   find("change").textContent = change;
   const equal = links.filter((link) => link.equal && groups[link.a] !== groups[link.b]).length;
   find("equal").hidden = !equal;
-  find("equal").textContent = `${formatCounted(equal, "pair")} under names put apart ${equal === 1 ? "is" : "are"} equal pixel for `
-    + "pixel: the same image may then be trained on and evaluated. Such cells will count as leaky.";
+  find("equal").textContent = `${formatCounted(equal, "pair")} under separated names ${equal === 1 ? "has" : "have"} equal pixels: `
+    + "the same image may be used for training and for evaluation. Such cells will count as leaky.";
   find("reset").hidden = links.every((link, place) => link.accepted === began[place]);
   drawGroups(groups);
   if (view.open) drawView(change);
@@ -80,7 +80,7 @@ function drawGroups(groups) {
   }));
   find("no-groups").hidden = joined.length > 0;
   const apart = links.flatMap((link, place) => groups[link.a] !== groups[link.b] ? [place] : []);
-  find("apart").replaceChildren(...(apart.length ? [buildItem("Put apart", apart, [])] : []));
+  find("apart").replaceChildren(...(apart.length ? [buildItem("Separated", apart, [])] : []));
 }
 
 /**
@@ -204,7 +204,7 @@ function reset() {
     drawCard(place);
   });
   state.unsaved = false;
-  draw("All verdicts are as they were when the page was opened.");
+  draw("All verdicts are reset to those at opening.");
 }
 
 /**

@@ -4,7 +4,7 @@ import { buildNameReader, listLabelled, listWarnings, nameWarning, passesFilter,
 import { build, field, find, findButton, save } from "./dom.js";
 import { TokenError, connectServer } from "./engine.js";
 import { fillFacts } from "./facts.js";
-import { formatCount } from "./formatting.js";
+import { formatCount, formatCounted } from "./formatting.js";
 import { addCells, buildGallery, clearGallery, focusCard, listShown, prepareCards, updateGallery } from "./gallery.js";
 import { pick } from "./lists.js";
 import { showAgreement, showCounts, showReport, showSubjects } from "./panels.js";
@@ -26,7 +26,7 @@ import { buildViewer, openViewer, startReading } from "./viewer.js";
  */
 
 const PRINTED = 60;
-const LEAD = "Drop images of single cells here, a folder, or a zip.";
+const LEAD = "Drop images of single cells, a folder or a zip here.";
 const FILTERS = ["filter-call", "filter-certainty", "filter-warning", "filter-reading"];
 
 /** @type {State} */
@@ -79,7 +79,7 @@ function showSelection() {
     : `${formatCount(shown)} of ${formatCount(cells.length)} shown`;
   const without = listShown(gallery).filter(({ cell }) => !cell.subject).length;
   find("subject-form").hidden = without === 0;
-  find("subject-label").textContent = `Subject of the ${formatCount(without)} cells shown that have none`;
+  find("subject-label").textContent = `Subject for ${formatCounted(without, "shown cell")} without one`;
 }
 
 /** The warnings that stand on the page, to filter by. */
@@ -209,10 +209,10 @@ async function answer(pictures, { limits }, simulated) {
  */
 function describeTaken(done, repeated, passedOver) {
   const over = [
-    repeated && `${formatCount(repeated)} here already`,
-    passedOver && `${formatCount(passedOver)} passed over that are no images`,
+    repeated && `${formatCount(repeated)} already on the page`,
+    passedOver && `${formatCounted(passedOver, "file")} skipped (not images)`,
   ].filter(Boolean).join(", ");
-  return done || over ? `${formatCount(done)} images answered for${over ? `; ${over}` : ""}.` : "No image found there.";
+  return done || over ? `${formatCounted(done, "image")} classified${over ? `; ${over}` : ""}.` : "No image found.";
 }
 
 /**
@@ -238,14 +238,14 @@ async function preparePrint() {
   showReport(state.cells, state.threshold, state.model);
   const shown = listShown(gallery).length;
   find("printed").textContent = shown > PRINTED
-    ? `The first ${PRINTED} of ${formatCount(shown)} cells shown; all are in the CSV.`
+    ? `The first ${PRINTED} of ${formatCount(shown)} cells; the exported CSV has all.`
     : "";
   await prepareCards(gallery, PRINTED);
 }
 
 function clearAll() {
   const readings = state.cells.filter(({ reading }) => reading !== null).length;
-  if (readings && !window.confirm(`Clear all, with your ${readings} calls?`)) return;
+  if (readings && !window.confirm(`Clear all, including your ${formatCounted(readings, "call")}?`)) return;
   state.round += 1;
   state.cells = [];
   clearGallery(gallery);

@@ -126,7 +126,7 @@ export function computeWilson(found, n, z) {
 
 /**
  * The share of leukaemic cells by subject, names in natural order; cells without one are left out.
- * A subject is called by the line that the model brings along, as `leukoscope summarise` does.
+ * A subject is called by the line that the model brings along, as `leukoscope aggregate` does.
  * @param {Iterable<Cell>} cells
  * @param {number} threshold
  * @param {Facts} facts

@@ -110,7 +110,7 @@ async function askServer(path, token, options = {}) {
     const answer = await fetch(path, { ...options, headers }).catch(() => null);
     options.signal?.throwIfAborted();
     if (answer?.ok) return answer;
-    if (answer?.status === 401) throw new TokenError("The server asks for its token.");
+    if (answer?.status === 401) throw new TokenError("Enter the server’s token.");
     const busy = !answer || answer.status === 503; // a full server may close before it answers
     if (!busy || attempt === TRIES) throw new Error(await readRefusal(answer));
     await new Promise((wake) => setTimeout(wake, 1000 * Number(answer?.headers.get("Retry-After") ?? attempt)));

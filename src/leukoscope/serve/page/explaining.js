@@ -106,7 +106,7 @@ function setBusy(busy) {
 function show(explained, drawn) {
   find("v-said").textContent = explained.believed ? explained.verdict : `${explained.verdict} So it is not shown.`;
   find("v-flat").textContent = explained.flat;
-  find("v-beside").textContent = `Among ${explained.reference}. Measures are of the pixels; the network may look at other things.`;
+  find("v-beside").textContent = `Percentiles among ${explained.reference}. The measures are computed from the pixels; the network may use other features.`;
   find("v-measures").replaceChildren(...explained.measures.map(({ title, words, percentiles }) => {
     const row = build("tr"), name = build("th", "", title);
     name.scope = "row";
@@ -136,6 +136,6 @@ async function drawMap(card, { layer }, side) {
   canvas.height = picture.height;
   canvas.getContext("2d")?.drawImage(map, (picture.width - side) / 2, (picture.height - side) / 2, side, side);
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", "Map over the cell: one colour where detail speaks for leukaemic, another for normal");
+  canvas.setAttribute("aria-label", "Map over the cell: one colour for evidence for leukaemic, another for normal");
   return canvas;
 }

@@ -31,6 +31,6 @@ export function fillFacts({ facts, notice }) {
 /** @param {string} naming "" where file names say nothing */
 function describeNaming(naming) {
   return naming
-    ? `Subjects are read from file names like ${naming}, else typed in.`
-    : "File names of this data set do not say the subject: type it in.";
+    ? `Subjects are read from file names like ${naming}, or entered by hand.`
+    : "File names of this data set do not contain the subject: enter it.";
 }

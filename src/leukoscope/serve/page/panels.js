@@ -9,7 +9,7 @@
 
 import { computeAgreement, countBins, countCalls, summariseSubjects } from "./deciding.js";
 import { build, buildSvg, find } from "./dom.js";
-import { formatCount, formatProbability, formatShare } from "./formatting.js";
+import { formatCount, formatCounted, formatProbability, formatShare } from "./formatting.js";
 
 const BINS = 40;
 
@@ -21,7 +21,7 @@ export function showCounts(cells, threshold) {
   const counts = countCalls(cells, threshold);
   for (const [call, n] of Object.entries(counts)) find(`n-${call}`).textContent = formatCount(n);
   const uncertain = cells.filter(({ conformalCall }) => conformalCall === "uncertain").length;
-  find("uncertain").textContent = `Conformal call uncertain: ${formatCount(uncertain)}, whatever the threshold.`;
+  find("uncertain").textContent = `Conformal call uncertain: ${formatCount(uncertain)}, at any threshold.`;
   find("n-error").parentElement?.toggleAttribute("hidden", counts.error === 0);
   const bins = countBins(cells, BINS);
   const highest = Math.max(1, ...bins);
@@ -40,7 +40,7 @@ export function showCounts(cells, threshold) {
 export function showSubjects(cells, threshold, facts) {
   const subjects = summariseSubjects(cells, threshold, facts);
   if (!subjects.length) {
-    find("subjects").replaceChildren(build("p", "none", "No subject is known: the file names do not say it, and none was typed in."));
+    find("subjects").replaceChildren(build("p", "none", "No subject is known: the file names do not contain it, and none was entered."));
     return;
   }
   const table = build("table"), head = build("thead"), body = build("tbody");
@@ -100,11 +100,11 @@ function drawShare(share, [low, high]) {
  */
 export function showAgreement(cells, threshold) {
   const { cells: n, agreed, unsure, kappa } = computeAgreement(cells, threshold);
-  const doubt = unsure ? ` Unsure of ${formatCount(unsure)}.` : "";
+  const doubt = unsure ? ` You were unsure of ${formatCount(unsure)}.` : "";
   const chance = kappa === null ? "Cohen’s kappa is not defined yet" : `Cohen’s kappa ${kappa.toFixed(2)}`;
   find("agreement").textContent = n
-    ? `Agree on ${formatCount(agreed)} of ${formatCount(n)} cells (${formatShare(agreed / n)}); ${chance}.${doubt}`
-    : `Give your own call for some cells to see how far you and the model agree.${doubt}`;
+    ? `You and the model agree on ${formatCount(agreed)} of ${formatCounted(n, "cell")} (${formatShare(agreed / n)}); ${chance}.${doubt}`
+    : `Enter your own call for some cells to see the agreement with the model.${doubt}`;
 }
 
 /**
@@ -117,7 +117,7 @@ export function showReport(cells, threshold, model) {
   const { metadata, facts } = model;
   const found = {
     Report: new Date().toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short" }),
-    Model: `leukoscope ${model.version}, recipe ${metadata.recipe || "not named"}, learned from ${facts.dataset}, data ${metadata.fingerprint || "not named"}`,
+    Model: `leukoscope ${model.version}, recipe ${metadata.recipe || "unknown"}, trained on ${facts.dataset}, data fingerprint ${metadata.fingerprint || "unknown"}`,
     Threshold: `${threshold.toFixed(3)} (the model’s own: ${model.threshold.toFixed(3)}; meant to find ${formatShare(facts.sensitivity)}: ${model.sensitive_threshold.toFixed(3)})`,
     Cells: formatCount(cells.length),
   };

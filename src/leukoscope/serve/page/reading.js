@@ -123,7 +123,7 @@ async function listZip(zip, called) {
   while (end >= 0 && tail.getUint32(end, true) !== 0x06054b50) end -= 1;
   if (end < 0) throw damaged;
   const count = tail.getUint16(end + 10, true), at = tail.getUint32(end + 16, true);
-  if (count === 0xffff || at === 0xffffffff) throw new Error(`${called}: too large a zip for the page. Unpack it, and drop the folder.`);
+  if (count === 0xffff || at === 0xffffffff) throw new Error(`${called}: the zip is too large for the page. Unpack it and drop the folder.`);
   const directory = await view(zip, at, at + tail.getUint32(end + 12, true));
   const entries = [];
   try {
@@ -171,13 +171,13 @@ async function unpack(zip, { name, method, packed, size, offset }) {
   const start = offset + 30 + head.getUint16(26, true) + head.getUint16(28, true);
   const data = zip.slice(start, start + packed);
   if (method === 0) return data;
-  if (method !== 8) throw new Error(`${name}: packed in a way that cannot be read here.`);
+  if (method !== 8) throw new Error(`${name}: its compression method is not supported. Unpack the zip and drop the folder.`);
   const reader = data.stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
   const chunks = [];
   let bytes = 0;
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     bytes += part.value.length;
-    if (bytes > size) throw new Error(`${name}: unpacks to more than it says.`); // a bomb
+    if (bytes > size) throw new Error(`${name}: larger than the zip states. Download it again.`); // a bomb
     chunks.push(part.value);
   }
   return new Blob(chunks);

@@ -1,5 +1,5 @@
 /**
- * The one place that writes CSV: for the page, and for the data check's.
+ * The one place that writes CSV: for the page, and for the audit page.
  *
  * A text that a spreadsheet would run as a formula gets an apostrophe in front, as a file's name may
  * be anybody's (OWASP, "CSV injection"). Numbers stay as they are.

@@ -126,9 +126,9 @@ function show(viewer) {
 }
 
 function hideAnswer() {
-  find("v-name").textContent = "What is it?";
+  find("v-name").textContent = "Leukaemic or normal?";
   find("v-call").className = "";
-  find("v-call").textContent = "Our answer is hidden until you call.";
+  find("v-call").textContent = "The model’s answer is hidden until you enter your call.";
   for (const id of ["v-probability", "v-conformal", "v-warnings"]) find(id).replaceChildren();
 }
 
