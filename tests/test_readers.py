@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from leukoscope.catalogue import read_catalogue, select_usable
+from leukoscope.catalogue.audit import compute_audit
 from leukoscope.cells.quality import find_warnings, measure_limits
 from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.folders import find_subject_rule
@@ -20,6 +21,7 @@ from leukoscope.datasets.registry import READERS, read_dataset
 from leukoscope.errors import DataError, SettingsError, SplitError
 from leukoscope.io.images import read_image
 from leukoscope.labels import LABELS
+from leukoscope.report import describe_audit
 from leukoscope.simulate import CohortSettings, draw_cells
 from leukoscope.splits import make_split
 
@@ -150,6 +152,15 @@ def test_the_subject_of_a_cell_is_never_guessed(tmp_path: Path) -> None:
         select_usable(read_catalogue(data, unknown))
     with pytest.raises(DataError, match=r"no cell with a label.*--classes"):
         select_usable(read_catalogue(data, ReadOptions(subject_from="folder:2")))
+
+
+def test_the_audit_says_what_is_missing_too(tmp_path: Path) -> None:
+    data, options = lay_out_folders(tmp_path)
+    unlabelled = read_catalogue(data, ReadOptions())
+    assert not unlabelled.compared  # a bright ground is seen without any label
+    assert "--classes" in " ".join(describe_audit(compute_audit(unlabelled)))
+    whole = describe_audit(compute_audit(read_catalogue(data, options)))
+    assert not any("Nothing can be trained on" in sentence for sentence in whole)
 
 
 def test_a_users_own_reader_is_found_and_checked(

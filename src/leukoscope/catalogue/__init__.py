@@ -28,6 +28,7 @@ __all__ = [
     "COLUMNS",
     "Catalogue",
     "compute_fingerprint",
+    "describe_missing",
     "read_catalogue",
     "select_usable",
 ]
@@ -140,7 +141,7 @@ def select_usable(catalogue: Catalogue) -> pd.DataFrame:
     table = catalogue.table
     usable = table[(table["label"] != "") & (table["subject"] != "") & (table["problem"] == "")]
     if usable.empty:
-        raise DataError(f"{catalogue.root}: {_describe_nothing(table, catalogue.spec)}")
+        raise DataError(f"{catalogue.root}: {describe_missing(table, catalogue.spec)}")
     if usable["label"].nunique() < 2:
         raise DataError(
             f"{catalogue.root}: every usable cell is {usable['label'].iloc[0]}. "
@@ -149,8 +150,8 @@ def select_usable(catalogue: Catalogue) -> pd.DataFrame:
     return usable
 
 
-def _describe_nothing(table: pd.DataFrame, spec: DatasetSpec) -> str:
-    """Why no cell can be trained on, and what to do."""
+def describe_missing(table: pd.DataFrame, spec: DatasetSpec) -> str:
+    """What keeps every cell of a data set from being trained on, and the fix; "" if nothing."""
     if (table["label"] == "").all():
         return (
             "no cell with a label. Expected folders all/ and hem/ (or leukaemic/ and normal/), "
@@ -165,7 +166,9 @@ def _describe_nothing(table: pd.DataFrame, spec: DatasetSpec) -> str:
             '(--subject-from "(patient[0-9]+)_"), or a CSV with image, label and subject '
             "(--labels)."
         )
-    return "no readable cell with a label and a subject (see `leukoscope data audit`)."
+    if ((table["label"] == "") | (table["subject"] == "") | (table["problem"] != "")).all():
+        return "no readable cell with a label and a subject (see `leukoscope data audit`)."
+    return ""
 
 
 def compute_fingerprint(table: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from leukoscope.catalogue import Catalogue
+from leukoscope.catalogue import Catalogue, describe_missing
 from leukoscope.datasets.spec import PartCounts
 from leukoscope.labels import LEUKAEMIC, NORMAL
 
@@ -42,6 +42,7 @@ class Audit:
         put_apart: subject, other_subject, links: names that a link joins and that file separates.
         joined: group, subject, other_subject: names that the file joins and no link does.
         compared: whether cells were compared; those not cut out on black cannot be.
+        unusable: why no cell can be trained on, and the fix; "" where one can.
     """
 
     counts: pd.DataFrame
@@ -61,6 +62,7 @@ class Audit:
     put_apart: pd.DataFrame
     joined: pd.DataFrame
     compared: bool
+    unusable: str
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values; undefined numbers are null."""
@@ -107,6 +109,7 @@ def compute_audit(catalogue: Catalogue) -> Audit:
         put_apart=overruling.apart if overruling else pd.DataFrame(columns=list(_APART)),
         joined=overruling.joined if overruling else pd.DataFrame(columns=list(_JOINED)),
         compared=catalogue.compared,
+        unusable=describe_missing(table, catalogue.spec),
     )
 
 

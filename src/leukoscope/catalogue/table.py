@@ -11,7 +11,7 @@ from leukoscope.catalogue.store import CellStore, Progress, open_store
 from leukoscope.cells.quality import CellQuality, measure_limits
 from leukoscope.datasets.reader import ReadOptions
 from leukoscope.datasets.registry import read_dataset
-from leukoscope.datasets.spec import DatasetSpec
+from leukoscope.datasets.spec import CropSpec, DatasetSpec
 
 __all__ = ["COLUMNS", "CellTable", "read_table"]
 
@@ -61,18 +61,26 @@ def read_table(
     images, reading = read_dataset(data, options)
     store = open_store(images.root, images.sources, reading.spec.crop, progress=progress)
     table = reading.rows.join(store.facts.drop(columns="image"))
-    for row in table.index[table["problem"] == ""]:
-        table.loc[row, "problem"] = _find_problem(table.loc[row], reading.spec)
-    usable = table[(table["problem"] == "") & (table["label"] != "")]
-    limits = measure_limits(usable) or reading.spec.quality
+    facts = (table[name] for name in ("problem", "width", "height", "claim", "label"))
+    table["problem"] = [
+        _find_problem(unreadable, (width, height), claim, label, reading.spec.crop)
+        for unreadable, width, height, claim, label in zip(*facts, strict=True)
+    ]
+    readable = table[table["problem"] == ""]
+    labelled = readable[readable["label"] != ""]
+    limits = measure_limits(readable if labelled.empty else labelled) or reading.spec.quality
     spec = dataclasses.replace(reading.spec, quality=limits)
     return CellTable(images.root, spec, table[list(COLUMNS)], store)
 
 
-def _find_problem(row: pd.Series, spec: DatasetSpec) -> str:
-    if not spec.crop.knows(row["width"], row["height"]):
-        known = " or ".join(f"{side}×{side}" for side in spec.crop.known_frames)
-        return f"{row['width']}×{row['height']} pixels, expected {known}"
-    if row["claim"] and row["label"] and row["claim"] != row["label"]:
-        return f"its name says {row['claim']}, its folder or CSV {row['label']}"
+def _find_problem(
+    unreadable: str, size: tuple[int, int], claim: str, label: str, crop: CropSpec
+) -> str:
+    if unreadable:
+        return unreadable
+    if not crop.knows(*size):
+        known = " or ".join(f"{side}×{side}" for side in crop.known_frames)
+        return f"{size[0]}×{size[1]} pixels, expected {known}"
+    if claim and label and claim != label:
+        return f"its name says {claim}, its folder or CSV {label}"
     return ""

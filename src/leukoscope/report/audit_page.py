@@ -103,6 +103,8 @@ def describe_audit(audit: Audit) -> list[str]:
     ):
         across = int(pairs["across"].sum())
         sentences.append(f"{len(pairs):,} {kind}; {across:,} of them under two subject names.")
+    if audit.unusable:
+        sentences.append(f"Nothing can be trained on: {audit.unusable}")
     if not audit.compared:
         sentences.append(
             "The cells are not cut out on black, so one cell in two different images cannot be "
