@@ -383,7 +383,7 @@ def test_a_run_holds_what_it_promises(run_folder: Path, catalogue: Catalogue) ->
     for folder in (run_folder, run_folder / "parts/part_0"):
         with zipfile.ZipFile(folder / "model.keras") as archive:
             inside = json.loads(archive.read("leukoscope.json"))
-        assert inside == Classifier(folder / "model.onnx").metadata
+        assert inside == json.loads(Classifier(folder / "model.onnx").metadata.to_json())
         assert inside["classes"] == ["normal", "leukaemic"]
     assert not list(run_folder.rglob("checkpoint*")) and not list(run_folder.rglob(".*"))
     assert "Expected on new people" in Classifier(run_folder / "model.onnx").metadata.expected.words
@@ -463,7 +463,7 @@ def test_groups_that_separate_equal_images_show_in_all_later_steps(
 def test_a_run_is_never_overwritten_or_mixed(
     cohort: Cohort, recipe: Path, run_folder: Path
 ) -> None:
-    with pytest.raises(RunError, match="--resume"):
+    with pytest.raises(RunError, match="--continue"):
         train_run(TrainingRequest(cohort.root, run_folder, recipe, folds=2))
     other = TrainingRequest(cohort.root, run_folder, recipe, folds=2, seed=1, resume=True)
     with pytest.raises(RunError, match=r"another (split|seed)"):
