@@ -166,7 +166,7 @@ def test_one_bad_image_is_a_row(cells: list[str], tmp_path: Path) -> None:
 
 
 def test_crops_must_be_crops() -> None:
-    with pytest.raises(lk.DataError, match="whole images go to predict"):
+    with pytest.raises(lk.DataError, match="for whole images use predict"):
         lk.load_model().predict_batch(np.zeros((1, 450, 450, 3), np.uint8))
 
 

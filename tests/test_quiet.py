@@ -119,8 +119,8 @@ def test_predict(chatter: dict[str, str], image: Path, tmp_path: Path) -> None:
     assert list_foreign_lines(done.stderr, ANSWERED) == [] and "1 image: 1" in done.stderr
 
 
-def test_data_check(chatter: dict[str, str], cohort: Cohort, tmp_path: Path) -> None:
-    done = run(chatter, "data", "check", cohort.root, "--html", tmp_path / "check.html")
+def test_data_audit(chatter: dict[str, str], cohort: Cohort, tmp_path: Path) -> None:
+    done = run(chatter, "data", "audit", cohort.root, "--html", tmp_path / "audit.html")
     assert list_foreign_lines(done.stderr) == []
 
 
