@@ -107,7 +107,13 @@ def test_the_page_is_whole_and_says_what_it_is(text: str) -> None:
     assert "Simulated cells & nothing else" in page.text
     assert "tiny & quick" in page.text
     assert "0.5 or above" in page.text and "60 resamples" in page.text
-    for heading in ("Scores", "Comparison with the baselines", "Most confident errors", "Subjects", "Facts"):
+    for heading in (
+        "Scores",
+        "Comparison with the baselines",
+        "Most confident errors",
+        "Subjects",
+        "Facts",
+    ):
         assert heading in page.text
 
 
