@@ -287,6 +287,7 @@ def test_a_run_is_accepted_by_all_later_steps(trained: tuple[str, lk.TrainedRun]
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebooks" / "quickstart.ipynb"
 
 
+@pytest.mark.slow
 @needs_keras
 def test_the_notebook_runs_and_shows_what_it_makes(tmp_path: Path) -> None:
     pytest.importorskip("nbclient", reason="needs the extra dev")

@@ -62,7 +62,15 @@ def predict(model: keras.Model, crops: UInt8Array) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "name", [*BACKBONES.names(), "own_nets_of_test:build", "own_nets_of_test:build_flat"]
+    "name",
+    [
+        *(
+            pytest.param(name, marks=pytest.mark.slow) if name == "lite0" else name
+            for name in BACKBONES.names()
+        ),
+        "own_nets_of_test:build",
+        "own_nets_of_test:build_flat",
+    ],
 )
 def test_contract(name: str, crops: UInt8Array, own_nets: None, tmp_path: Path) -> None:
     model = build(name)

@@ -149,6 +149,11 @@ def test_help_is_fast() -> None:
     assert min(seconds) < 1.0  # 0.2 to 0.3 s on a free machine; CI's may be busy
 
 
+def test_predicting_loads_no_pandas() -> None:
+    code = "import sys, leukoscope.inference.stream; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_exports_are_sorted_and_there() -> None:
     for path in SOURCE.rglob("*.py"):
         tree = ast.parse(path.read_text())

@@ -227,6 +227,7 @@ def test_no_cell_has_no_limits() -> None:
     assert measure_limits(draw_measures(0).iloc[:0]) is None
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_limits_of_real_cells_are_near_those_set_by_hand(real_data: Path) -> None:
     catalogue = read_catalogue(real_data)

@@ -47,6 +47,7 @@ from leukoscope.workflow.training import TrainingRequest, train_run
 
 pytestmark = pytest.mark.train
 
+SLOW_TEXTURE = pytest.param("texture", marks=pytest.mark.slow)
 SLOW_LITE0 = pytest.param("lite0", marks=pytest.mark.slow)
 SLOW_MOBILENET = pytest.param("MobileNetV3Small", marks=pytest.mark.slow)
 
@@ -164,7 +165,7 @@ def build_lively(name: str) -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("name", ["compact", SLOW_LITE0, "texture", SLOW_MOBILENET])
+@pytest.mark.parametrize("name", ["compact", SLOW_LITE0, SLOW_TEXTURE, SLOW_MOBILENET])
 def test_every_architecture_builds_and_survives_saving(name: str, tmp_path: Path) -> None:
     model = build_lively(name)
     before = np.asarray(model.predict_on_batch(CROPS))
@@ -174,7 +175,7 @@ def test_every_architecture_builds_and_survives_saving(name: str, tmp_path: Path
     assert np.array_equal(np.asarray(again.predict_on_batch(CROPS)), before)
 
 
-@pytest.mark.parametrize("name", ["compact", SLOW_LITE0, "texture", SLOW_MOBILENET])
+@pytest.mark.parametrize("name", ["compact", SLOW_LITE0, SLOW_TEXTURE, SLOW_MOBILENET])
 def test_every_architecture_exports_in_agreement_with_keras(name: str, tmp_path: Path) -> None:
     model = build_lively(name)
     recipe = Recipe(model=ModelSettings(name, crop_px=160, input_px=64))
@@ -292,7 +293,8 @@ def start(cohort: Cohort, out: Path, recipe: Path, *, resume: bool) -> subproces
     return subprocess.Popen([sys.executable, "-c", _SCRIPT, *words], env=os.environ)
 
 
-@pytest.mark.parametrize("kind", [pytest.param("whole", marks=pytest.mark.slow), "frozen"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["whole", "frozen"])
 def test_a_run_killed_and_resumed_ends_as_if_it_had_not_been(
     cohort: Cohort, kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -366,6 +368,7 @@ def test_a_frozen_run_trains_its_head_only(
     assert len(list(cache.rglob("features-*.npy"))) == 1
 
 
+@pytest.mark.slow
 def test_features_are_computed_once(
     cohort: Cohort, frozen_recipe: Path, frozen_run: Path, tmp_path: Path
 ) -> None:
@@ -400,6 +403,7 @@ def test_a_run_holds_what_it_promises(run_folder: Path, catalogue: Catalogue) ->
     assert "Expected on new people" in Classifier(run_folder / "model.onnx").metadata.expected.words
 
 
+@pytest.mark.slow
 def test_fewer_cells_than_a_batch_are_trained_on(catalogue: Catalogue, tmp_path: Path) -> None:
     table = select_usable(catalogue)
     recipe = Recipe(
@@ -491,6 +495,20 @@ def test_predict_and_run_give_the_same_number(
     assert found == list(Classifier(run_folder / "model.onnx").predict(crops))
 
 
+@pytest.mark.parametrize("kind", ["whole", "frozen"])
+def test_held_out_cells_are_scored_by_the_exported_network(
+    kind: str, catalogue: Catalogue, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue({"whole": "run_folder", "frozen": "frozen_run"}[kind])
+    rows = pd.read_csv(folder / "cells.csv", dtype={"part": str}).set_index("image")["row"]
+    for part in sorted((folder / "parts").iterdir()):
+        outputs = pd.read_csv(part / "outputs.csv")
+        crops = np.asarray(catalogue.crops[rows[outputs["image"]].to_numpy()])
+        exported = Classifier(part / "model.onnx").predict_batch(crops)
+        assert np.allclose(outputs[["probability", "novelty"]], exported, rtol=0, atol=1e-12)
+
+
+@pytest.mark.slow
 def test_a_network_learns_what_is_there_to_learn(catalogue: Catalogue, tmp_path: Path) -> None:
     table = select_usable(catalogue)
     easy = np.array(catalogue.crops)

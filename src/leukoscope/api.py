@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -473,6 +473,7 @@ def evaluate(
     *,
     columns: Mapping[str, str] | None = None,
     threshold: float | None = None,
+    scores: Sequence[str] = (),
     n_bootstrap: int = 2000,
     seed: int = 0,
 ) -> EvaluationResult:
@@ -484,6 +485,7 @@ def evaluate(
         columns: column names of the table: our name → its name.
         threshold: probability from which a cell is called leukaemic, not chosen on these cells;
             by default the table's own, else 0.5.
+        scores: of your own, import paths "package.module:name" of a `ScoreKind`.
         n_bootstrap: bootstrap resamples, of people.
         seed: of the resamples.
 
@@ -514,7 +516,7 @@ def evaluate(
         title = Path(predictions).resolve().name
         table = read_predictions(_find_table(predictions), columns)
     table = set_threshold(table, threshold)
-    evaluation = compute_evaluation(table, n_bootstrap=n_bootstrap, seed=seed)
+    evaluation = compute_evaluation(table, n_bootstrap=n_bootstrap, seed=seed, scores=scores)
     return EvaluationResult(evaluation, table, title)
 
 
@@ -613,9 +615,9 @@ def _get_path(path: StrPath) -> str | Path:
 
 
 def _find_table(predictions: StrPath | TrainedRun) -> Path:
-    from leukoscope.workflow.summary import find_table
+    from leukoscope.io.runs import find_predictions
 
-    return find_table(Path(predictions))
+    return find_predictions(Path(predictions))
 
 
 def _read_answers(

@@ -100,7 +100,7 @@ class Dataset:
         problems = int((self.table["problem"] != "").sum())
         words = [
             f"{self.catalogue.spec.name}: {self.path}",
-            *([f"{problems} files have a problem and are excluded."] if problems else []),
+            *([f"Files with a problem, excluded: {problems:,}."] if problems else []),
         ]
         return _join(find_banner(self.path), words, self.counts)
 

@@ -244,6 +244,12 @@ def _split_officially(asked: _Request) -> Split:
     return Split("official", (_make_fold(known, test, evaluated),), leaky=False)
 
 
+def _name_fold(column: str, value: str) -> str:
+    """A name that can be a folder's; the column is in it once."""
+    name = quote(value, safe="")
+    return name if value.startswith(column) else f"{column}_{name}"
+
+
 def _split_by_column(table: pd.DataFrame, name: str) -> Split:
     column = name.removeprefix(_LEAVE_OUT)
     if column not in table.columns:
@@ -254,7 +260,7 @@ def _split_by_column(table: pd.DataFrame, name: str) -> Split:
     index, none = table.index, table.index[:0]
     made = [
         Fold(
-            f"{column}_{quote(value, safe='')}",
+            _name_fold(column, value),
             index[values != value],
             index[values == value],
             none,

@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from leukoscope.arrays import BoolArray, UInt8Array
 from leukoscope.cells.crop import CROP_PX, compute_foreground
 from leukoscope.datasets.spec import DatasetSpec, QualityLimits
+
+if TYPE_CHECKING:  # checking an image needs no table
+    import pandas as pd
 
 __all__ = ["CellQuality", "find_warnings", "measure_limits", "measure_quality"]
 

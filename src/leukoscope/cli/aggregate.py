@@ -40,6 +40,9 @@ def aggregate(
     seed: Seed = 0,
 ) -> None:
     """Aggregate by subject: share of leukaemic cells, calibrated probability, call."""
+    from leukoscope.io.runs import find_predictions
+
+    find_predictions(predictions)  # before anything heavy loads
     from leukoscope.cli.tables import print_summary
     from leukoscope.workflow.summary import summarise_predictions
 

@@ -27,10 +27,17 @@ def evaluate(
     ] = None,
     columns: Columns = None,
     threshold: Threshold = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:NAME", help="A score of your own; may be given repeatedly."),
+    ] = None,
     n_bootstrap: Bootstraps = 2000,
     seed: Seed = 0,
 ) -> None:
     """Score predictions by person, beside the baselines, and write a page."""
+    from leukoscope.io.runs import find_predictions
+
+    find_predictions(target)  # before anything heavy loads
     from leukoscope.cli.tables import print_evaluation
     from leukoscope.workflow.evaluation import evaluate_predictions
 
@@ -39,6 +46,7 @@ def evaluate(
         out,
         columns=parse_columns(columns),
         threshold=threshold,
+        scores=score or (),
         n_bootstrap=n_bootstrap,
         seed=seed,
     )

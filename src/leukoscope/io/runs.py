@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leukoscope.errors import RunError
+from leukoscope.errors import DataError, RunError
 from leukoscope.io.files import write_text
 from leukoscope.records import RunRecord
 
@@ -31,6 +31,7 @@ __all__ = [
     "Run",
     "check_folder",
     "create_run",
+    "find_predictions",
     "open_run",
     "write_json",
 ]
@@ -194,6 +195,25 @@ def open_run(folder: Path) -> Run:
     if not run.record.exists():
         raise RunError(f"{folder}: not a run of `leukoscope train` (it holds no run.json).")
     return run
+
+
+def find_predictions(path: Path) -> Path:
+    """The predictions of a run, or the table itself.
+
+    Raises:
+        DataError: no such file.
+        RunError: the folder is not a run, or not all of its folds are trained.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such run or table. Check the path.")
+    if not path.is_dir():
+        return path
+    run = open_run(path)
+    if not run.predictions.exists():
+        raise RunError(
+            f"{path}: not all folds are trained yet. Continue with: leukoscope train … --continue"
+        )
+    return run.predictions
 
 
 def write_json(path: Path, value: Any) -> None:

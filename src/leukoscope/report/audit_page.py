@@ -120,7 +120,7 @@ def describe_audit(audit: Audit) -> list[str]:
             + (f"Cells of people who are in another fold too: {parts}." if parts else "")
         )
     if len(audit.problems):
-        sentences.append(f"{len(audit.problems)} files have a problem and are excluded.")
+        sentences.append(f"Files with a problem, excluded: {len(audit.problems):,}.")
     return sentences
 
 

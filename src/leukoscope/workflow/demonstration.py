@@ -68,7 +68,7 @@ def run_demo(
     on_stage(f"1. Drawing {DEMO.cells:,} cells of {DEMO.subjects} simulated people, with faults")
     cohort = simulate_cohort(out / "cells", DEMO)
     on_stage("2. Auditing the data: faults, and people under two names")
-    audit_page = out / "check.html"
+    audit_page = out / "audit.html"
     audit = check_data(cohort.root, html=audit_page)
     on_stage("3. Training on two folds, predicting the people of the third, in turn")
     run: Run = train_run(

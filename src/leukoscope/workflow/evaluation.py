@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import cut_crop
-from leukoscope.errors import DataError, RunError
+from leukoscope.datasets.spec import CropSpec
+from leukoscope.errors import DataError
 from leukoscope.evaluation import (
     Evaluation,
     compute_evaluation,
@@ -18,7 +19,7 @@ from leukoscope.evaluation import (
 )
 from leukoscope.inference.model import Classifier
 from leukoscope.io.images import read_image
-from leukoscope.io.runs import FINAL, Run, open_run
+from leukoscope.io.runs import FINAL, Run, find_predictions, open_run
 from leukoscope.io.sources import list_sources
 from leukoscope.notices import SIMULATED_BANNER
 from leukoscope.predictions import read_predictions, set_threshold
@@ -36,6 +37,7 @@ def evaluate_predictions(
     *,
     columns: Mapping[str, str] | None = None,
     threshold: float | None = None,
+    scores: Sequence[str] = (),
     n_bootstrap: int = 2000,
     seed: int = 0,
 ) -> tuple[Evaluation, Path]:
@@ -47,6 +49,7 @@ def evaluate_predictions(
         columns: column names of the CSV: our name → its name.
         threshold: probability from which a cell is called leukaemic, not chosen on these cells;
             by default the table's own, or 0.5.
+        scores: of your own, import paths "package.module:name" of a `ScoreKind`.
         n_bootstrap: of the bootstrap.
         seed: of the bootstrap.
 
@@ -56,16 +59,10 @@ def evaluate_predictions(
     Raises:
         LeukoscopeError: no such run or table, or a table that breaks the contract.
     """
-    if not target.exists():
-        raise DataError(f"{target}: no such run or table. Check the path.")
+    source = find_predictions(target)
     run = open_run(target) if target.is_dir() else None
-    if run and not run.predictions.exists():
-        raise RunError(
-            f"{target}: not all folds are trained yet. Continue with: leukoscope train … --continue"
-        )
-    source = run.predictions if run else target
     table = set_threshold(read_predictions(source, columns), threshold)
-    evaluation = compute_evaluation(table, n_bootstrap=n_bootstrap, seed=seed)
+    evaluation = compute_evaluation(table, n_bootstrap=n_bootstrap, seed=seed, scores=scores)
     folder = out or (run.evaluation if run else target.with_name(f"{target.stem}-evaluation"))
     page = folder / "report.html"
     write_metrics(evaluation, folder / "metrics.json")
@@ -78,7 +75,7 @@ def evaluate_predictions(
             title=f"{record.recipe.name}, {record.split.name}",
             facts=_list_facts(run),
             history=pd.read_csv(run.history),
-            pictures=_read_pictures(Path(record.root), table),
+            pictures=_read_pictures(Path(record.root), table, record.dataset.crop),
             banner=_find_run_banner(record),
         )
         _write_card(run, record, evaluation, folder / "model-card.md")
@@ -125,7 +122,7 @@ def _list_facts(run: Run) -> dict[str, str]:
     speeds = pd.read_csv(run.history)["images_per_second"]
     return {
         "Recipe": f"{recipe.name} ({recipe.model.architecture}, {recipe.model.input_px} px, "
-        f"{recipe.training.epochs} epochs at most)",
+        f"at most {recipe.training.epochs} epochs)",
         "Split": f"{split.name}, {len(split.folds)} networks; "
         f"{sum(fold.removed for fold in split.folds):,} cells removed from training because "
         "their person is evaluated",
@@ -146,7 +143,7 @@ def _describe_groups(overrides: GroupOverrides | None) -> str:
     return " ".join([f"from {Path(overrides.file).name}.", *overrides.overruled])
 
 
-def _read_pictures(root: Path, table: pd.DataFrame) -> dict[str, UInt8Array]:
+def _read_pictures(root: Path, table: pd.DataFrame, crop: CropSpec) -> dict[str, UInt8Array]:
     """Crops of the most confident errors, where the images are still there."""
     wanted = set(list_confident_errors(table)["image"])
     pictures = {}
@@ -154,7 +151,7 @@ def _read_pictures(root: Path, table: pd.DataFrame) -> dict[str, UInt8Array]:
         for source in list_sources(root):
             if source.name in wanted:
                 pictures[source.name] = brighten(
-                    cut_middle(cut_crop(read_image(source.read(), source.name)), _SHOWN_PX)
+                    cut_middle(cut_crop(read_image(source.read(), source.name), crop), _SHOWN_PX)
                 )
     except (DataError, OSError):
         return {}

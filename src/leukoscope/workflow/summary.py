@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from leukoscope.errors import DataError, RunError
+from leukoscope.errors import DataError
 from leukoscope.evaluation.aggregate import SubjectSummary, summarise_subjects
-from leukoscope.io.runs import open_run
+from leukoscope.io.runs import find_predictions
 from leukoscope.io.tables import write_table
 from leukoscope.predictions import read_answers
 from leukoscope.records import SubjectLine
 from leukoscope.workflow.prediction import open_classifier
 
-__all__ = ["find_table", "summarise_predictions"]
+__all__ = ["summarise_predictions"]
 
 
 def summarise_predictions(
@@ -49,7 +49,7 @@ def summarise_predictions(
     if out is not None and out.is_dir():
         raise DataError(f"{out}: a folder. Expected the name of a CSV file.")
     spec = open_classifier(model).metadata.dataset if model else None
-    table = read_answers(find_table(predictions), threshold, columns, spec)
+    table = read_answers(find_predictions(predictions), threshold, columns, spec)
     reference = None if calibrate is None else _read_reference(calibrate)
     line = _read_line(model) if reference is None and "label" not in table else None
     summary = summarise_subjects(table, reference, line=line, n_bootstrap=n_bootstrap, seed=seed)
@@ -65,21 +65,7 @@ def _read_line(model: Path | None) -> SubjectLine | None:
 
 
 def _read_reference(path: Path) -> pd.DataFrame:
-    reference = read_answers(find_table(path))
+    reference = read_answers(find_predictions(path))
     if "label" not in reference:
         raise DataError(f"{path}: no column label. Expected a labelled table to calibrate on.")
     return reference
-
-
-def find_table(path: Path) -> Path:
-    """The predictions of a run, or the table itself. Raises `LeukoscopeError` without one."""
-    if not path.exists():
-        raise DataError(f"{path}: no such run or table. Check the path.")
-    if not path.is_dir():
-        return path
-    run = open_run(path)
-    if not run.predictions.exists():
-        raise RunError(
-            f"{path}: not all folds are trained yet. Continue with: leukoscope train … --continue"
-        )
-    return run.predictions

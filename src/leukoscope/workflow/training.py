@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ import numpy.typing as npt
 from leukoscope.catalogue import read_catalogue, select_usable
 from leukoscope.datasets.kaggle import find_data
 from leukoscope.datasets.reader import ReadOptions
+from leukoscope.errors import MissingExtraError
 from leukoscope.io.runs import Run, create_run
 from leukoscope.io.tables import write_table
-from leukoscope.settings import Recipe, read_recipe
+from leukoscope.registry import Registry
+from leukoscope.settings import ModelSettings, Recipe, read_recipe
 from leukoscope.splits import make_split
 from leukoscope.training.augment import find_effects
 from leukoscope.training.describe import (
@@ -62,6 +65,16 @@ class TrainingRequest:
     groups_csv: Path | None = None
 
 
+def _check_network(settings: ModelSettings) -> None:
+    """Refuse what is missing before images are read; load Keras, which is slow, only if needed."""
+    if find_spec("keras") is None:
+        raise MissingExtraError("Keras with TensorFlow", "train")
+    if settings.architecture not in Registry[Any]("", "leukoscope.models", "BACKBONE").names():
+        from leukoscope.models import build_model
+
+        build_model(settings)
+
+
 def train_run(
     request: TrainingRequest,
     *,
@@ -90,9 +103,7 @@ def train_run(
         LeukoscopeError: anything wrong with the data, the recipe, the split or the folder.
     """
     recipe, data = read_recipe(request.recipe), find_data(request.data)
-    from leukoscope.models import build_model  # after what can fail at once: it loads TensorFlow
-
-    build_model(recipe.model)  # fails now, where an extra or an architecture is missing
+    _check_network(recipe.model)
     find_effects(recipe.augment)
     catalogue = read_catalogue(
         data,
@@ -110,6 +121,9 @@ def train_run(
     if on_groups and record.group_overrides:
         for sentence in record.group_overrides.overruled:
             on_groups(f"{catalogue.groups_csv}: {sentence}")
+    from leukoscope.models import build_model  # after what can fail at once: it loads TensorFlow
+
+    build_model(recipe.model)  # and before there is a folder
     run = create_run(request.out, record, resume=request.resume)
     write_table(run.cells, describe_cells(table, split))
     inputs: npt.NDArray[Any] = catalogue.crops
