@@ -65,7 +65,7 @@ def predict(model: keras.Model, crops: UInt8Array) -> np.ndarray:
     "name",
     [
         *(
-            pytest.param(name, marks=pytest.mark.slow) if name == "lite0" else name
+            pytest.param(name, marks=pytest.mark.slow) if name in ("lite0", "texture") else name
             for name in BACKBONES.names()
         ),
         "own_nets_of_test:build",

@@ -94,6 +94,7 @@ def test_help_is_fast() -> None:
 # --- names of version 0.1
 
 
+@pytest.mark.slow
 def test_old_names_work_and_say_so(cohort: Cohort, table: Path) -> None:
     done = run("data", "check", cohort.root)
     assert "pairs show the same cell" in done.stdout
@@ -177,6 +178,7 @@ def test_set_changes_a_recipe_as_a_file_would() -> None:
             change_recipe(read_recipe("texture"), parse_changes([pair]))
 
 
+@pytest.mark.slow
 def test_set_is_taken_by_train_and_augmentations(cohort: Cohort, tmp_path: Path) -> None:
     message = fail("train", cohort.root, "--out", tmp_path / "run", "--set", "training.epochs=0")
     assert "training.epochs = 0" in message and not (tmp_path / "run").exists()
@@ -186,6 +188,7 @@ def test_set_is_taken_by_train_and_augmentations(cohort: Cohort, tmp_path: Path)
     assert sheets[0].read_bytes() != sheets[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_columns_map_a_csv_with_other_names(table: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs.csv"
     lines = table.read_text().splitlines()

@@ -280,6 +280,7 @@ def test_the_page_is_whole_safe_and_says_that_cells_are_simulated(made: Path) ->
     assert verdicts == 2
 
 
+@pytest.mark.slow
 def test_names_that_collide_get_pictures_of_their_own(images: list[Path], tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

@@ -105,6 +105,7 @@ def trained(
 # --- nothing of theirs
 
 
+@pytest.mark.slow
 @pytest.mark.train
 def test_train_and_evaluate(chatter: dict[str, str], trained: tuple[Path, str]) -> None:
     folder, said = trained
@@ -123,6 +124,7 @@ def test_data_audit(chatter: dict[str, str], cohort: Cohort, tmp_path: Path) -> 
     assert list_foreign_lines(done.stderr) == []
 
 
+@pytest.mark.slow
 def test_explain(chatter: dict[str, str], image: Path, tmp_path: Path) -> None:
     done = run(chatter, "explain", image, "--out", tmp_path / "why")
     assert list_foreign_lines(done.stderr) == []

@@ -507,6 +507,7 @@ def test_a_token_is_printed_for_other_addresses() -> None:
         assert re.search(r"/#token=[\w-]{32}$", address)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_served() -> None:
     def fail(*words: object) -> str:
         done = subprocess.run(

@@ -223,6 +223,7 @@ def test_a_calibrated_network_applies_the_line_to_its_logit(name: str) -> None:
     assert np.abs(expected - before).max() > 0.02
 
 
+@pytest.mark.slow
 def test_an_export_that_differs_is_refused(tmp_path: Path) -> None:
     model = build_model(ModelSettings(input_px=32, crop_px=160))
     crops = np.zeros((2, 225, 225, 3), np.uint8)
