@@ -7,6 +7,7 @@ import doctest
 import importlib.util
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -303,3 +304,12 @@ def test_the_notebook_runs_and_shows_what_it_makes(tmp_path: Path) -> None:
     text = (tmp_path / "done.ipynb").read_text()
     for shown in ("image/svg+xml", "text/html", "Simulated cells", RESEARCH_ONLY, "data:image/png"):
         assert shown in text
+
+
+def test_listing_images_takes_what_has_paths(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.png", b"x")
+    with pytest.raises(lk.DataError, match="in a zip have no paths"):
+        lk.list_images(tmp_path / "a.zip")
+    with pytest.raises(lk.DataError, match="received pixels"):
+        lk.list_images(np.zeros((8, 8, 3), np.uint8))

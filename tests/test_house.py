@@ -30,7 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "registry": {"errors"},
     "settings": {"errors", "registry"},
     "datasets.spec": {"labels"},
-    "records": VALUES | {"settings", "datasets.spec", "datasets"},
+    "records": VALUES | {"settings", "datasets.spec", "datasets", "splits"},
     "io": VALUES | {"records"},
     "cells": FILES | {"datasets.spec"},
     "datasets": FILES | {"datasets.spec", "notices", "registry"},

@@ -186,6 +186,14 @@ def test_a_users_own_reader_is_found_and_checked(
         read_dataset(data, use("cnmcc"))
 
 
+def test_the_reader_of_cnmc_takes_no_option_that_it_would_pass_over(tmp_path: Path) -> None:
+    data, _ = lay_out_cnmc(tmp_path / "my_cnmc_like")
+    with pytest.raises(DataError, match="knows subjects, classes and frame"):
+        read_dataset(data, ReadOptions(reader="cnmc", frame_px=300))
+    _, reading = read_dataset(data, ReadOptions(frame_px=300, subject_from="UID_([^_]+)_"))
+    assert (reading.spec.reader, reading.spec.crop.frame_px) == ("folders", 300)
+
+
 def test_official_folds_are_those_of_the_spec(tmp_path: Path) -> None:
     data, options = lay_out_table(tmp_path)
     catalogue = read_catalogue(data, options)

@@ -88,7 +88,10 @@ def test_a_model_without_a_key_is_refused(key: str) -> None:
         ModelMetadata.from_json(json.dumps(written), "m.onnx")
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "7", '"x"', "{", '{"format": 4}', "{}"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", "[]", "7", '"x"', "{", '{"format": 4}', "{}", '{"recipe": {"training": []}}'],
+)
 def test_invalid_records_are_refused(text: str) -> None:
     with pytest.raises(ModelError, match=r"m\.onnx"):
         ModelMetadata.from_json(text, "m.onnx")
@@ -134,6 +137,7 @@ def test_a_run_of_version_0_1_is_read() -> None:
     for now, before in (("batch_size", "batch"), ("ema_momentum", "ema")):
         training[before] = training.pop(now)
     training["frozen"] = training.pop("freeze_backbone")
+    old["split"]["name"] = "subject-cv"
     assert RunRecord.from_json(json.dumps(old | {"groups": None}), "run.json") == RUN
 
 

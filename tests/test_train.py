@@ -21,6 +21,7 @@ pytest.importorskip("keras", reason="needs the extra: pip install 'leukoscope[tr
 from leukoscope import __version__
 from leukoscope.catalogue import Catalogue, select_usable
 from leukoscope.datasets.cnmc import CNMC
+from leukoscope.datasets.reader import ReadOptions
 from leukoscope.errors import LeukoscopeError, ModelError, RunError, SettingsError
 from leukoscope.export import export_onnx
 from leukoscope.inference.decision import calibrate
@@ -484,6 +485,10 @@ def test_a_run_is_never_overwritten_or_mixed(
     other = TrainingRequest(cohort.root, run_folder, recipe, folds=2, seed=1, resume=True)
     with pytest.raises(RunError, match=r"another (split|seed)"):
         train_run(other)
+    options = ReadOptions(reader="folders", subject_from="UID_([^_]+)_", frame_px=300)
+    cropped = dataclasses.replace(other, seed=0, options=options)
+    with pytest.raises(RunError, match=r"another (data|reader|crop)"):
+        train_run(cropped)
 
 
 def test_predict_and_run_give_the_same_number(

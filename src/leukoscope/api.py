@@ -28,6 +28,7 @@ import pandas as pd
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import CROP_PX
+from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.inference.model import Classifier
 from leukoscope.inference.stream import Answer
@@ -551,8 +552,9 @@ def aggregate(
     """
     from leukoscope.evaluation.aggregate import summarise_subjects
 
-    table = _read_answers(predictions, threshold, columns)
-    reference = None if calibrate is None else _read_answers(calibrate, None, None)
+    spec = None if model is None else _get_model(model).metadata.dataset
+    table = _read_answers(predictions, threshold, columns, spec)
+    reference = None if calibrate is None else _read_answers(calibrate, None, None, spec)
     if reference is not None and "label" not in reference:
         raise DataError("calibrate: no column label. Expected a labelled table to calibrate on.")
     line = None
@@ -567,17 +569,21 @@ def list_images(images: Images) -> list[str]:
     """List the paths of all images in folders.
 
     Raises:
-        DataError: no such path, or no image.
+        DataError: no such path, no image, a zip, or pixels in place of a path.
 
     >>> import leukoscope as lk
     >>> len(lk.list_images("cells/"))
     60
     """
-    return [
-        str(path / source.name if path.is_dir() else path)
-        for path in list_paths(images)
-        for source in list_inputs(path)
-    ]
+    found = []
+    for path in (paths := list_paths(images)):
+        if path.suffix.lower() == ".zip":
+            raise DataError(f"{path}: images in a zip have no paths. Give the zip to predict().")
+        sources = list_inputs(path)
+        found += [str(path / source.name if path.is_dir() else path) for source in sources]
+    if not paths:
+        raise DataError("Expected paths of folders or images; received pixels.")
+    return found
 
 
 class _Watch:
@@ -624,12 +630,13 @@ def _read_answers(
     predictions: pd.DataFrame | StrPath | TrainedRun,
     threshold: float | None,
     columns: Mapping[str, str] | None,
+    spec: DatasetSpec | None,
 ) -> pd.DataFrame:
     from leukoscope.predictions import normalise_answers, read_answers, rename_columns
 
     if isinstance(predictions, pd.DataFrame):
-        return normalise_answers(rename_columns(predictions, columns), threshold)
-    return read_answers(_find_table(predictions), threshold, columns)
+        return normalise_answers(rename_columns(predictions, columns), threshold, spec)
+    return read_answers(_find_table(predictions), threshold, columns, spec)
 
 
 def _find_banner(paths: Iterable[Path]) -> str | None:

@@ -198,7 +198,7 @@ class ModelMetadata:
                     f"{hint}."
                 )
             metadata = msgspec.convert(found, cls)
-        except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+        except (msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{name}: an ONNX file, but not a Leukoscope model ({error}). Expected a "
                 "model.onnx that `leukoscope train` wrote."
@@ -344,7 +344,7 @@ class RunRecord:
             if isinstance(found, dict) and "dataset" not in found:
                 found = _upgrade_run(found)
             return msgspec.convert(found, cls)
-        except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+        except (msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise RunError(
                 f"{name}: not the record of a run ({error}). Expected a run.json that "
                 "`leukoscope train` wrote."
@@ -355,10 +355,13 @@ def _upgrade_run(old: dict[str, Any]) -> dict[str, Any]:
     """Of version 0.1."""
     from leukoscope.datasets.cnmc import CNMC
     from leukoscope.settings import rename_old_settings
+    from leukoscope.splits import rename_old_split
 
     training = rename_old_settings(old["recipe"]["training"])
+    split = old["split"] | {"name": rename_old_split(old["split"]["name"])}
     return old | {
         "recipe": old["recipe"] | {"training": training},
+        "split": split,
         "dataset": asdict(CNMC),
         "group_overrides": old["groups"],
     }

@@ -18,7 +18,16 @@ from sklearn.model_selection import StratifiedKFold
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import RenamedWarning, SplitError
 
-__all__ = ["SPLITS", "Fold", "Split", "check_split", "choose_stopping", "find_seen", "make_split"]
+__all__ = [
+    "SPLITS",
+    "Fold",
+    "Split",
+    "check_split",
+    "choose_stopping",
+    "find_seen",
+    "make_split",
+    "rename_old_split",
+]
 
 
 _LEAVE_OUT = "leave-one-group-out:"
@@ -109,15 +118,21 @@ def make_split(
     return split
 
 
-def _rename(name: str) -> str:
-    """A name of version 0.1 works, with a note."""
+def rename_old_split(name: str) -> str:
+    """The name today of a split that had another in version 0.1."""
     for old, new in _RENAMED.items():
         if name == old or (old.endswith(":") and name.startswith(old)):
-            now = new + name.removeprefix(old)
-            words = f"The split {name} is now called {now}."
-            warnings.warn(words, RenamedWarning, stacklevel=3)
-            return now
+            return new + name.removeprefix(old)
     return name
+
+
+def _rename(name: str) -> str:
+    """A name of version 0.1 works, with a note."""
+    now = rename_old_split(name)
+    if now != name:
+        words = f"The split {name} is now called {now}."
+        warnings.warn(words, RenamedWarning, stacklevel=3)
+    return now
 
 
 def check_split(table: pd.DataFrame, split: Split) -> None:

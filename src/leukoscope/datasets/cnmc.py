@@ -18,6 +18,7 @@ from leukoscope.datasets.reader import (
     list_folders,
 )
 from leukoscope.datasets.spec import CellName, CropSpec, DatasetSpec, PartCounts, QualityLimits
+from leukoscope.errors import DataError
 from leukoscope.io.sources import Source
 
 __all__ = ["CNMC", "READER"]
@@ -58,18 +59,18 @@ CNMC = DatasetSpec(
 """As published, with limits of the image-quality checks as the first shipped model had them."""
 
 
-_FOLDER = re.compile(r"c-?nmc", re.IGNORECASE)
+_FOLDER = re.compile(r"c-nmc(_|$)", re.IGNORECASE)  # how a folder of the data set begins
 _FOLDS = (("prelim", "preliminary"), ("final", "final"))
 
 
 def _recognises(images: Images, options: ReadOptions) -> bool:
     """By the names of its images, or, in the tests whose images are numbered, of its folders."""
-    if options.subject_from:
-        return False
+    if options.subject_from or options.classes or options.frame_px:
+        return False  # it knows all of these itself
     named = sum(CNMC.parse_name(source.name) is not None for source in images.sources)
     if named >= len(images.sources) / 2:
         return True
-    return any(_FOLDER.search(part) for part in list_folders(images, images.sources[0]))
+    return any(_FOLDER.match(part) for part in list_folders(images, images.sources[0]))
 
 
 def _read(images: Images, options: ReadOptions) -> Reading:
@@ -78,6 +79,11 @@ def _read(images: Images, options: ReadOptions) -> Reading:
     The fold is the folder called `fold_N`. A CSV overrules both: the one that a user names, or one
     in the data whose name ends in `labels.csv`, as of the preliminary test.
     """
+    if options.subject_from or options.classes or options.frame_px:
+        raise DataError(
+            f"{images.root}: the reader cnmc knows subjects, classes and frame of C-NMC itself. "
+            "Give none of these options, or read the data as folders."
+        )
     rows = pd.DataFrame(
         [_describe(images, source) for source in images.sources], columns=list(ROW_COLUMNS)
     )

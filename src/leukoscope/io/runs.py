@@ -176,13 +176,21 @@ def _is_taken(folder: Path) -> bool:
 
 
 def _check_same(run: Run, record: RunRecord) -> None:
+    """Refuse to continue a run with what is not its own; measured limits may differ."""
     began = run.read_record()
-    for key in ("recipe", "split", "seed", "data"):
-        if getattr(began, key) != getattr(record, key):
-            raise RunError(
-                f"{run.folder}: the run there was started with another {key}. Expected "
-                f"{getattr(began, key)}; choose another --out for this one."
-            )
+    for name in ("recipe", "split", "seed", "data"):
+        if getattr(began, name) != getattr(record, name):
+            raise RunError(_describe_other(run, name))
+    for name in ("reader", "crop", "name_pattern"):
+        if getattr(began.dataset, name) != getattr(record.dataset, name):
+            raise RunError(_describe_other(run, name))
+
+
+def _describe_other(run: Run, name: str) -> str:
+    return (
+        f"{run.folder}: the run there was begun with another {name} (see its run.json). Continue "
+        "it with the same, or choose another --out."
+    )
 
 
 def open_run(folder: Path) -> Run:

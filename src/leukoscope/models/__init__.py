@@ -5,6 +5,7 @@ Cropping, averaging and scaling are its first layers, so that no caller can forg
 
 from __future__ import annotations
 
+import logging
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -28,6 +29,8 @@ from leukoscope.models.build import (
     cut_features,
     cut_head,
 )
+
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of retracing, as we train
 
 __all__ = [
     "BACKBONES",

@@ -180,7 +180,9 @@ def explain_sources(
             progress(done, len(sources))
     if not explanations:
         name, reason = next(iter(refused.items()))
-        raise DataError(f"{name}: {reason}. Expected at least one image with a cell to explain.")
+        raise DataError(
+            f"{name}: {reason.rstrip('.')}. Expected at least one image with a cell to explain."
+        )
     subjects, people = _find_subjects(
         [found.image for found in explanations], classifier.metadata.dataset
     )
