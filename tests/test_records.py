@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from leukoscope.datasets.cnmc import CNMC
+from leukoscope.datasets.spec import CropSpec
 from leukoscope.errors import ModelError, RunError
 from leukoscope.inference.model import Classifier, find_shipped_model
+from leukoscope.io.runs import create_run
 from leukoscope.labels import LABELS
 from leukoscope.records import (
     DataRecord,
@@ -145,3 +148,14 @@ def test_the_shipped_model_names_its_training_data() -> None:
     metadata = Classifier(find_shipped_model()).metadata
     assert metadata.dataset.name == "C-NMC 2019" and metadata.dataset.quality is not None
     assert metadata.expected is not None and metadata.subjects is not None
+
+
+def test_a_run_is_continued_only_with_crops_as_they_were(tmp_path: Path) -> None:
+    create_run(tmp_path / "run", RUN, resume=False)
+    assert CNMC.quality is not None
+    measured = dataclasses.replace(CNMC.quality, area_px=(1.0, 2.0))
+    for spec in (CNMC, dataclasses.replace(CNMC, quality=measured)):
+        create_run(tmp_path / "run", dataclasses.replace(RUN, dataset=spec), resume=True)
+    other = dataclasses.replace(CNMC, crop=CropSpec(300))
+    with pytest.raises(RunError, match="begun with another crop"):
+        create_run(tmp_path / "run", dataclasses.replace(RUN, dataset=other), resume=True)

@@ -487,7 +487,7 @@ def test_a_run_is_never_overwritten_or_mixed(
         train_run(other)
     options = ReadOptions(reader="folders", subject_from="UID_([^_]+)_", frame_px=300)
     cropped = dataclasses.replace(other, seed=0, options=options)
-    with pytest.raises(RunError, match=r"another (data|reader|crop)"):
+    with pytest.raises(RunError, match=r"another (split|data|reader|crop)"):
         train_run(cropped)
 
 
