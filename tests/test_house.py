@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "training": TABLES
     | {"models", "export", "inference", "catalogue", "splits", "evaluation", "notices", ""},
     "explanation": CELLS | {"inference"},
-    "simulate": CELLS | {"notices"},
+    "simulate": CELLS | {"datasets", "notices"},
     "report": TABLES | {"notices", "evaluation", "catalogue", "explanation"},
     "serve": CELLS
     | {"datasets.spec", "notices", "inference", "evaluation", "explanation", "simulate", ""},

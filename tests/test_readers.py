@@ -15,9 +15,9 @@ from leukoscope.catalogue import read_catalogue, select_usable
 from leukoscope.catalogue.audit import compute_audit
 from leukoscope.cells.quality import find_warnings, measure_limits
 from leukoscope.datasets.cnmc import CNMC
-from leukoscope.datasets.folders import find_subject_rule
 from leukoscope.datasets.reader import ROW_COLUMNS, ReadOptions, parse_classes
 from leukoscope.datasets.registry import READERS, read_dataset
+from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError, SettingsError, SplitError
 from leukoscope.io.images import read_image
 from leukoscope.labels import LABELS
@@ -130,13 +130,13 @@ def test_a_smaller_frame_can_be_asked_for(tmp_path: Path) -> None:
     ],
 )
 def test_subjects_are_where_a_user_says(rule: str, image: str, subject: str) -> None:
-    assert find_subject_rule(rule)(image) == subject
+    assert DatasetSpec("mine", "folders", subject_from=rule).find_subject(image) == subject
 
 
 @pytest.mark.parametrize("rule", ["folder:0", "folder:x", "(a)(b)", "patient", "(", "[0-9"])
 def test_a_rule_that_names_no_subject_is_refused(rule: str) -> None:
     with pytest.raises(DataError, match="Subjects from"):
-        find_subject_rule(rule)
+        ReadOptions(subject_from=rule)
 
 
 @pytest.mark.parametrize("words", ["Early", "Early=blue", "=normal", "a=b=c"])

@@ -44,7 +44,7 @@ from leukoscope.results import (
     TrainedRun,
 )
 from leukoscope.splits import Split
-from leukoscope.workflow.prediction import answer_sources, choose_threshold, open_classifier
+from leukoscope.workflow.prediction import answer_sources, find_spec, open_classifier
 
 if TYPE_CHECKING:
     from leukoscope.settings import Recipe
@@ -103,7 +103,8 @@ class Model:
         Returns:
             One row a cell: image, cell ("" where the image is the cell), probability (of
             leukaemic, 0 to 1; NaN without a prediction), call, conformal_call ("uncertain" where
-            neither class is ruled out), warnings, and threshold (of the call).
+            neither class is ruled out), warnings, threshold (of the call), and subject ("" where the
+            images' paths do not give it as in the model's data set).
 
         Raises:
             LeukoscopeError: no such path, no image, or an array of another kind.
@@ -119,8 +120,7 @@ class Model:
             answers = answer_sources(sources, self._classifier, operating_point, update)
             rows = [answer.to_dict() for answer in answers]
         columns = [field.name for field in dataclasses.fields(Answer)]
-        table = pd.DataFrame(rows, columns=columns).astype({"probability": "float64"})
-        return table.assign(threshold=choose_threshold(self._classifier, operating_point))
+        return pd.DataFrame(rows, columns=columns).astype({"probability": "float64"})
 
     def predict_batch(
         self, crops: UInt8Array
@@ -128,7 +128,8 @@ class Model:
         """Predict crops that were cut already, without any image-quality check.
 
         Args:
-            crops: uint8 (n, 225, 225, 3), RGB, as `Dataset.crops`.
+            crops: uint8 (n, 225, 225, 3), RGB, as `Dataset.crops`; cut as the model's own data set
+                says (`metadata.dataset.crop`), for a cell's size counts.
 
         Returns:
             Probability of leukaemic, float64 (n,), 0 to 1; novelty, float64 (n,): the distance
@@ -238,7 +239,7 @@ def predict(
     >>> import leukoscope as lk
     >>> import numpy as np
     >>> list(lk.predict(lk.list_images("cells/")[:2]).columns)
-    ['image', 'cell', 'probability', 'call', 'conformal_call', 'warnings', 'threshold']
+    ['image', 'cell', 'probability', 'call', 'conformal_call', 'warnings', 'threshold', 'subject']
     >>> black = np.zeros((450, 450, 3), np.uint8)
     >>> lk.predict(black)["call"][0]
     'error'
@@ -340,7 +341,7 @@ def read_dataset(
         show_progress("Comparing cells", progress) as on_link,
     ):
         catalogue = read_catalogue(_get_path(path), **options, on_decode=on_decode, on_link=on_link)
-    return Dataset(catalogue, options)
+    return Dataset(catalogue, options | {"options": catalogue.options})
 
 
 def audit(dataset: Dataset | StrPath) -> AuditResult:
@@ -472,6 +473,7 @@ def train(
 def evaluate(
     predictions: pd.DataFrame | StrPath | TrainedRun,
     *,
+    model: Model | StrPath | TrainedRun | None = None,
     columns: Mapping[str, str] | None = None,
     threshold: float | None = None,
     scores: Sequence[str] = (),
@@ -481,8 +483,11 @@ def evaluate(
     """Score predictions by cell and by subject, with intervals over people.
 
     Args:
-        predictions: a table with image, subject, label and probability (subject is optional
-            where images have C-NMC names), the path of a CSV, or a run.
+        predictions: a table with image, subject, label and probability, such as `predict` returns
+            with a column label added; the path of a CSV; or a run.
+        model: the model that predicted, for tables without subjects: its data set says how the
+            images' names give them, and has words for the classes. By default as the run has
+            them, or as the known data sets do.
         columns: column names of the table: our name → its name.
         threshold: probability from which a cell is called leukaemic, not chosen on these cells;
             by default the table's own, else 0.5.
@@ -510,12 +515,13 @@ def evaluate(
         set_threshold,
     )
 
+    spec = _find_spec(predictions, model)
     if isinstance(predictions, pd.DataFrame):
         title = "Predictions"
-        table = normalise_predictions(rename_columns(predictions, columns))
+        table = normalise_predictions(rename_columns(predictions, columns), spec)
     else:
         title = Path(predictions).resolve().name
-        table = read_predictions(_find_table(predictions), columns)
+        table = read_predictions(_find_table(predictions), columns, spec)
     table = set_threshold(table, threshold)
     evaluation = compute_evaluation(table, n_bootstrap=n_bootstrap, seed=seed, scores=scores)
     return EvaluationResult(evaluation, table, title)
@@ -535,7 +541,8 @@ def aggregate(
 
     Args:
         predictions: as in `evaluate`, with or without labels.
-        model: the model that predicted; its subject-level calibration serves tables without labels.
+        model: the model that predicted; its subject-level calibration serves tables without labels,
+            and its data set says how the images' names give the subject, as in `evaluate`.
         calibrate: labelled predictions of people the network was not trained on, to calibrate on.
         columns: column names of the table: our name → its name.
         threshold: probability from which a cell counts as called leukaemic.
@@ -552,9 +559,10 @@ def aggregate(
     """
     from leukoscope.evaluation.aggregate import summarise_subjects
 
-    spec = None if model is None else _get_model(model).metadata.dataset
-    table = _read_answers(predictions, threshold, columns, spec)
-    reference = None if calibrate is None else _read_answers(calibrate, None, None, spec)
+    table = _read_answers(predictions, threshold, columns, _find_spec(predictions, model))
+    reference = None
+    if calibrate is not None:
+        reference = _read_answers(calibrate, None, None, _find_spec(calibrate, model))
     if reference is not None and "label" not in reference:
         raise DataError("calibrate: no column label. Expected a labelled table to calibrate on.")
     line = None
@@ -624,6 +632,14 @@ def _find_table(predictions: StrPath | TrainedRun) -> Path:
     from leukoscope.io.runs import find_predictions
 
     return find_predictions(Path(predictions))
+
+
+def _find_spec(
+    predictions: pd.DataFrame | StrPath | TrainedRun, model: Model | StrPath | TrainedRun | None
+) -> DatasetSpec | None:
+    if model is not None:
+        return _get_model(model).metadata.dataset
+    return None if isinstance(predictions, pd.DataFrame) else find_spec(Path(predictions))
 
 
 def _read_answers(

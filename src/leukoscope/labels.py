@@ -19,13 +19,15 @@ CLASS_COLOURS = {LEUKAEMIC: "#D55E00", NORMAL: "#0072B2"}
 """In every picture; distinguishable for the colour-blind too (Okabe and Ito)."""
 
 _SYNONYMS = {
-    **dict.fromkeys(
-        ("leukaemic", "leukemic", "leukaemia", "leukemia", "all", "1", "1.0"), LEUKAEMIC
-    ),
-    **dict.fromkeys(("normal", "healthy", "hem", "0", "0.0"), NORMAL),
+    **dict.fromkeys(("leukaemic", "leukemic", "leukaemia", "leukemia", "1", "1.0"), LEUKAEMIC),
+    **dict.fromkeys(("normal", "healthy", "0", "0.0"), NORMAL),
 }
 
 
 def parse_label(word: object) -> str | None:
-    """One of `LABELS` for any usual spelling of it (ALL, hem, 1, healthy, …), else None."""
+    """One of `LABELS` for any usual word for it, else None. A data set's own are in its spec.
+
+    >>> parse_label("Leukemia"), parse_label(0), parse_label("blast")
+    ('leukaemic', 'normal', None)
+    """
     return _SYNONYMS.get(str(word).strip().lower())

@@ -32,6 +32,9 @@ and, where known:
 Other columns are kept. Names of version 0.1 (`sure_call`) are read too, and another program's table
 may have its own, where `columns` says which are ours. The table is renamed and checked once, on
 input: `read_predictions` for a file, `normalise_predictions` for a table in memory.
+
+A `spec` says how the data set names subjects and classes. A table without one is read by what the
+known data sets have (`datasets.registry`).
 """
 
 from __future__ import annotations
@@ -41,12 +44,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from leukoscope.datasets.cnmc import CNMC
-from leukoscope.datasets.registry import parse_known_name
+from leukoscope.datasets.registry import (
+    describe_names,
+    find_subject,
+    list_class_words,
+    parse_known_label,
+)
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.io.tables import read_table, write_table
-from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL, parse_label
+from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL
 
 __all__ = [
     "check_predictions",
@@ -72,12 +79,17 @@ _RENAMED = {"sure_call": "conformal_call", "fold": "part"}
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-def read_predictions(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+def read_predictions(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    spec: DatasetSpec | None = None,
+) -> pd.DataFrame:
     """Read a CSV of predictions, bring it to the columns above and check it.
 
     Args:
         path: the CSV.
         columns: column names of the CSV: our name → its name.
+        spec: of the data set, where it is known.
 
     Raises:
         DataError: no such file, not a CSV, a column that it does not have, or as
@@ -85,7 +97,7 @@ def read_predictions(path: Path, columns: Mapping[str, str] | None = None) -> pd
     """
     table = _read_csv(path, columns)
     try:
-        return normalise_predictions(table)
+        return normalise_predictions(table, spec)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
@@ -133,8 +145,8 @@ def read_answers(
 ) -> pd.DataFrame:
     """Read any CSV with probabilities, with labels or without, such as `leukoscope predict` writes.
 
-    Rows of images that could not be read are dropped. A missing subject is taken from the image's
-    name; rows without one are dropped, and their number is in `attrs["without_subject"]`.
+    Rows of images that could not be read are dropped. Where no row has a subject, it is taken from
+    the images' paths; rows without one are dropped, their number in `attrs["without_subject"]`.
 
     Args:
         path: a CSV with image and probability, and where known subject, label, group, part, call,
@@ -142,7 +154,7 @@ def read_answers(
         threshold: probability from which a cell counts as called leukaemic; by default from the
             column call, else the column threshold, else 0.5.
         columns: column names of the CSV: our name → its name.
-        spec: of the data set, for subjects in the images' names; default: C-NMC's.
+        spec: of the data set, where it is known.
 
     Returns:
         The columns above (label only where the file has it), and called: bool.
@@ -170,15 +182,12 @@ def normalise_answers(
         table = table[table["probability"].notna() | table["call"].isin(LABELS)]
     if table.empty:
         raise DataError(f"{name}: no cell with a probability. Expected one row a cell.")
-    if "subject" in table:
-        whose = table["subject"].astype(str).str.strip() != ""
-    else:
-        whose = table["image"].map(lambda image: parse_known_name(str(image), spec) is not None)
+    table = table.assign(subject=_find_subjects(table, spec))
+    whose = table["subject"] != ""
     if not whose.any():
         raise DataError(
-            f"{name}: the cells have no subject. Expected a column subject, or names like "
-            f"{_describe_names(spec)}; received {table['image'].iloc[0]!r}. "
-            "Add the column, or rename the files."
+            f"{name}: the cells have no subject. Expected a column subject{_describe_else(spec)}; "
+            f"received {table['image'].iloc[0]!r}. Add the column, or rename the files."
         )
     without, table = int((~whose).sum()), table[whose]
     unlabelled = "label" not in table
@@ -204,7 +213,8 @@ def write_predictions(table: pd.DataFrame, path: Path) -> None:
 def normalise_predictions(table: pd.DataFrame, spec: DatasetSpec | None = None) -> pd.DataFrame:
     """Bring a table to the names, classes and types above, then check it.
 
-    A missing subject is taken from the image's name, as `spec` or C-NMC has them.
+    Where no row has a subject, it is taken from the images' paths. Words for the classes are those
+    of `spec`, or of the known data sets.
 
     Returns:
         A new table; the one received is not changed.
@@ -213,12 +223,10 @@ def normalise_predictions(table: pd.DataFrame, spec: DatasetSpec | None = None) 
         DataError: as `check_predictions`.
     """
     table = rename_columns(table.reset_index(drop=True).copy())
-    if "subject" not in table and "image" in table:
-        names = [parse_known_name(str(image), spec) for image in table["image"]]
-        if names and all(names):
-            table["subject"] = [name.subject for name in names if name]
-    _check_columns(table)
-    table["label"] = normalise_labels(table["label"])
+    if "image" in table and all(subjects := _find_subjects(table, spec).tolist()):
+        table["subject"] = subjects
+    _check_columns(table, spec)
+    table["label"] = normalise_labels(table["label"], spec)
     for column in ("image", "cell", "subject", "group", "part", "split"):
         if column in table:
             table[column] = table[column].astype(str).where(table[column].notna(), "")
@@ -238,17 +246,18 @@ def set_threshold(table: pd.DataFrame, threshold: float | None) -> pd.DataFrame:
     return table.assign(threshold=0.5 if threshold is None else threshold)
 
 
-def normalise_labels(labels: pd.Series) -> pd.Series:
-    """Bring all/hem, leukemic/healthy and 1/0, in any case, to "leukaemic"/"normal".
+def normalise_labels(labels: pd.Series, spec: DatasetSpec | None = None) -> pd.Series:
+    """Bring leukemic/healthy, 1/0 and words of the data, in any case, to "leukaemic"/"normal".
 
     Raises:
         DataError: another class, with the values seen.
     """
-    known = labels.map(parse_label)
+    known = labels.map(lambda word: parse_known_label(word, spec))
     if bool(known.isna().any()):
         unknown = sorted(set(labels.astype(str)[known.isna()]))
+        words = spec.class_words if spec else list_class_words()
         raise DataError(
-            "Column label: expected leukaemic or normal (also all/hem, 1/0); "
+            f"Column label: expected {LEUKAEMIC} or {NORMAL} (also {', '.join(('1', '0', *words))}); "
             f"received {_list_few([repr(word) for word in unknown])}."
         )
     return known
@@ -292,19 +301,25 @@ def check_predictions(table: pd.DataFrame) -> None:
         _check_rows(table, "area", areas.isna() | areas.between(0, 1e9), "pixels, 0 or more")
 
 
-def _describe_names(spec: DatasetSpec | None) -> str:
-    known = {named.naming: None for named in (spec, CNMC) if named and named.naming}
-    return " or ".join(known)
+def _find_subjects(table: pd.DataFrame, spec: DatasetSpec | None) -> pd.Series:
+    """Of every row, as text, "" where unknown: the column's or, where it is empty, the paths'."""
+    if "subject" in table:
+        given = table["subject"].astype(str).where(table["subject"].notna(), "")
+        if (given.str.strip() != "").any():
+            return given.where(given.str.strip() != "", "")
+    return table["image"].map(lambda image: find_subject(str(image), spec)).astype(str)
 
 
-def _check_columns(table: pd.DataFrame) -> None:
+def _describe_else(spec: DatasetSpec | None) -> str:
+    names = describe_names(spec)
+    return f", or names like {names}" if names else ""
+
+
+def _check_columns(table: pd.DataFrame, spec: DatasetSpec | None = None) -> None:
     missing = [column for column in _REQUIRED if column not in table]
     if missing:
-        hint = (
-            f" A subject is read from names like {CNMC.naming} only."
-            if missing == ["subject"]
-            else ""
-        )
+        names = describe_names(spec) if missing == ["subject"] else ""
+        hint = f" A subject is read from names like {names} only." if names else ""
         raise DataError(
             f"Expected the columns {', '.join(_REQUIRED)}; "
             f"received {_list_few([str(c) for c in table.columns]) or 'none'} "

@@ -7,7 +7,7 @@ of range; so later code need not check for keys. Records of version 0.1 are upgr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
 import msgspec
@@ -27,6 +27,7 @@ __all__ = [
     "GroupOverrides",
     "Machine",
     "ModelMetadata",
+    "ReadRecord",
     "RunRecord",
     "ScoreRecord",
     "SplitRecord",
@@ -186,6 +187,7 @@ class ModelMetadata:
             found = msgspec.json.decode(text)
             if isinstance(found, dict) and found.get("format") == 4:
                 found = _upgrade_model(found)
+            found = _keep_class_words(found)
             known = found["format"] if isinstance(found, dict) else None
             if isinstance(known, int) and known != MODEL_FORMAT:
                 hint = (
@@ -211,15 +213,25 @@ class ModelMetadata:
         return metadata
 
 
+def _keep_class_words(found: Any) -> Any:
+    """Of a time when every data set knew the words of every other, and none kept its own."""
+    dataset = found.get("dataset") if isinstance(found, dict) else None
+    if not isinstance(dataset, dict) or "class_words" in dataset:
+        return found
+    from leukoscope.datasets.registry import list_class_words
+
+    return found | {"dataset": dataset | {"class_words": list_class_words()}}
+
+
 def _upgrade_model(old: dict[str, Any]) -> dict[str, Any]:
     """Format 4, of version 0.1, whose models knew one data set."""
-    from leukoscope.datasets.cnmc import CNMC
+    from leukoscope.datasets.registry import describe_first_data
 
     subjects = old.get("subjects")
     return {
         **{key: old[key] for key in ("classes", "crop_px", "recipe", "fingerprint", "version")},
         "format": MODEL_FORMAT,
-        "dataset": asdict(CNMC),
+        "dataset": asdict(describe_first_data()),
         "decision": {
             **old["calibration"],
             "threshold": old["threshold"],
@@ -252,6 +264,27 @@ class SplitRecord:
 
 
 @dataclass(frozen=True)
+class ReadRecord:
+    """How the data of a run were read: the options that read them so again.
+
+    Attributes:
+        reader: that read them, whether it was named or recognised.
+        subject_from, classes, frame_px: as `datasets.reader.ReadOptions`.
+        turns: rotations at which cells were compared, to join subjects.
+        labels_csv, groups_csv: paths of the files; "" without. Another path may hold the same, so
+            these are not compared, but what was read from them is.
+    """
+
+    reader: str
+    subject_from: str = ""
+    classes: Mapping[str, str] = field(default_factory=dict)
+    frame_px: int | None = None
+    turns: int = 1
+    labels_csv: str = field(default="", compare=False)
+    groups_csv: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
 class DataRecord:
     """The training data of a run.
 
@@ -259,6 +292,7 @@ class DataRecord:
         fingerprint: of the cells used.
         cells, subjects, groups: how many.
         groups_fingerprint: of a file of groups, so that a run is not continued with another; "".
+        read: how they were read; None in runs of a time when this was not kept.
     """
 
     fingerprint: str
@@ -266,6 +300,7 @@ class DataRecord:
     subjects: Count
     groups: Count
     groups_fingerprint: str = ""
+    read: ReadRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -343,7 +378,7 @@ class RunRecord:
             found = msgspec.json.decode(text)
             if isinstance(found, dict) and "dataset" not in found:
                 found = _upgrade_run(found)
-            return msgspec.convert(found, cls)
+            return msgspec.convert(_keep_class_words(found), cls)
         except (msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise RunError(
                 f"{name}: not the record of a run ({error}). Expected a run.json that "
@@ -353,7 +388,7 @@ class RunRecord:
 
 def _upgrade_run(old: dict[str, Any]) -> dict[str, Any]:
     """Of version 0.1."""
-    from leukoscope.datasets.cnmc import CNMC
+    from leukoscope.datasets.registry import describe_first_data
     from leukoscope.settings import rename_old_settings
     from leukoscope.splits import rename_old_split
 
@@ -362,6 +397,6 @@ def _upgrade_run(old: dict[str, Any]) -> dict[str, Any]:
     return old | {
         "recipe": old["recipe"] | {"training": training},
         "split": split,
-        "dataset": asdict(CNMC),
+        "dataset": asdict(describe_first_data()),
         "group_overrides": old["groups"],
     }

@@ -43,12 +43,14 @@ class Registry(Generic[T]):
         package: whose modules are looked through; its __init__ is not.
         attribute: that a module sets at its top level to be an entry.
         also: what else the caller takes, for errors; "" where nothing.
+        expected: what an entry is, so that a user's own of another kind is refused.
     """
 
     kind: str
     package: str
     attribute: str
     also: str = ""
+    expected: type | None = None
 
     def names(self) -> list[str]:
         """Names of what is built in, sorted; imports nothing."""
@@ -70,15 +72,32 @@ class Registry(Generic[T]):
                 folder are found too.
 
         Raises:
-            SettingsError: no such name, module or attribute, or the module cannot be imported.
+            SettingsError: no such name, module or attribute, the module cannot be imported, or
+                what is there is of another kind.
         """
         if is_import_path(name):
-            return cast(T, import_own(self.kind, name))
+            return cast(T, _check_kind(self.kind, name, import_own(self.kind, name), self.expected))
         known = self.names()
         if name not in known:
             raise SettingsError(_refuse(self.kind, name, known, self.also))
         module = importlib.import_module(f"{self.package}.{name}")
         return cast(T, getattr(module, self.attribute))
+
+
+def _check_kind(kind: str, path: str, found: object, expected: type | None) -> object:
+    if expected is not None and not isinstance(found, expected):
+        raise SettingsError(
+            f"The {kind} {path}: received {_name_kind(found)}. Expected a value of "
+            f"{expected.__module__}.{expected.__qualname__}."
+        )
+    return found
+
+
+def _name_kind(found: object) -> str:
+    if isinstance(found, type):
+        return f"the class {found.__name__}"
+    kind = type(found).__name__
+    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
 
 
 def find_entry(kind: str, name: str, known: Mapping[str, T]) -> T:

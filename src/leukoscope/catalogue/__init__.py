@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -19,19 +19,24 @@ from leukoscope.catalogue.groups import (
 from leukoscope.catalogue.same_cell import link_same_cells
 from leukoscope.catalogue.store import CellStore, Progress
 from leukoscope.catalogue.table import COLUMNS, read_table
-from leukoscope.datasets.reader import ReadOptions
+from leukoscope.datasets.reader import LabelMatch, ReadOptions, check_whole
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.io.tables import write_table
+from leukoscope.labels import LABELS
 
 __all__ = [
     "COLUMNS",
+    "MAX_TURNS",
     "Catalogue",
     "compute_fingerprint",
     "describe_missing",
     "read_catalogue",
     "select_usable",
 ]
+
+MAX_TURNS = 360
+"""Most rotations at which cells are compared: one a degree."""
 
 _DETECTOR = 2  # counts changes of same_cell that change its links
 
@@ -52,6 +57,9 @@ class Catalogue:
         groups_csv: the file that the groups come from; None where they come from the links.
         compared: whether cells were compared; those that are not cut out on black cannot be, and
             then `same_cells` is empty.
+        matches: how each CSV of labels fits the images.
+        options: how the data were read, with the reader and the CSV that were found.
+        turns: rotations at which cells were compared.
     """
 
     root: Path
@@ -63,6 +71,9 @@ class Catalogue:
     spec: DatasetSpec
     groups_csv: Path | None = None
     compared: bool = True
+    matches: tuple[LabelMatch, ...] = ()
+    options: ReadOptions = field(default_factory=ReadOptions)
+    turns: int = 1
 
     def find_overruling(self) -> Overruling | None:
         """Where the file of groups overrides the links; None without such a file."""
@@ -91,9 +102,11 @@ def read_catalogue(
         on_link: called while cells are compared.
 
     Raises:
-        DataError: there is no such data, it cannot be read, or the groups do not fit it.
+        DataError: there is no such data, it cannot be read, the groups do not fit it, or turns out
+            of range.
         SettingsError: no such reader.
     """
+    _check_turns(turns)
     found = read_table(data, options, progress=on_decode)
     table, store = found.table, found.store
     subjects = table["subject"].tolist()
@@ -116,7 +129,15 @@ def read_catalogue(
         folder=store.folder,
         groups_csv=groups_csv,
         compared=cut_out,
+        matches=found.matches,
+        options=found.options,
+        turns=turns,
     )
+
+
+def _check_turns(turns: int) -> None:
+    if not 1 <= check_whole("turns", turns, "rotations") <= MAX_TURNS:
+        raise DataError(f"turns = {turns}. Expected 1 to {MAX_TURNS} rotations.")
 
 
 def _list_pairs(links: pd.DataFrame) -> list[tuple[int, int]]:
@@ -153,10 +174,10 @@ def select_usable(catalogue: Catalogue) -> pd.DataFrame:
 def describe_missing(table: pd.DataFrame, spec: DatasetSpec) -> str:
     """What keeps every cell of a data set from being trained on, and the fix; "" if nothing."""
     if (table["label"] == "").all():
+        words = ", ".join([*LABELS, *spec.class_words])
         return (
-            "no cell with a label. Expected folders all/ and hem/ (or leukaemic/ and normal/), "
-            "other words for them with --classes, or a CSV with image, label and subject "
-            "(--labels)."
+            f"no cell with a label. Expected folders named after the classes ({words}), other "
+            "words for them with --classes, or a CSV with image, label and subject (--labels)."
         )
     if (table["subject"] == "").all():
         named = f"names like {spec.naming}, " if spec.naming else ""

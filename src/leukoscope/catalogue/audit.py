@@ -10,13 +10,31 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from leukoscope.catalogue import Catalogue, describe_missing
+from leukoscope.datasets.reader import LabelMatch
 from leukoscope.datasets.spec import PartCounts
 from leukoscope.labels import LEUKAEMIC, NORMAL
 
-__all__ = ["Audit", "compute_audit"]
+__all__ = ["Audit", "Population", "compute_audit"]
 
 _APART = ("subject", "other_subject", "links")
 _JOINED = ("group", "subject", "other_subject")
+
+
+@dataclass(frozen=True)
+class Population:
+    """How many cells there are, and whose.
+
+    Attributes:
+        cells: all of them.
+        named: of these, cells whose subject is known.
+        subjects: their names.
+        groups: different people among the names.
+    """
+
+    cells: int
+    named: int
+    subjects: int
+    groups: int
 
 
 @dataclass(frozen=True)
@@ -24,6 +42,8 @@ class Audit:
     """The findings of `leukoscope data audit`.
 
     Attributes:
+        labelled: cells with a label.
+        unlabelled: the others.
         counts: fold, label, cells, subjects, groups.
         subjects: subject, label, fold, cells, group.
         problems: image, problem.
@@ -43,8 +63,11 @@ class Audit:
         joined: group, subject, other_subject: names that the file joins and no link does.
         compared: whether cells were compared; those not cut out on black cannot be.
         unusable: why no cell can be trained on, and the fix; "" where one can.
+        matches: how each CSV of labels fits the images.
     """
 
+    labelled: Population
+    unlabelled: Population
     counts: pd.DataFrame
     subjects: pd.DataFrame
     problems: pd.DataFrame
@@ -63,6 +86,7 @@ class Audit:
     joined: pd.DataFrame
     compared: bool
     unusable: str
+    matches: tuple[LabelMatch, ...]
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values; undefined numbers are null."""
@@ -92,6 +116,8 @@ def compute_audit(catalogue: Catalogue) -> Audit:
     share = labelled["label"].eq(LEUKAEMIC).mean() if len(labelled) else 0.0
     overruling = catalogue.find_overruling()
     return Audit(
+        labelled=_count_people(labelled),
+        unlabelled=_count_people(table[table["label"] == ""]),
         counts=_count(table),
         subjects=_list_subjects(labelled),
         problems=table.loc[table["problem"] != "", ["image", "problem"]],
@@ -110,7 +136,13 @@ def compute_audit(catalogue: Catalogue) -> Audit:
         joined=overruling.joined if overruling else pd.DataFrame(columns=list(_JOINED)),
         compared=catalogue.compared,
         unusable=describe_missing(table, catalogue.spec),
+        matches=catalogue.matches,
     )
+
+
+def _count_people(table: pd.DataFrame) -> Population:
+    named = table[table["subject"] != ""]
+    return Population(len(table), len(named), named["subject"].nunique(), named["group"].nunique())
 
 
 def _count(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from leukoscope.catalogue.store import CellStore, Progress, open_store
 from leukoscope.cells.quality import CellQuality, measure_limits
-from leukoscope.datasets.reader import ReadOptions
+from leukoscope.datasets.reader import LabelMatch, ReadOptions
 from leukoscope.datasets.registry import read_dataset
 from leukoscope.datasets.spec import CropSpec, DatasetSpec
 
@@ -33,12 +33,16 @@ class CellTable:
         spec: its facts, with the limits of the image-quality checks measured from its usable cells.
         table: one row an image, columns `COLUMNS`.
         store: its crops in the same order.
+        matches: how each CSV of labels fits the images.
+        options: how it was read, with the reader and the CSV that were found.
     """
 
     root: Path
     spec: DatasetSpec
     table: pd.DataFrame
     store: CellStore
+    matches: tuple[LabelMatch, ...]
+    options: ReadOptions
 
 
 def read_table(
@@ -70,7 +74,8 @@ def read_table(
     labelled = readable[readable["label"] != ""]
     limits = measure_limits(readable if labelled.empty else labelled) or reading.spec.quality
     spec = dataclasses.replace(reading.spec, quality=limits)
-    return CellTable(images.root, spec, table[list(COLUMNS)], store)
+    rows = table[list(COLUMNS)]
+    return CellTable(images.root, spec, rows, store, reading.matches, reading.options)
 
 
 def _find_problem(

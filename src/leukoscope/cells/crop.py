@@ -22,15 +22,14 @@ CROP_PX = 225
 """Side of a crop."""
 
 _BACKGROUND_LEVEL = 10  # a cut-out cell's background is exactly 0; the rest is room for JPEG noise
-_WHOLE = CropSpec(frame_px=2 * CROP_PX)
 
 
-def cut_crop(rgb: UInt8Array, spec: CropSpec = _WHOLE) -> UInt8Array:
+def cut_crop(rgb: UInt8Array, spec: CropSpec) -> UInt8Array:
     """Cut the central square, pad it with black where the image is smaller, and bring it to 225 px.
 
     Args:
         rgb: uint8 (height, width, 3).
-        spec: how large the square is; 450 px where left out, so that 2×2 pixels are averaged.
+        spec: how large the square is.
 
     Returns:
         uint8 (225, 225, 3).
@@ -52,7 +51,7 @@ def _cut_centre(rgb: UInt8Array, side: int) -> UInt8Array:
     return rgb[top : top + side, left : left + side]
 
 
-def read_crop(source: Path | bytes, spec: CropSpec = _WHOLE, name: str | None = None) -> UInt8Array:
+def read_crop(source: Path | bytes, spec: CropSpec, name: str | None = None) -> UInt8Array:
     """Decode one image and cut its crop: uint8 (225, 225, 3), RGB. Raises as `read_image`."""
     return cut_crop(read_image(source, name), spec)
 

@@ -25,6 +25,13 @@ def evaluate(
             help="Folder for metrics.json and page. Default: evaluation/ in the run or by the CSV."
         ),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Model of the predictions, a run or model.onnx: for subjects in the images' names "
+            "and words for the classes."
+        ),
+    ] = None,
     columns: Columns = None,
     threshold: Threshold = None,
     score: Annotated[
@@ -44,6 +51,7 @@ def evaluate(
     evaluation, page = evaluate_predictions(
         target,
         out,
+        model=model,
         columns=parse_columns(columns),
         threshold=threshold,
         scores=score or (),

@@ -20,8 +20,9 @@ from leukoscope.datasets.reader import (
 from leukoscope.datasets.spec import CellName, CropSpec, DatasetSpec, PartCounts, QualityLimits
 from leukoscope.errors import DataError
 from leukoscope.io.sources import Source
+from leukoscope.labels import LEUKAEMIC, NORMAL
 
-__all__ = ["CNMC", "READER"]
+__all__ = ["CNMC", "READER", "write_path"]
 
 CNMC = DatasetSpec(
     name="C-NMC 2019",
@@ -44,6 +45,7 @@ CNMC = DatasetSpec(
     ),
     name_pattern=r"UID_(?P<subject>[A-Za-z0-9-]+)_(?P<smear>\d+)_(?P<cell>\d+)_(?P<label>all|hem)",
     naming="UID_<subject>_<smear>_<cell>_<all|hem>",
+    class_words={"all": LEUKAEMIC, "hem": NORMAL},
     folds=("fold_0", "fold_1", "fold_2"),
     test_part="preliminary",
     published=(
@@ -87,13 +89,9 @@ def _read(images: Images, options: ReadOptions) -> Reading:
     rows = pd.DataFrame(
         [_describe(images, source) for source in images.sources], columns=list(ROW_COLUMNS)
     )
-    if options.labels_csv is not None:
-        found = [read_label_file(options.labels_csv, images.root)]
-    else:
-        found = list(find_label_files(images))
-    for labels in found:
-        apply_labels(rows, labels, CNMC, options.classes)
-    return Reading(CNMC, rows)
+    given = options.labels_csv
+    files = [read_label_file(given, images.root)] if given else find_label_files(images)
+    return Reading(CNMC, rows, apply_labels(rows, files, CNMC))
 
 
 def _describe(images: Images, source: Source) -> dict[str, str]:
@@ -101,7 +99,7 @@ def _describe(images: Images, source: Source) -> dict[str, str]:
     name = CNMC.parse_name(source.name) or CellName("")
     return {
         "image": source.name,
-        "label": find_label(folders, {}) or name.label,
+        "label": find_label(folders, CNMC) or name.label,
         "claim": name.label,
         "subject": name.subject,
         "smear": name.smear,
@@ -120,4 +118,17 @@ def _find_part(folders: Sequence[str]) -> str:
     return ""
 
 
-READER = Reader('C-NMC 2019, Kaggle\'s "Leukemia Classification"', _recognises, _read)
+def write_path(name: CellName, fold: int, *, misplaced: bool = False) -> str:
+    """Where the training data have a cell, without the suffix, in the other class's if misplaced.
+
+    >>> write_path(CellName("H3", "2", "1", "normal"), 0)
+    'C-NMC_Leukemia/training_data/fold_0/hem/UID_H3_2_1_hem'
+    """
+    words = {label: word for word, label in CNMC.class_words.items()}
+    word = words.pop(name.label)
+    folder = words.popitem()[1] if misplaced else word
+    image = f"UID_{name.subject}_{name.smear}_{name.cell}_{word}"
+    return f"C-NMC_Leukemia/training_data/fold_{fold}/{folder}/{image}"
+
+
+READER = Reader('C-NMC 2019, Kaggle\'s "Leukemia Classification"', _recognises, _read, CNMC)

@@ -7,14 +7,16 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from leukoscope.datasets.reader import Images
+from leukoscope.datasets.reader import Images, LabelMatch
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.io.sources import list_sources, read_text
-from leukoscope.labels import parse_label
+from leukoscope.labels import LABELS
 
 __all__ = ["apply_labels", "find_label_files", "read_label_file"]
 
@@ -26,6 +28,9 @@ _CSV_NAMES = {
     "smear": ("smear",),
     "fold": ("fold", "part"),
 }
+
+_OVERRIDDEN = ("label", "claim", "subject", "smear", "cell", "fold")
+_SHOWN = 20  # names of a CSV or of images that are told
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,9 @@ def find_label_files(images: Images) -> Iterable[LabelFile]:
 
 
 def apply_labels(
-    rows: pd.DataFrame, labels: LabelFile, spec: DatasetSpec, classes: Mapping[str, str]
-) -> None:
-    """Override `rows` with the entries of a CSV.
+    rows: pd.DataFrame, files: Iterable[LabelFile], spec: DatasetSpec
+) -> tuple[LabelMatch, ...]:
+    """Override `rows` with the entries of CSVs, and say how each of them fits the images.
 
     Columns: image (or new_names, file, filename), label (or labels, class), and where known subject
     (or subject_id, patient), smear, fold (or part), or in Patient_ID a name as the data set's own
@@ -78,48 +83,87 @@ def apply_labels(
 
     Args:
         rows: columns `reader.ROW_COLUMNS`; changed in place.
-        labels: the CSV.
-        spec: how the data set's names are read.
-        classes: words for the classes beside those known anyway.
+        files: the CSVs.
+        spec: how the data set's names are read, and its words for the classes.
 
     Raises:
-        DataError: not such a CSV, an unknown class, or names that fit no image, or two.
+        DataError: not such a CSV, an unknown class, names that fit no image, or two, or an image
+            of which two rows say different things.
     """
-    given = _parse_csv(labels)
-    by_image = _index_images(rows["image"], labels.folder)
-    changed = ["label", "claim", "subject", "smear", "cell", "fold"]
-    values = {column: rows[column].tolist() for column in changed}
-    matched = 0
-    for line, entry in enumerate(given.to_dict("records"), start=2):
-        found = by_image.get(entry["image"], [])
-        label = classes.get(entry["label"].lower()) or parse_label(entry["label"])
-        if label is None:
-            raise DataError(
-                f"{labels.origin}, line {line}: unknown class {entry['label']!r}. "
-                "Expected all, hem, leukaemic, normal, 1 or 0, or a word named with --classes."
-            )
-        if len(found) > 1:
-            raise DataError(
-                f"{labels.origin}, line {line}: {entry['image']} is the name of {len(found)} "
-                "images. Expected the path within the data."
-            )
-        for row in found:
-            matched += 1
-            name = spec.parse_name(entry.get("name", ""))
-            said = {"label": label, "claim": name.label if name else ""}
-            said |= {"subject": name.subject if name else entry.get("name", "")}
-            said |= {"smear": name.smear, "cell": name.cell} if name else {}
-            said |= {key: entry[key] for key in ("subject", "smear", "fold") if entry.get(key)}
+    values = {column: rows[column].tolist() for column in _OVERRIDDEN}
+    told: dict[tuple[int, str], tuple[str, str]] = {}
+    found = []
+    for labels in files:
+        given = _parse_csv(labels)
+        by_image = _index_images(rows["image"], labels.folder)
+        named, absent = set[int](), []
+        for line, entry in enumerate(given.to_dict("records"), start=2):
+            where = f"{labels.origin}, line {line}"
+            said = _read_entry(entry, where, spec)
+            places = by_image.get(entry["image"], [])
+            if len(places) > 1:
+                raise DataError(
+                    f"{where}: {entry['image']} is the name of {len(places)} images. Expected the "
+                    "path within the data."
+                )
+            if not places:
+                absent.append(entry["image"])
+                continue
+            named.add(row := places[0])
             for column, word in said.items():
+                if word:
+                    before = told.setdefault((row, column), (where, word))
+                    _check_same(entry["image"], column, (where, word), before)
                 if word or column == "claim":
                     values[column][row] = word
-    if not matched:
-        raise DataError(
-            f"{labels.origin}: none of its {len(given)} names is an image of the data. Expected "
-            "file names, or paths within the data."
-        )
+        if not named:
+            raise DataError(
+                f"{labels.origin}: none of its {len(given)} names is an image of the data. "
+                "Expected file names, or paths within the data."
+            )
+        beside = set(np.flatnonzero(rows["image"].str.startswith(_find_prefix(labels.folder))))
+        unlisted = sorted(beside - named)
+        found.append((labels.origin, len(given), absent, len(beside), unlisted))
     for column, words in values.items():
         rows[column] = words
+    return tuple(
+        LabelMatch(
+            file=origin,
+            rows=entries,
+            absent=len(absent),
+            absent_names=tuple(absent[:_SHOWN]),
+            images=images,
+            unlisted=len(unlisted),
+            unlisted_names=tuple(rows["image"].iloc[unlisted[:_SHOWN]]),
+            unlabelled=int((rows["label"].iloc[unlisted] == "").sum()),
+        )
+        for origin, entries, absent, images, unlisted in found
+    )
+
+
+def _read_entry(entry: Mapping[Any, str], where: str, spec: DatasetSpec) -> dict[str, str]:
+    """What one row says: column → word."""
+    label = spec.parse_label(entry["label"])
+    if label is None:
+        words = ", ".join([*LABELS, "1", "0", *spec.class_words])
+        raise DataError(
+            f"{where}: unknown class {entry['label']!r}. Expected {words}, or a word named with "
+            "--classes."
+        )
+    name = spec.parse_name(entry.get("name", ""))
+    said = {"label": label, "claim": name.label if name else ""}
+    said |= {"subject": name.subject if name else entry.get("name", "")}
+    said |= {"smear": name.smear, "cell": name.cell} if name else {}
+    return said | {key: entry[key] for key in ("subject", "smear", "fold") if entry.get(key)}
+
+
+def _check_same(image: str, column: str, now: tuple[str, str], before: tuple[str, str]) -> None:
+    """Refuse two rows, each (where, word), that contradict each other."""
+    if now[1] != before[1]:
+        raise DataError(
+            f"{now[0]}: the {column} of {image} is {now[1]!r}, but {before[1]!r} in {before[0]}. "
+            "Expected one row an image; remove the wrong one."
+        )
 
 
 def _parse_csv(labels: LabelFile) -> pd.DataFrame:
@@ -147,7 +191,7 @@ def _parse_csv(labels: LabelFile) -> pd.DataFrame:
 
 def _index_images(images: pd.Series, folder: str) -> dict[str, list[int]]:
     """Row numbers by every way in which a CSV may name an image: file name, path below it, path."""
-    below = "" if folder in ("", ".") else folder + "/"
+    below = _find_prefix(folder)
     index: dict[str, list[int]] = {}
     for row, image in enumerate(images):
         if image.startswith(below):
@@ -158,3 +202,8 @@ def _index_images(images: pd.Series, folder: str) -> dict[str, list[int]]:
         if image.startswith(below)
     }
     return index | {image: [row] for row, image in enumerate(images)}
+
+
+def _find_prefix(folder: str) -> str:
+    """How the paths of the images in a folder begin."""
+    return "" if folder in ("", ".") else folder + "/"

@@ -7,15 +7,18 @@ tests/test_readers.py holds all of them to one contract.
 
 from __future__ import annotations
 
+import dataclasses
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from leukoscope.datasets.spec import CropSpec, DatasetSpec
+from leukoscope.datasets.spec import CropSpec, DatasetSpec, parse_subject_rule
 from leukoscope.errors import DataError
 from leukoscope.io.images import read_size
 from leukoscope.io.sources import Source
@@ -24,15 +27,18 @@ from leukoscope.labels import LABELS, parse_label
 __all__ = [
     "ROW_COLUMNS",
     "Images",
+    "LabelMatch",
     "ReadOptions",
     "Reader",
     "Reading",
     "check_classes",
+    "check_whole",
     "find_fold",
     "find_label",
     "list_folders",
     "measure_crop",
     "parse_classes",
+    "settle_subject_rule",
 ]
 
 ROW_COLUMNS = ("image", "label", "claim", "subject", "smear", "cell", "fold")
@@ -50,12 +56,14 @@ class ReadOptions:
         reader: a name of `registry.READERS`, an import path "package.module:name", or "auto": the
             first that recognises the data.
         labels_csv: labels and subjects of the images, as `labels_csv.apply_labels` documents.
-        subject_from: where subjects are: "folder:N", the N-th folder from the top of the data
-            (1 is the first, -1 the one that holds the image), or a regular expression with one
-            group that is searched in the image's path; "" where the reader knows, or nobody does.
+        subject_from: where subjects are in the images' paths, as `spec.parse_subject_rule`; ""
+            where the reader knows, or nobody does.
         classes: folder names or words → "leukaemic" or "normal", beside those known anyway.
         frame_px: side of the central square of an image that becomes the crop; measured where
             left out.
+
+    Raises:
+        DataError: a value of another kind, an unknown class, or a rule that names no subject.
     """
 
     reader: str = "auto"
@@ -63,6 +71,55 @@ class ReadOptions:
     subject_from: str = ""
     classes: Mapping[str, str] = field(default_factory=dict)
     frame_px: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("reader", "subject_from"):
+            if not isinstance(getattr(self, name), str):
+                raise DataError(f"{name} = {getattr(self, name)!r}. Expected text.")
+        try:
+            parse_subject_rule(self.subject_from)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        object.__setattr__(self, "classes", check_classes(self.classes))
+        if self.frame_px is not None:
+            object.__setattr__(self, "frame_px", check_whole("frame_px", self.frame_px, "pixels"))
+
+
+def check_whole(name: str, value: Any, unit: str) -> int:
+    """A whole number as int, of NumPy too.
+
+    Raises:
+        DataError: another value, naming it.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise DataError(f"{name} = {value!r}. Expected a whole number of {unit}.") from None
+
+
+@dataclass(frozen=True)
+class LabelMatch:
+    """How a CSV of labels and the images of the data fit.
+
+    Attributes:
+        file: the CSV.
+        rows: of the CSV.
+        absent: rows that name no image of the data; some of them in `absent_names`.
+        images: beside or below the CSV.
+        unlisted: of these, images that the CSV does not name; some of them in `unlisted_names`.
+        unlabelled: of these, images whose label nothing else gives.
+    """
+
+    file: str
+    rows: int
+    absent: int
+    absent_names: tuple[str, ...]
+    images: int
+    unlisted: int
+    unlisted_names: tuple[str, ...]
+    unlabelled: int
 
 
 @dataclass(frozen=True)
@@ -85,10 +142,15 @@ class Reading:
     Attributes:
         spec: facts of the data set.
         rows: one row an image in the order of the sources, columns `ROW_COLUMNS`.
+        matches: how each CSV of labels fits the images.
+        options: how the data were read, with the reader and the CSV that were found;
+            `registry.read_dataset` fills it in.
     """
 
     spec: DatasetSpec
     rows: pd.DataFrame
+    matches: tuple[LabelMatch, ...] = ()
+    options: ReadOptions = field(default_factory=ReadOptions)
 
 
 @dataclass(frozen=True)
@@ -99,11 +161,14 @@ class Reader:
         summary: one line for people.
         recognises: whether images have this layout, by their names and the options.
         read: returns what is found; raises DataError where it is not what was expected.
+        spec: facts known beforehand. Its names and words for the classes are known in tables that
+            come without a model, too.
     """
 
     summary: str
     recognises: Callable[[Images, ReadOptions], bool]
     read: Callable[[Images, ReadOptions], Reading]
+    spec: DatasetSpec | None = None
 
 
 def list_folders(images: Images, source: Source) -> list[str]:
@@ -112,12 +177,15 @@ def list_folders(images: Images, source: Source) -> list[str]:
     return [own.name if own.is_dir() else own.stem, *PurePosixPath(source.name).parts[:-1]]
 
 
-def find_label(folders: Sequence[str], classes: Mapping[str, str]) -> str:
-    """The class that the innermost folder names, or ""; "1" may be anything, so no number does."""
+def find_label(folders: Sequence[str], spec: DatasetSpec) -> str:
+    """The class that the innermost folder names, or "".
+
+    "1" may be anything, so no number names a class but one that the data set has as its own word.
+    """
     for folder in reversed(folders):
-        if label := classes.get(folder.strip().lower()):
-            return label
-        if not folder.isdigit() and (label := parse_label(folder) or ""):
+        if folder.strip().isdigit() and folder.strip() not in spec.class_words:
+            continue
+        if label := spec.parse_label(folder):
             return label
     return ""
 
@@ -142,8 +210,14 @@ def check_classes(classes: Mapping[str, str]) -> dict[str, str]:
     Raises:
         DataError: an empty word, or another class.
     """
+    if not isinstance(classes, Mapping):
+        raise DataError(
+            f"classes = {classes!r}. Expected words of the data and the class of each, such as "
+            f'{{"Early": "{LABELS[1]}", "Benign": "{LABELS[0]}"}}.'
+        )
     found = {}
-    for word, name in classes.items():
+    for given, named in classes.items():
+        word, name = str(given), str(named)
         label = parse_label(name)
         if not word.strip() or label is None:
             raise DataError(
@@ -185,3 +259,23 @@ def _read_size(source: Source) -> tuple[int, int] | None:
         return read_size(source.read())
     except (DataError, OSError):
         return None
+
+
+def settle_subject_rule(spec: DatasetSpec, sources: Sequence[Source]) -> DatasetSpec:
+    """A spec whose user's rule holds for the same images wherever they lie, with it in words.
+
+    A folder that is counted from the top, where images lie at different depths, is another one
+    for each place that a path begins at; so the rule then ends here, and names say nothing.
+    """
+    rule = parse_subject_rule(spec.subject_from)
+    if rule is None:
+        return spec
+    depths = {len(PurePosixPath(source.name).parts) - 1 for source in sources}
+    depth = max(depths)
+    if not isinstance(rule, int):
+        return dataclasses.replace(spec, depth=depth, naming=f"…{spec.subject_from}…")
+    if rule > 0 and len(depths) > 1:
+        return dataclasses.replace(spec, subject_from="", depth=None, naming="")
+    above, below = (rule - 1, depth - rule) if rule > 0 else (0, -rule - 1)
+    words = [*["<folder>"] * above, "<subject>", *["<folder>"] * below, "<image>"]
+    return dataclasses.replace(spec, depth=depth, naming="/".join(words))

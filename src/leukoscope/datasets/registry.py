@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
-from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.kaggle import find_data
 from leukoscope.datasets.reader import Images, Reader, Reading, ReadOptions
-from leukoscope.datasets.spec import CellName, DatasetSpec
+from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.io.sources import list_sources
+from leukoscope.labels import parse_label
 from leukoscope.notices import find_banner
 from leukoscope.registry import Registry
 
-__all__ = ["READERS", "parse_known_name", "read_dataset"]
+__all__ = [
+    "READERS",
+    "describe_first_data",
+    "describe_names",
+    "find_subject",
+    "list_class_words",
+    "list_known_specs",
+    "parse_known_label",
+    "read_dataset",
+]
 
-READERS: Registry[Reader] = Registry("reader", "leukoscope.datasets", "READER")
+READERS: Registry[Reader] = Registry("reader", "leukoscope.datasets", "READER", expected=Reader)
 """Readers by name: each module here with a READER, or a user's own by import path."""
 
 _LAST = ("table_csv", "folders")  # what reads nearly anything is asked last
@@ -51,7 +62,8 @@ def read_dataset(data: str | Path, options: ReadOptions | None = None) -> tuple[
             reading.spec, name="simulated cells", published=(), citation="drawn by leukoscope"
         )
         reading = dataclasses.replace(reading, spec=spec)
-    return images, reading
+    options = dataclasses.replace(options, reader=name)
+    return images, dataclasses.replace(reading, options=options)
 
 
 def _recognise(images: Images, options: ReadOptions) -> str:
@@ -70,13 +82,44 @@ def _check_rows(reading: Reading, images: Images, name: str) -> None:
         )
 
 
-def parse_known_name(image: str, spec: DatasetSpec | None = None) -> CellName | None:
-    """What an image's name says of its cell.
+@cache
+def list_known_specs() -> tuple[DatasetSpec, ...]:
+    """Of every built-in reader whose data set has facts known beforehand."""
+    specs = (READERS.find(name).spec for name in READERS.names())
+    return tuple(spec for spec in specs if spec)
+
+
+def find_subject(image: str, spec: DatasetSpec | None = None) -> str:
+    """The subject that an image's path gives, or "".
 
     Args:
-        image: its name.
-        spec: of its data set; where left out, or where the name is not of its kind, C-NMC's rule
-            is tried, whose names many tables bear.
+        image: its path.
+        spec: of its data set, which alone says how to read it. Where it is not known, as of a table
+            without a model, the first of the known data sets whose names look so.
     """
-    found = spec.parse_name(image) if spec else None
-    return found or CNMC.parse_name(image)
+    specs = (spec,) if spec else list_known_specs()
+    return next(filter(None, (known.find_subject(image) for known in specs)), "")
+
+
+def describe_names(spec: DatasetSpec | None = None) -> str:
+    """The names that `find_subject` reads, in words; "" where there are none."""
+    specs = (spec,) if spec else list_known_specs()
+    return " or ".join(dict.fromkeys(known.naming for known in specs if known.naming))
+
+
+def parse_known_label(word: object, spec: DatasetSpec | None = None) -> str | None:
+    """The class that a word names in a data set or, where it is not known, in any; else None."""
+    if spec:
+        return spec.parse_label(word)
+    return list_class_words().get(str(word).strip().lower()) or parse_label(word)
+
+
+def list_class_words() -> Mapping[str, str]:
+    """Words for the classes in the known data sets, beside those that every data set knows."""
+    return {word: label for spec in list_known_specs() for word, label in spec.class_words.items()}
+
+
+def describe_first_data() -> DatasetSpec:
+    """The data set that models and runs of version 0.1 knew, and do not name."""
+    (spec,) = (spec for spec in list_known_specs() if spec.reader == "cnmc")
+    return spec

@@ -7,13 +7,21 @@ warnings, audit, splits, model card and page read it from there. Nothing else kn
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import PurePosixPath
 
-from leukoscope.labels import parse_label
+from leukoscope.labels import LABELS, parse_label
 
-__all__ = ["CellName", "CropSpec", "DatasetSpec", "PartCounts", "QualityLimits"]
+__all__ = [
+    "CellName",
+    "CropSpec",
+    "DatasetSpec",
+    "PartCounts",
+    "QualityLimits",
+    "parse_subject_rule",
+]
 
 Range = tuple[float, float]
 
@@ -24,12 +32,13 @@ class CropSpec:
 
     Attributes:
         frame_px: side of the central square that is kept, in pixels of the image; smaller images
-            are padded with black. It becomes the whole crop.
+            are padded with black. It becomes the whole crop. By default the side of a crop, so that
+            a pixel of the image is a pixel of the crop.
         known_frames: sides of the square images whose scale is known, in pixels; other images get
             a warning. Empty where images of all sizes have the same scale.
     """
 
-    frame_px: int = 450
+    frame_px: int = 225
     known_frames: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -114,7 +123,13 @@ class DatasetSpec:
         quality: limits of the image-quality checks; None where they were not measured.
         name_pattern: regular expression of a file name without folders and suffix, with a group
             `subject` and, where known, `smear`, `cell` and `label`; "" where names say nothing.
-        naming: the same in words.
+        naming: how names give the subject, in words.
+        subject_from: where a user said that subjects are in the images' paths, as
+            `parse_subject_rule`; it takes the place of the subject in `name_pattern`.
+        depth: how many folders lie above an image, at most: as much of a path as `subject_from`
+            reads, so that it holds wherever the data lie. None where all of the path is read.
+        class_words: words of the data for the classes, in lower case, beside those that every
+            data set knows (`labels.parse_label`) → "leukaemic" or "normal".
         folds: names of the official folds, for the split `fold-cv`.
         test_part: name of the official labelled test part, for the split `official`; "" if none.
         published: counts of its parts, to find what is missing.
@@ -127,6 +142,9 @@ class DatasetSpec:
     quality: QualityLimits | None = None
     name_pattern: str = ""
     naming: str = ""
+    subject_from: str = ""
+    depth: int | None = None
+    class_words: Mapping[str, str] = field(default_factory=dict)
     folds: tuple[str, ...] = ()
     test_part: str = ""
     published: tuple[PartCounts, ...] = ()
@@ -139,6 +157,12 @@ class DatasetSpec:
             raise ValueError(f"name_pattern {self.name_pattern!r} is invalid ({error})") from error
         if self.name_pattern and "subject" not in named:
             raise ValueError(f"name_pattern {self.name_pattern!r} has no group (?P<subject>…)")
+        parse_subject_rule(self.subject_from)
+        if self.depth is not None and self.depth < 0:
+            raise ValueError(f"depth = {self.depth}, expected 0 or more")
+        unknown = sorted(set(self.class_words.values()) - set(LABELS))
+        if unknown:
+            raise ValueError(f"class_words name {unknown[0]!r}, expected {' or '.join(LABELS)}")
 
     def describe_images(self) -> str:
         """What its images are, in one sentence."""
@@ -164,8 +188,77 @@ class DatasetSpec:
             subject=said["subject"],
             smear=said.get("smear", ""),
             cell=said.get("cell", ""),
-            label=parse_label(said.get("label", "")) or "",
+            label=self.parse_label(said.get("label", "")) or "",
         )
+
+    def find_subject(self, image: str) -> str:
+        """The subject that an image's path gives, or "" where it gives none.
+
+        Args:
+            image: its path, as far as it is known.
+
+        Example:
+            >>> spec = DatasetSpec("mine", "folders", subject_from="folder:1", depth=2)
+            >>> spec.find_subject("anywhere/patient-7/normal/3.png"), spec.find_subject("3.png")
+            ('patient-7', '')
+        """
+        if not self.subject_from:
+            name = self.parse_name(image)
+            return name.subject if name else ""
+        parts = [part for part in PurePosixPath(image.replace("\\", "/")).parts if part != "/"]
+        if self.depth is not None:
+            parts = parts[-(self.depth + 1) :]
+        rule = parse_subject_rule(self.subject_from)
+        if isinstance(rule, int):
+            return _take_folder(parts[:-1], rule, self.depth)
+        found = rule.search("/".join(parts)) if rule else None
+        return (found[1] or "") if found else ""
+
+    def parse_label(self, word: object) -> str | None:
+        """The class that a word names here, else None."""
+        return self.class_words.get(str(word).strip().lower()) or parse_label(word)
+
+
+def _take_folder(folders: list[str], place: int, depth: int | None) -> str:
+    """From the top only where the path is whole: else another folder would stand there."""
+    if place > 0 and depth is not None and len(folders) < depth:
+        return ""
+    index = place - 1 if place > 0 else len(folders) + place
+    return folders[index] if 0 <= index < len(folders) else ""
+
+
+@cache
+def parse_subject_rule(rule: str) -> int | re.Pattern[str] | None:
+    """Where subjects are in images' paths: a folder, a regular expression, or nowhere.
+
+    Args:
+        rule: "folder:N", the N-th folder from the top of the data (1 is the first, -1 the one that
+            holds the image); or a regular expression with one group, searched in the path; or "".
+
+    Returns:
+        N, the expression compiled, or None.
+
+    Raises:
+        ValueError: another rule.
+    """
+    if not rule:
+        return None
+    if found := re.fullmatch(r"folder:(-?[1-9]\d*)", rule):
+        return int(found[1])
+    example = 'such as "(patient[0-9]+)_"'
+    try:
+        pattern = re.compile(rule)
+    except re.error as error:
+        raise ValueError(
+            f"Subjects from {rule!r}: not a regular expression ({error}). Expected folder:N, or "
+            f"one with a group, {example}."
+        ) from error
+    if pattern.groups != 1:
+        raise ValueError(
+            f"Subjects from {rule!r}: expected folder:N, or a regular expression with one group, "
+            f"{example}; received {pattern.groups} groups."
+        )
+    return pattern
 
 
 @cache

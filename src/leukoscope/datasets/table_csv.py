@@ -21,7 +21,8 @@ def _read(images: Images, options: ReadOptions) -> Reading:
     if options.labels_csv is None:
         raise DataError(f"{images.root}: the reader table_csv needs a CSV. Name it with --labels.")
     reading = FOLDERS.read(images, options)
-    return Reading(dataclasses.replace(reading.spec, reader="table_csv"), reading.rows)
+    spec = dataclasses.replace(reading.spec, reader="table_csv")
+    return dataclasses.replace(reading, spec=spec)
 
 
 READER = Reader("a CSV with image, label and subject, images of any size", _recognises, _read)

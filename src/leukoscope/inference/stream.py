@@ -56,6 +56,9 @@ class Answer:
         conformal_call: leukaemic or normal where the other is ruled out 9 times in 10, else
             uncertain; uncertain too where there is a warning, error where there is no prediction.
         warnings: image-quality and novelty warnings, or the error; "" where there are none.
+        threshold: the probability from which the call is leukaemic.
+        subject: as the image's path gives it, where the network's data set has a rule for that; else
+            "".
     """
 
     image: str
@@ -64,6 +67,8 @@ class Answer:
     call: str
     conformal_call: str
     warnings: str
+    threshold: float
+    subject: str
 
     def to_dict(self) -> dict[str, Any]:
         """Column → value."""
@@ -119,9 +124,7 @@ def start_answers(stream: TextIO) -> Callable[[Answer], None]:
 
     def write(answer: Answer) -> None:
         shown = "" if answer.probability is None else f"{answer.probability:.6f}"
-        rows.writerow(
-            [answer.image, answer.cell, shown, answer.call, answer.conformal_call, answer.warnings]
-        )
+        rows.writerow((answer.to_dict() | {"probability": shown}).values())
 
     return write
 
@@ -137,26 +140,33 @@ def _answer(
 ) -> Iterator[Answer]:
     crops = [cell.crop for _, cells in read if not isinstance(cells, str) for cell in cells]
     answers = iter(classifier.predict_batch(np.stack(crops)).tolist() if crops else [])
-    decision = classifier.metadata.decision
+    metadata = classifier.metadata
     for name, cells in read:
+        subject = metadata.dataset.find_subject(name)
+        blank = Answer(name, "", None, ERROR, ERROR, "", threshold, subject)
         if isinstance(cells, str):
-            yield Answer(name, "", None, ERROR, ERROR, cells)
+            yield replace(blank, warnings=cells)
             continue
         for cell in cells:
-            yield _describe_answer(name, cell, next(answers), decision, threshold)
+            yield _describe_answer(blank, cell, next(answers), metadata.decision)
 
 
 def _describe_answer(
-    name: str, cell: Cell, found: Sequence[float], decision: Decision, threshold: float
+    blank: Answer, cell: Cell, found: Sequence[float], decision: Decision
 ) -> Answer:
     probability, novelty = found
     if novelty > _FAR:
         words = "; ".join((_NO_CELL, *cell.warnings))
-        return Answer(name, cell.id, None, ERROR, ERROR, words)
+        return replace(blank, cell=cell.id, warnings=words)
     warnings = "; ".join((*_describe_novelty(novelty), *cell.warnings))
-    call = LEUKAEMIC if probability >= threshold else NORMAL
-    certain = UNCERTAIN if warnings else decision.find_conformal_call(probability)
-    return Answer(name, cell.id, probability, call, certain, warnings)
+    return replace(
+        blank,
+        cell=cell.id,
+        probability=probability,
+        call=LEUKAEMIC if probability >= blank.threshold else NORMAL,
+        conformal_call=UNCERTAIN if warnings else decision.find_conformal_call(probability),
+        warnings=warnings,
+    )
 
 
 def _describe_novelty(novelty: float) -> Iterator[str]:

@@ -14,7 +14,7 @@ evaluation/             what `leukoscope evaluate` wrote: metrics.json, report.h
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,6 +178,12 @@ def _is_taken(folder: Path) -> bool:
 def _check_same(run: Run, record: RunRecord) -> None:
     """Refuse to continue a run with what is not its own; measured limits may differ."""
     began = run.read_record()
+    before, now = began.data.read, record.data.read
+    if before and now:
+        for name in (field.name for field in fields(before) if field.compare):
+            if getattr(before, name) != getattr(now, name):
+                raise RunError(_describe_other(run, name))
+    record = replace(record, data=replace(record.data, read=before))
     for name in ("recipe", "split", "seed", "data"):
         if getattr(began, name) != getattr(record, name):
             raise RunError(_describe_other(run, name))

@@ -16,11 +16,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from leukoscope.arrays import UInt8Array
-from leukoscope.catalogue.audit import Audit
+from leukoscope.catalogue.audit import Audit, Population
 from leukoscope.catalogue.groups import sort_names
 from leukoscope.catalogue.same_cell import MIN_EVIDENCE
+from leukoscope.datasets.reader import LabelMatch
 from leukoscope.io.files import write_text
-from leukoscope.labels import LABELS
 from leukoscope.report.audit_figures import draw_areas, draw_cells_by_subject
 from leukoscope.report.page import build_environment, embed_svg
 from leukoscope.report.pictures import brighten, cut_cell
@@ -33,6 +33,7 @@ _SCRIPTS = (
 )
 _LINKS = re.compile(r"^import [^;]*;\n|^export (?=function|const|class)", re.MULTILINE)
 
+_NAMED = 3  # images of a sentence
 _PICTURE_PX = 120
 _JUDGED_PX = 160  # of a pair that is judged, and shown large
 _SHOWN_PX = 160  # side of the crop's part that a picture shows
@@ -88,13 +89,14 @@ def _join_scripts() -> str:
 
 def describe_audit(audit: Audit) -> list[str]:
     """The findings in words, most important first."""
-    labelled = audit.counts[audit.counts["label"].isin(LABELS)]
-    names = audit.subjects["subject"].nunique()
-    groups = audit.subjects["group"].nunique()
-    judge = f"according to {audit.groups_csv}" if audit.groups_csv else "as far as the pixels show"
     sentences = [
-        f"{labelled['cells'].sum():,} labelled cells under {names} subject names, "
-        f"of which {groups} are different people {judge}.",
+        *(
+            sentence
+            for kind, cells in (("labelled", audit.labelled), ("unlabelled", audit.unlabelled))
+            if cells.cells
+            for sentence in _describe_cells(kind, cells, audit.groups_csv)
+        ),
+        *(sentence for match in audit.matches for sentence in _describe_match(match)),
         *(f"{audit.groups_csv}: {sentence}" for sentence in audit.overruled),
     ]
     for kind, pairs in (
@@ -124,10 +126,45 @@ def describe_audit(audit: Audit) -> list[str]:
     return sentences
 
 
+def _describe_cells(kind: str, cells: Population, groups_csv: str) -> list[str]:
+    if not cells.named:
+        return [f"{cells.cells:,} {kind} cells of unknown subjects."]
+    judge = f"according to {groups_csv}" if groups_csv else "as far as the pixels show"
+    sentences = [
+        f"{cells.named:,} {kind} cells under {cells.subjects} subject names, "
+        f"of which {cells.groups} are different people {judge}."
+    ]
+    if cells.cells > cells.named:
+        sentences.append(f"{cells.cells - cells.named:,} more {kind} cells of unknown subjects.")
+    return sentences
+
+
+def _describe_match(match: LabelMatch) -> list[str]:
+    sentences = []
+    if match.absent:
+        sentences.append(
+            f"{match.file}: {match.absent:,} of its {match.rows:,} rows name no image of the data: "
+            f"{_list_some(match.absent_names, match.absent)}."
+        )
+    if match.unlisted:
+        sentences.append(
+            f"{match.file}: {match.unlisted:,} of the {match.images:,} images are not in it, "
+            f"{match.unlabelled:,} of these without a label: "
+            f"{_list_some(match.unlisted_names, match.unlisted)}."
+        )
+    return sentences
+
+
+def _list_some(names: Sequence[str], total: int) -> str:
+    shown = list(names[:_NAMED])
+    return ", ".join(shown) + (f" and {total - len(shown):,} more" if total > len(shown) else "")
+
+
 def _describe_checks(audit: Audit) -> str:
     pairs = audit.labelled_pairs
     if not pairs:
-        return "No pair was found."
+        found = len(audit.duplicates) + len(audit.same_cells)
+        return "No pair has labels, to check them." if found else "No pair was found."
     return (
         f"Sanity check: {audit.class_crossings} of the {pairs:,} pairs join a "
         f"leukaemic with a normal cell; if the links were chance, about "

@@ -33,7 +33,7 @@ class Cohort:
     """The cohort as written.
 
     Attributes:
-        root: the folder that holds `C-NMC_Leukemia`.
+        root: the folder, laid out as Kaggle's C-NMC.
         truth: a row a file: image, label, subject, smear, cell, fold, the latents as drawn,
             area_px (pixels of the file), best_probability (from the latents, without shortcuts).
         planted: a row a fault: kind, image, other (the second image, or empty).

@@ -15,7 +15,10 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from leukoscope.datasets.cnmc import write_path
+from leukoscope.datasets.spec import CellName
 from leukoscope.errors import SettingsError
+from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.simulate.draw import LATENTS
 from leukoscope.simulate.prepare import Preparation
 
@@ -145,10 +148,9 @@ class CellFile:
     @property
     def image(self) -> str:
         """Path below the output folder."""
-        suffix, other = ("all", "hem") if self.subject.leukaemic else ("hem", "all")
-        name = f"UID_{self.subject.name}_{self.smear}_{self.cell}_{suffix}.bmp"
-        folder = other if self.misplaced else suffix
-        return f"C-NMC_Leukemia/training_data/fold_{self.subject.fold}/{folder}/{name}"
+        label = LEUKAEMIC if self.subject.leukaemic else NORMAL
+        name = CellName(self.subject.name, str(self.smear), str(self.cell), label)
+        return write_path(name, self.subject.fold, misplaced=self.misplaced) + ".bmp"
 
 
 def check_settings(settings: CohortSettings) -> None:

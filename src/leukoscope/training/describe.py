@@ -22,6 +22,7 @@ from leukoscope.records import (
     FoldRecord,
     GroupOverrides,
     Machine,
+    ReadRecord,
     RunRecord,
     ScoreRecord,
     SplitRecord,
@@ -111,6 +112,7 @@ def describe_run(
             subjects=int(table["subject"].nunique()),
             groups=int(table["group"].nunique()),
             groups_fingerprint=_fingerprint_groups(catalogue),
+            read=_describe_reading(catalogue),
         ),
         dataset=catalogue.spec,
         group_overrides=_describe_groups(catalogue),
@@ -119,6 +121,19 @@ def describe_run(
         versions=_list_versions(),
         machine=Machine(platform.platform(), platform.machine()),
         started=tell_time(),
+    )
+
+
+def _describe_reading(catalogue: Catalogue) -> ReadRecord:
+    options, groups = catalogue.options, catalogue.groups_csv
+    return ReadRecord(
+        reader=options.reader,
+        subject_from=options.subject_from,
+        classes=options.classes,
+        frame_px=options.frame_px,
+        turns=catalogue.turns,
+        labels_csv=str(options.labels_csv.resolve()) if options.labels_csv else "",
+        groups_csv=str(groups.resolve()) if groups else "",
     )
 
 

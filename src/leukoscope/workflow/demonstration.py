@@ -80,7 +80,8 @@ def run_demo(
     evaluation, report = evaluate_predictions(run.folder)
     on_stage("5. Predicting one folder with the network trained on all of them")
     answers = out / "answers.csv"
-    found, _ = predict_images([cohort.root / "C-NMC_Leukemia/training_data/fold_0"], run.folder)
+    first = cohort.truth.loc[cohort.truth["fold"] == 0, "image"].iloc[0]
+    found, _ = predict_images([(cohort.root / first).parents[1]], run.folder)
     with move_into_place(answers) as part, part.open("w", encoding="utf-8", newline="") as stream:
         write = start_answers(stream)
         for answer in found:

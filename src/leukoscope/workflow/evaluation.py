@@ -25,6 +25,7 @@ from leukoscope.notices import SIMULATED_BANNER
 from leukoscope.predictions import read_predictions, set_threshold
 from leukoscope.records import GroupOverrides, RunRecord
 from leukoscope.report import brighten, cut_middle, write_model_card, write_report
+from leukoscope.workflow.prediction import find_spec
 
 __all__ = ["evaluate_predictions"]
 
@@ -35,6 +36,7 @@ def evaluate_predictions(
     target: Path,
     out: Path | None = None,
     *,
+    model: Path | None = None,
     columns: Mapping[str, str] | None = None,
     threshold: float | None = None,
     scores: Sequence[str] = (),
@@ -46,6 +48,8 @@ def evaluate_predictions(
     Args:
         target: a run folder, or a CSV as `predictions` documents.
         out: folder to write to; by default `evaluation` within the run, or beside the CSV.
+        model: that predicted, a run or an ONNX file, for subjects in the images' names and words for
+            the classes; by default those of the run, or of the known data sets.
         columns: column names of the CSV: our name → its name.
         threshold: probability from which a cell is called leukaemic, not chosen on these cells;
             by default the table's own, or 0.5.
@@ -61,7 +65,8 @@ def evaluate_predictions(
     """
     source = find_predictions(target)
     run = open_run(target) if target.is_dir() else None
-    table = set_threshold(read_predictions(source, columns), threshold)
+    spec = find_spec(target, model)
+    table = set_threshold(read_predictions(source, columns, spec), threshold)
     evaluation = compute_evaluation(table, n_bootstrap=n_bootstrap, seed=seed, scores=scores)
     folder = out or (run.evaluation if run else target.with_name(f"{target.stem}-evaluation"))
     page = folder / "report.html"

@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from leukoscope.cells.measures import Reference, read_reference
-from leukoscope.datasets.registry import parse_known_name
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.explanation import (
@@ -224,10 +223,9 @@ def write_explanations(result: ExplanationResult, out: Path) -> ExplanationResul
 
 def _find_subjects(images: Sequence[str], spec: DatasetSpec) -> tuple[list[str] | None, str]:
     """Subjects where every image's name has one, and what the intervals are over."""
-    names = [parse_known_name(image, spec) for image in images]
-    if not all(names):
+    subjects = [spec.find_subject(image) for image in images]
+    if not all(subjects):
         return None, f"over {len(images)} cells, as their names do not give the subject"
-    subjects = [name.subject for name in names if name]
     return subjects, f"over {len(set(subjects))} subjects"
 
 

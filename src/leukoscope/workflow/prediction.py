@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import ModelError, SettingsError
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.inference.stream import Answer, list_images, predict_sources
@@ -15,6 +16,7 @@ __all__ = [
     "OPERATING_POINTS",
     "answer_sources",
     "choose_threshold",
+    "find_spec",
     "open_classifier",
     "predict_images",
 ]
@@ -39,6 +41,28 @@ def open_classifier(model: Path | None = None) -> Classifier:
     if model.suffix == ".keras":
         raise ModelError(f"{model}: a Keras file. Expected the model.onnx beside it, or the run.")
     return Classifier(model)
+
+
+def find_spec(predictions: Path, model: Path | None = None) -> DatasetSpec | None:
+    """The facts of the data set that predictions are of, for its names and words.
+
+    Args:
+        predictions: a run, or a table.
+        model: that predicted, as of `open_classifier`.
+
+    Returns:
+        The model's or, without one, the run's; None of a table alone.
+
+    Raises:
+        LeukoscopeError: no such model, or a run whose record cannot be read.
+    """
+    if model is not None:
+        return open_classifier(model).metadata.dataset
+    if predictions.is_dir():
+        from leukoscope.io.runs import open_run
+
+        return open_run(predictions).read_record().dataset
+    return None
 
 
 def choose_threshold(classifier: Classifier, operating_point: str = "balanced") -> float:

@@ -13,7 +13,7 @@ from leukoscope.io.runs import find_predictions
 from leukoscope.io.tables import write_table
 from leukoscope.predictions import read_answers
 from leukoscope.records import SubjectLine
-from leukoscope.workflow.prediction import open_classifier
+from leukoscope.workflow.prediction import find_spec, open_classifier
 
 __all__ = ["summarise_predictions"]
 
@@ -36,7 +36,8 @@ def summarise_predictions(
         out: the CSV to write, one row a subject.
         calibrate: a run or labelled CSV of people its network was not trained on, to calibrate on.
         model: that predicted, a run or an ONNX file; by default the shipped model. Its
-            subject-level calibration serves tables without labels.
+            subject-level calibration serves tables without labels, and its rule for names those
+            without subjects.
         columns: column names of the CSV: our name → its name.
         threshold: probability from which a cell counts as called leukaemic.
         n_bootstrap: of the bootstrap.
@@ -48,9 +49,9 @@ def summarise_predictions(
     """
     if out is not None and out.is_dir():
         raise DataError(f"{out}: a folder. Expected the name of a CSV file.")
-    spec = open_classifier(model).metadata.dataset if model else None
+    spec = find_spec(predictions, model)
     table = read_answers(find_predictions(predictions), threshold, columns, spec)
-    reference = None if calibrate is None else _read_reference(calibrate)
+    reference = None if calibrate is None else _read_reference(calibrate, model)
     line = _read_line(model) if reference is None and "label" not in table else None
     summary = summarise_subjects(table, reference, line=line, n_bootstrap=n_bootstrap, seed=seed)
     if out is not None:
@@ -64,8 +65,8 @@ def _read_line(model: Path | None) -> SubjectLine | None:
     return known.line if known else None
 
 
-def _read_reference(path: Path) -> pd.DataFrame:
-    reference = read_answers(find_predictions(path))
+def _read_reference(path: Path, model: Path | None) -> pd.DataFrame:
+    reference = read_answers(find_predictions(path), spec=find_spec(path, model))
     if "label" not in reference:
         raise DataError(f"{path}: no column label. Expected a labelled table to calibrate on.")
     return reference
