@@ -25,6 +25,7 @@ from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import Catalogue, read_catalogue
 from leukoscope.cells.crop import CROP_PX, compute_foreground, cut_crop
 from leukoscope.cells.quality import find_warnings
+from leukoscope.datasets.spec import CropSpec
 from leukoscope.inference.model import Classifier
 from leukoscope.io.files import write_text
 from leukoscope.io.runs import Run, open_run
@@ -167,7 +168,7 @@ def _cut_patches(names: tuple[str, ...], count: int, random: np.random.Generator
         image = np.asarray(Image.open(folder / names[place % len(names)]).convert("RGB"))
         side = min(_FRAME_PX, *image.shape[:2])
         top, left = (int(random.integers(0, length - side + 1)) for length in image.shape[:2])
-        patches.append(cut_crop(image[top : top + side, left : left + side]))
+        patches.append(cut_crop(image[top : top + side, left : left + side], CropSpec(_FRAME_PX)))
     return np.stack(patches)
 
 

@@ -26,9 +26,8 @@ export function compare(vectors, { deciding, formatting, joining, table }) {
     const summarised = deciding.summariseSubjects(cells, threshold, { ...facts, subject_line: line });
     expect(["subjects", line], indexByName(summarised), indexByName(subjects)); // each sorts names its own way
   }
-  for (const { pattern, images, subjects } of vectors.names) {
-    expect(["names", pattern], images.map(deciding.buildNameReader(pattern)), subjects);
-  }
+  const { cells, threshold, lines } = vectors.answers;
+  expect(["answers"], deciding.writeAnswers(cells, threshold), lines);
   for (const { columns, rows, text } of vectors.tables) expect(["table", rows], table.writeCsv(columns, rows), text);
   for (const [name, value, text] of vectors.words) expect([name, value], formatting[name](value), text);
   for (const { names, links, groups } of vectors.groups) {

@@ -12,6 +12,7 @@ from leukoscope.catalogue.audit import compute_audit
 from leukoscope.catalogue.groups import assign_groups, join_names
 from leukoscope.catalogue.same_cell import link_same_cells
 from leukoscope.cells.crop import cut_crop
+from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.reader import ReadOptions
 from leukoscope.errors import DataError
 from leukoscope.simulate import Cohort, simulate_pairs
@@ -87,14 +88,14 @@ def test_the_audit_counts_what_the_generator_made(cohort: Cohort, catalogue: Cat
 
 def test_pairs_are_found_whatever_stain_outline_and_shift() -> None:
     first, second = simulate_pairs(30, 5, max_shift_px=16, outline_px=8, stain=0.8)
-    crops = np.stack([cut_crop(cell) for cell in [*first, *second]])
+    crops = np.stack([cut_crop(cell, CNMC.crop) for cell in [*first, *second]])
     links = link_same_cells(crops)
     assert list(links["second"] - links["first"]) == [30] * 30
 
 
 def test_turned_cells_are_found_only_where_asked_for() -> None:
     first, second = simulate_pairs(6, 5, rotation_deg=120)
-    crops = np.stack([cut_crop(cell) for cell in [*first, *second]])
+    crops = np.stack([cut_crop(cell, CNMC.crop) for cell in [*first, *second]])
     assert link_same_cells(crops).empty
     links = link_same_cells(crops, turns=36)
     assert list(links["second"] - links["first"]) == [6] * 6

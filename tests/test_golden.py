@@ -24,14 +24,13 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 
 from leukoscope.catalogue.groups import assign_groups, read_groups, sort_names
 from leukoscope.datasets.cnmc import CNMC
-from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.evaluation.aggregate import MIN_CELLS, compute_wilson, summarise_subjects
 from leukoscope.inference.model import Classifier, find_shipped_model
-from leukoscope.inference.stream import predict_sources
+from leukoscope.inference.stream import Answer, predict_sources, start_answers
 from leukoscope.io.sources import Source
 from leukoscope.labels import LABELS
 from leukoscope.records import Decision, ModelMetadata, SubjectLine
-from leukoscope.serve.facts import collect_facts, translate_pattern
+from leukoscope.serve.facts import collect_facts
 from leukoscope.simulate import simulate_pairs
 from test_serve import encode
 
@@ -119,35 +118,29 @@ def _summarise(
     return {"cells": cells, "line": known, "threshold": threshold, "subjects": subjects}
 
 
-PATTERNS = {
-    CNMC.name_pattern: (
-        *("UID_h3_12_7_all.bmp", "a/b/UID_H10_1_1_hem.png", "C:\\x\\uid_5_1_1_ALL.BMP", "1.bmp"),
-        *("UID_5_1_all.bmp", "xUID_5_1_1_all.bmp", "UID_5_1_1_allx.bmp", "UID_5_1_1_all", "", "a/"),
-        *("UID_5_1_1_all/", "./UID_5_1_1_all.tar.gz", "a/UID_5_1_1_all.bmp/."),
-    ),
-    r"\A(?P<label>all|hem)-(?P<subject>[^-]+)(-(?P<cell>\d+))?\Z": (
-        *("all-Ä-7.png", "hem-x.tif", "all-x-y.png", "hem-.png"),
-    ),
-    r"\(?P?(?P<subject>p\d)_(?P=subject)\)?|(?P<cell>none)": (
-        *("(Pp1_p1).bmp", "p1_p2.bmp", "p2_P2", "none.png"),
-    ),
-    "": ("UID_5_1_1_all.bmp",),
-}
-
-
-def list_names() -> list[dict[str, Any]]:
-    found = []
-    for pattern, images in PATTERNS.items():
-        spec = DatasetSpec("Of a test", "test", name_pattern=pattern)
-        names = [spec.parse_name(image) for image in images]
-        found.append(
-            {
-                "pattern": translate_pattern(pattern),
-                "images": images,
-                "subjects": [name.subject if name else "" for name in names],
-            }
-        )
-    return found
+def write_answers() -> dict[str, Any]:
+    """The CSV of the command line, and the two columns that the page adds."""
+    threshold = 0.3
+    answers = [
+        Answer("a.png", "", 0.123457, "normal", "uncertain", "odd; far", threshold, "7"),
+        Answer("b.png", "2", 0.750001, "leukaemic", "leukaemic", "", threshold, ""),
+        Answer("c.png", "", None, "error", "error", "cannot be read", threshold, "H3"),
+    ]
+    text = io.StringIO()
+    write = start_answers(text)
+    for answer in answers:
+        write(answer)
+    header, *rows = text.getvalue().splitlines()
+    lines = [f"{header},reader,simulated", *(f"{row},,no" for row in rows), ""]
+    cells = [
+        {
+            **{"image": answer.image, "cell": answer.cell, "subject": answer.subject},
+            **{"probability": answer.probability, "conformalCall": answer.conformal_call},
+            **{"warnings": answer.warnings, "reading": None, "simulated": False},
+        }
+        for answer in answers
+    ]
+    return {"cells": cells, "threshold": threshold, "lines": "\n".join(lines)}
 
 
 ROWS = [
@@ -202,7 +195,7 @@ def vectors() -> str:
             "wilson": list_wilson(),
             "calls": list_calls(),
             "subjects": list_subjects(),
-            "names": list_names(),
+            "answers": write_answers(),
             "tables": list_tables(),
             "words": list_words(),
             "groups": list_groups(),

@@ -23,7 +23,7 @@ from leukoscope.io.images import IMAGE_SUFFIXES
 from leukoscope.labels import CLASS_COLOURS
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.serve import Limits, build_app, facts
-from leukoscope.serve.facts import collect_facts, translate_pattern
+from leukoscope.serve.facts import collect_facts
 from leukoscope.simulate import simulate_pairs
 from test_page import download, read_text, tab, upload
 from test_serve import encode
@@ -122,18 +122,6 @@ def test_a_conformal_call_is_shown_with_its_coverage(tab: Browser, other: str) -
     assert "either class" in uncertain and "because of a warning" in warned
 
 
-@pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed here")
-def test_a_pattern_that_browsers_do_not_know_is_said(tab: Browser, cells: list[Path]) -> None:
-    odd = dataclasses.replace(LEAVES, name_pattern=r"(?#odd)(?P<subject>\w+)")
-    with serve(build_app(load_model(odd))) as address:
-        tab.open_tab()
-        tab.open(address)
-        tab.wait("!document.getElementById('problem').hidden")
-        assert "Type them in" in read_text(tab, "problem")
-        upload(tab, *cells, cells=5)
-        assert "No subject is known" in read_text(tab, "subjects")
-
-
 def test_the_model_says_the_facts_of_its_data_set() -> None:
     with TestClient(build_app(load_model(), LIMITS)) as client:
         model = client.get("/v1/model", headers={"Host": "127.0.0.1"}).json()
@@ -149,20 +137,6 @@ def test_images_are_described_by_frame_and_ground() -> None:
         "One cell an image, cut out on black, 450×450 or 600×600 pixels, as in C-NMC 2019."
     )
     assert "black" not in LEAVES.describe_images()
-
-
-@pytest.mark.parametrize(
-    ("python", "javascript"),
-    [
-        (r"(?P<subject>\d+)_(?P=subject)", r"(?<subject>\d+)_\k<subject>"),
-        (r"\A(?P<a>x)\Z", "^(?<a>x)$"),
-        (r"\(?P<a>", r"\(?P<a>"),
-        (r"\\(?P<a>x)\\A", r"\\(?<a>x)\\A"),
-        ("", ""),
-    ],
-)
-def test_named_groups_are_javascripts(python: str, javascript: str) -> None:
-    assert translate_pattern(python) == javascript
 
 
 def test_the_page_writes_down_no_fact_of_its_own() -> None:

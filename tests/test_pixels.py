@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukoscope.cells.crop import compute_foreground, cut_crop, read_crop
+from leukoscope.cells.crop import CROP_PX, compute_foreground, cut_crop, read_crop
+from leukoscope.datasets.spec import CropSpec
 from leukoscope.errors import DataError
 from leukoscope.io.images import compute_pixel_hash, read_image
+
+FRAME = CropSpec(450)
 
 
 def encode(image: Image.Image, kind: str) -> bytes:
@@ -33,15 +36,15 @@ def test_formats_without_loss_give_the_same_pixels(kind: str) -> None:
 
 
 def test_a_larger_frame_is_cut_never_resized() -> None:
-    small, large = cut_crop(draw_disc(450)), cut_crop(draw_disc(600))
+    small, large = cut_crop(draw_disc(450), FRAME), cut_crop(draw_disc(600), FRAME)
     assert np.array_equal(small, large)
     assert compute_foreground(small).sum() == pytest.approx(np.pi * 50**2, rel=0.02)
 
 
 def test_a_smaller_frame_is_padded_with_black() -> None:
-    crop = cut_crop(draw_disc(300))
+    crop = cut_crop(draw_disc(300), FRAME)
     assert crop.shape == (225, 225, 3)
-    assert np.array_equal(crop, cut_crop(draw_disc(450)))
+    assert np.array_equal(crop, cut_crop(draw_disc(450), FRAME))
 
 
 def test_transparent_pixels_are_black() -> None:
@@ -64,7 +67,7 @@ def test_transparent_pixels_are_black() -> None:
 )
 def test_bad_images_say_what_is_wrong_and_the_fix(data: bytes, words: str) -> None:
     with pytest.raises(DataError, match=words) as caught:
-        read_crop(data, name="cell.bmp")
+        read_crop(data, FRAME, name="cell.bmp")
     assert str(caught.value).startswith("cell.bmp: ")
 
 
@@ -90,3 +93,9 @@ def test_a_tiff_whose_tags_lie_about_their_types_is_refused_in_a_sentence() -> N
                 assert str(error).startswith("x.tif: ")
                 refused += 1
     assert refused > 20
+
+
+def test_without_a_frame_a_pixel_stays_a_pixel() -> None:
+    """No data set's frame is every data set's."""
+    disc = draw_disc(CROP_PX, radius=90)
+    assert np.array_equal(cut_crop(disc, CropSpec()), disc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
@@ -160,8 +161,35 @@ def test_subjects_are_read_as_the_data_set_names_them() -> None:
     table = pd.DataFrame(
         {"image": ["a/P7-1.png", "UID_3_1_1_all.bmp"], "label": ["all", "hem"], "probability": 0.5}
     )
-    assert list(normalise_predictions(table, spec)["subject"]) == ["P7", "3"]
-    with pytest.raises(DataError, match="missing: subject"):
+    ours, known = table.iloc[:1], table.iloc[1:]
+    with pytest.raises(DataError, match=r"missing: subject.*like P<n>-<m> only"):
+        normalise_predictions(table, spec)  # the names of C-NMC are not this data set's
+    with pytest.raises(DataError, match=r"missing: subject.*like UID_"):
         normalise_predictions(table)
-    with pytest.raises(DataError, match=r"P<n>-<m> or UID_"):
+    spec = dataclasses.replace(spec, class_words={"all": "leukaemic"})
+    assert list(normalise_predictions(ours, spec)["subject"]) == ["P7"]
+    assert list(normalise_predictions(known)["subject"]) == ["3"]
+    answers = normalise_answers(table, spec=spec)
+    assert list(answers["subject"]) == ["P7"] and answers.attrs["without_subject"] == 1
+    with pytest.raises(DataError, match=r"column subject, or names like P<n>-<m>; received 'x"):
         normalise_answers(table.assign(image=["x.png", "y.png"]), spec=spec)
+
+
+def test_words_for_the_classes_are_the_data_sets_own() -> None:
+    spec = DatasetSpec("ours", "folders", class_words={"early": "leukaemic", "benign": "normal"})
+    table = build_table().assign(label=["Early", "benign", "0"])
+    labels = list(normalise_predictions(table, spec)["label"])
+    assert labels == ["leukaemic", "normal", "normal"]
+    with pytest.raises(DataError, match="also 1, 0, all, hem"):
+        normalise_predictions(table)
+    with pytest.raises(DataError, match=r"also 1, 0, early, benign\); received 'all'"):
+        normalise_predictions(table.assign(label="all"), spec)
+
+
+def test_a_column_without_any_subject_is_none() -> None:
+    """`predict` writes one for a model whose data set has no rule for names."""
+    table = build_table().assign(subject="", image=[f"UID_7_1_{n}_all.bmp" for n in range(3)])
+    assert list(normalise_predictions(table)["subject"]) == ["7"] * 3
+    assert list(normalise_answers(table.drop(columns="label"))["subject"]) == ["7"] * 3
+    answers = normalise_answers(table.assign(subject=["", None, "8"]))
+    assert list(answers["subject"]) == ["8"] and answers.attrs["without_subject"] == 2

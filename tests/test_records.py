@@ -21,6 +21,7 @@ from leukoscope.records import (
     FoldRecord,
     Machine,
     ModelMetadata,
+    ReadRecord,
     RunRecord,
     ScoreRecord,
     SplitRecord,
@@ -70,6 +71,9 @@ def test_records_come_back_as_they_were() -> None:
         ({"crop_px": "225"}, "crop_px"),
         ({"dataset": {"name_pattern": "("}}, "name_pattern"),
         ({"dataset": {"name_pattern": "abc"}}, "no group"),
+        ({"dataset": {"subject_from": "(a)(b)"}}, "Subjects from"),
+        ({"dataset": {"depth": -1}}, "depth"),
+        ({"dataset": {"class_words": {"early": "blue"}}}, "blue"),
         ({"dataset": {"crop": {"frame_px": 3}}}, "frame_px"),
         ({"dataset": {"quality": {"area_px": [9, 3]}}}, "area_px"),
         ({"classes": ["blue", "red"]}, "of the classes blue, red"),
@@ -142,6 +146,54 @@ def test_a_run_of_version_0_1_is_read() -> None:
     training["frozen"] = training.pop("freeze_backbone")
     old["split"]["name"] = "subject-cv"
     assert RunRecord.from_json(json.dumps(old | {"groups": None}), "run.json") == RUN
+
+
+def test_records_of_a_time_before_class_words_were_kept_know_them() -> None:
+    """Then each data set knew the words of all."""
+    for text, read in (
+        (METADATA.to_json(), ModelMetadata.from_json),
+        (RUN.to_json(), RunRecord.from_json),
+    ):
+        old = json.loads(text)
+        for name in ("class_words", "subject_from", "depth"):
+            del old["dataset"][name]
+        assert read(json.dumps(old), "old").dataset == CNMC
+
+
+def test_a_run_of_a_time_before_its_options_were_kept_is_continued(tmp_path: Path) -> None:
+    old = json.loads(RUN.to_json())
+    del old["data"]["read"]
+    run = create_run(tmp_path / "run", RUN, resume=False)
+    run.record.write_text(json.dumps(old))
+    assert run.read_record().data.read is None
+    create_run(tmp_path / "run", with_options(reader="folders"), resume=True)
+    with pytest.raises(RunError, match="begun with another data"):
+        other = dataclasses.replace(RUN.data, fingerprint="other")
+        create_run(tmp_path / "run", dataclasses.replace(RUN, data=other), resume=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reader": "cnmc"},
+        {"subject_from": "folder:1"},
+        {"classes": {"early": "normal"}},
+        {"frame_px": 300},
+        {"turns": 2},
+    ],
+)
+def test_a_run_is_continued_only_with_its_options(tmp_path: Path, change: dict[str, Any]) -> None:
+    begun = {"reader": "folders", "labels_csv": "/here/labels.csv"}
+    create_run(tmp_path / "run", with_options(**begun), resume=False)
+    create_run(tmp_path / "run", with_options(**begun), resume=True)
+    moved = {"labels_csv": "/there/labels.csv"}  # what is read from it is compared
+    create_run(tmp_path / "run", with_options(**begun | moved), resume=True)
+    with pytest.raises(RunError, match=f"begun with another {next(iter(change))} "):
+        create_run(tmp_path / "run", with_options(**begun | change), resume=True)
+
+
+def with_options(**options: Any) -> RunRecord:
+    return dataclasses.replace(RUN, data=dataclasses.replace(RUN.data, read=ReadRecord(**options)))
 
 
 def test_the_shipped_model_names_its_training_data() -> None:

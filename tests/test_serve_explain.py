@@ -24,6 +24,7 @@ from starlette.testclient import TestClient
 
 from leukoscope.cells.crop import read_crop
 from leukoscope.cells.measures import MEASURES, read_reference
+from leukoscope.datasets.cnmc import CNMC
 from leukoscope.explanation import Explanation, draw_layer, explain_cell
 from leukoscope.inference.model import Classifier
 from leukoscope.labels import LABELS
@@ -72,7 +73,7 @@ def explain(
 
 
 def explain_here(cell: bytes, cue: Classifier) -> Explanation:
-    crop = read_crop(cell)
+    crop = read_crop(cell, CNMC.crop)
     probability = float(cue.predict(crop[None])[0])
     return explain_cell(
         crop,

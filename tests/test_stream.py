@@ -81,5 +81,5 @@ def test_an_image_that_cannot_be_read_does_not_stop_the_rest(
     for answer in found:
         write(answer)
     lines = stream.getvalue().splitlines()
-    assert lines[0] == "image,cell,probability,call,conformal_call,warnings"
+    assert lines[0] == "image,cell,probability,call,conformal_call,warnings,threshold,subject"
     assert ",0.900000,leukaemic,leukaemic," in lines[1] and ",,error,error," in lines[2]

@@ -103,8 +103,8 @@ class Model:
         Returns:
             One row a cell: image, cell ("" where the image is the cell), probability (of
             leukaemic, 0 to 1; NaN without a prediction), call, conformal_call ("uncertain" where
-            neither class is ruled out), warnings, threshold (of the call), and subject ("" where the
-            images' paths do not give it as in the model's data set).
+            neither class is ruled out), warnings, threshold (of the call), and subject ("" where
+            the image's path does not give it as in the model's data set).
 
         Raises:
             LeukoscopeError: no such path, no image, or an array of another kind.

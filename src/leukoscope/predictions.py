@@ -255,9 +255,9 @@ def normalise_labels(labels: pd.Series, spec: DatasetSpec | None = None) -> pd.S
     known = labels.map(lambda word: parse_known_label(word, spec))
     if bool(known.isna().any()):
         unknown = sorted(set(labels.astype(str)[known.isna()]))
-        words = spec.class_words if spec else list_class_words()
+        words = ", ".join(["1", "0", *(spec.class_words if spec else list_class_words())])
         raise DataError(
-            f"Column label: expected {LEUKAEMIC} or {NORMAL} (also {', '.join(('1', '0', *words))}); "
+            f"Column label: expected {LEUKAEMIC} or {NORMAL} (also {words}); "
             f"received {_list_few([repr(word) for word in unknown])}."
         )
     return known

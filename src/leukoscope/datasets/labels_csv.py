@@ -121,7 +121,8 @@ def apply_labels(
                 f"{labels.origin}: none of its {len(given)} names is an image of the data. "
                 "Expected file names, or paths within the data."
             )
-        beside = set(np.flatnonzero(rows["image"].str.startswith(_find_prefix(labels.folder))))
+        below = rows["image"].str.startswith(_find_prefix(labels.folder))
+        beside = set(np.flatnonzero(below).tolist())
         unlisted = sorted(beside - named)
         found.append((labels.origin, len(given), absent, len(beside), unlisted))
     for column, words in values.items():

@@ -57,8 +57,8 @@ class Answer:
             uncertain; uncertain too where there is a warning, error where there is no prediction.
         warnings: image-quality and novelty warnings, or the error; "" where there are none.
         threshold: the probability from which the call is leukaemic.
-        subject: as the image's path gives it, where the network's data set has a rule for that; else
-            "".
+        subject: as the image's path gives it, where the network's data set has a rule for that;
+            else "".
     """
 
     image: str

@@ -44,6 +44,11 @@ class Row(BaseModel):
     warnings: str = Field(
         description="Image-quality and novelty warnings, or the error; separated by '; '."
     )
+    threshold: float = Field(description="Probability from which the call is leukaemic.")
+    subject: str = Field(
+        description="As its name gives it by the rule of the model's data set (`facts.naming`); "
+        "empty where it gives none."
+    )
 
 
 class Answers(BaseModel):
@@ -125,10 +130,8 @@ class Facts(BaseModel):
     dataset: str = Field(description="Name of the training data set.")
     images: str = Field(description="What its images are, in words.")
     frame_px: int = Field(description="Side of the central square that the model sees, in pixels.")
-    naming: str = Field(description="How its files are named, in words; empty if without a rule.")
-    name_pattern: str = Field(
-        description="The same as a regular expression of JavaScript with a group `subject`, for "
-        "the whole name without folders and suffix, in any case; empty where names say nothing."
+    naming: str = Field(
+        description="How names give the subject, in words; empty where they say nothing."
     )
     subject_line: Line | None = Field(
         description="From the mean logit of a subject's cells to the subject's; null if unknown."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from statistics import NormalDist
 
 from leukoscope.evaluation.aggregate import (
@@ -19,13 +18,10 @@ from leukoscope.notices import SIMULATED_BANNER, SIMULATED_FILE
 from leukoscope.records import ModelMetadata
 from leukoscope.serve.contract import Facts, Line
 
-__all__ = ["collect_facts", "translate_pattern"]
+__all__ = ["collect_facts"]
 
-_TOKEN = re.compile(r"\\(?P<escape>.)|\(\?P<(?P<group>\w+)>|\(\?P=(?P<same>\w+)\)", re.DOTALL)
 WILSON_Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 """Normal quantile of an interval of that confidence."""
-
-_ESCAPES = {"A": "^", "Z": "$"}
 
 
 def collect_facts(metadata: ModelMetadata) -> Facts:
@@ -42,7 +38,6 @@ def collect_facts(metadata: ModelMetadata) -> Facts:
         images=dataset.describe_images(),
         frame_px=dataset.crop.frame_px,
         naming=dataset.naming,
-        name_pattern=translate_pattern(dataset.name_pattern),
         subject_line=Line(slope=line.slope, intercept=line.intercept) if line else None,
         min_cells=MIN_CELLS,
         called_from=CALLED_FROM,
@@ -57,21 +52,3 @@ def collect_facts(metadata: ModelMetadata) -> Facts:
         simulated_banner=SIMULATED_BANNER,
         colours=CLASS_COLOURS,
     )
-
-
-def translate_pattern(pattern: str) -> str:
-    r"""A Python regular expression in JavaScript's syntax: named groups, and both ends.
-
-    Example:
-        >>> translate_pattern(r"(?P<subject>\d+)_(?P=subject)")
-        '(?<subject>\\d+)_\\k<subject>'
-    """
-    return _TOKEN.sub(_translate, pattern)
-
-
-def _translate(token: re.Match[str]) -> str:
-    if group := token["group"]:
-        return f"(?<{group}>"
-    if same := token["same"]:
-        return rf"\k<{same}>"
-    return _ESCAPES.get(token["escape"], token[0])

@@ -48,8 +48,8 @@ def evaluate_predictions(
     Args:
         target: a run folder, or a CSV as `predictions` documents.
         out: folder to write to; by default `evaluation` within the run, or beside the CSV.
-        model: that predicted, a run or an ONNX file, for subjects in the images' names and words for
-            the classes; by default those of the run, or of the known data sets.
+        model: that predicted, a run or an ONNX file, for subjects in the images' names and words
+            for the classes; by default those of the run, or of the known data sets.
         columns: column names of the CSV: our name → its name.
         threshold: probability from which a cell is called leukaemic, not chosen on these cells;
             by default the table's own, or 0.5.

@@ -1,6 +1,6 @@
 /** The page: holds the cells and the threshold, and lets everything follow when one changes. */
 
-import { buildNameReader, listLabelled, listWarnings, nameWarning, passesFilter, writeAnswers, writeLabels } from "./deciding.js";
+import { listLabelled, listWarnings, nameWarning, passesFilter, writeAnswers, writeLabels } from "./deciding.js";
 import { build, field, find, findButton, save } from "./dom.js";
 import { TokenError, connectServer } from "./engine.js";
 import { fillFacts } from "./facts.js";
@@ -19,7 +19,6 @@ import { buildViewer, openViewer, startReading } from "./viewer.js";
  * @typedef {object} State
  * @property {Cell[]} cells
  * @property {Model | null} model  null until the server has said what it is
- * @property {(image: string) => string} readSubject
  * @property {number} threshold
  * @property {number} frame   of the browser, in which everything follows
  * @property {number} round   goes up with "Clear all": answers still under way are then left out
@@ -30,7 +29,7 @@ const LEAD = "Drop images of single cells, a folder or a zip here.";
 const FILTERS = ["filter-call", "filter-certainty", "filter-warning", "filter-reading"];
 
 /** @type {State} */
-const state = { cells: [], model: null, readSubject: () => "", threshold: 0.5, frame: 0, round: 0 };
+const state = { cells: [], model: null, threshold: 0.5, frame: 0, round: 0 };
 
 const engine = connectServer(() => sessionStorage.getItem("token") ?? "");
 const gallery = buildGallery(/** @type {HTMLUListElement} */ (find("cells")), (card) => openViewer(viewer, card));
@@ -129,7 +128,6 @@ async function start() {
     find("problem").hidden = true;
     find("token-form").hidden = true;
     showModel(model);
-    state.readSubject = buildNameReader(model.facts.name_pattern);
   } catch (error) {
     showProblem(error);
   }
@@ -221,9 +219,9 @@ function describeTaken(done, repeated, passedOver) {
  * @param {boolean} simulated
  * @returns {Cell}
  */
-function toCell({ probability, conformal_call: conformalCall, warnings }, image, simulated) {
-  const subject = state.readSubject(image);
-  return { image, subject: subject && simulated ? `sim ${subject}` : subject, probability, conformalCall, warnings, reading: null, simulated };
+function toCell({ cell, subject: name, probability, conformal_call: conformalCall, warnings }, image, simulated) {
+  const subject = name && simulated ? `sim ${name}` : name;
+  return { image, cell, subject, probability, conformalCall, warnings, reading: null, simulated };
 }
 
 /** @param {boolean} busy */

@@ -12,6 +12,7 @@
  *
  * @typedef {object} Cell
  * @property {string} image        its name, once on the page
+ * @property {string} cell         names it within the image; "" where the image is the cell
  * @property {string} subject      the name in the data, or ""
  * @property {number | null} probability  of leukaemic; null where the image could not be read
  * @property {Call | "uncertain"} conformalCall  the class left when the other is ruled out, whatever the threshold
@@ -46,30 +47,6 @@
 import { writeCsv } from "./table.js";
 
 const ORDER = new Intl.Collator("en", { numeric: true });
-
-/**
- * A function from an image's name, with or without folders and suffix, to its subject, or "".
- * @param {string} pattern  as `Facts.name_pattern`
- * @returns {(image: string) => string}
- * @throws {Error} a pattern that JavaScript cannot read
- */
-export function buildNameReader(pattern) {
-  if (!pattern) return () => "";
-  const whole = compilePattern(pattern);
-  return (image) => {
-    const name = image.split(/[\\/]/).filter((part) => part && part !== ".").at(-1) ?? "";
-    return whole.exec(name.split(".")[0] ?? "")?.groups?.subject ?? "";
-  };
-}
-
-/** @param {string} pattern */
-function compilePattern(pattern) {
-  try {
-    return new RegExp(`^(?:${pattern})$`, "i");
-  } catch {
-    throw new Error(`Subjects cannot be read from file names, as this browser does not know the pattern ${pattern}. Type them in.`);
-  }
-}
 
 /**
  * @param {Cell} cell
@@ -270,15 +247,15 @@ function sortByName(cells) {
 }
 
 /**
- * Every cell with our call and the reader's, as CSV.
+ * Every cell with our call as `leukoscope predict` writes it, then the reader's, as CSV.
  * @param {Iterable<Cell>} cells
  * @param {number} threshold
  */
 export function writeAnswers(cells, threshold) {
-  const columns = ["image", "subject", "probability", "call", "conformal_call", "threshold", "reader", "warnings", "simulated"];
+  const columns = ["image", "cell", "probability", "call", "conformal_call", "warnings", "threshold", "subject", "reader", "simulated"];
   return writeCsv(columns, sortByName(cells).map((cell) => [
-    cell.image, cell.subject, cell.probability, callCell(cell, threshold), cell.conformalCall, threshold, cell.reading,
-    cell.warnings, cell.simulated ? "yes" : "no",
+    cell.image, cell.cell, cell.probability, callCell(cell, threshold), cell.conformalCall, cell.warnings, threshold,
+    cell.subject, cell.reading, cell.simulated ? "yes" : "no",
   ]));
 }
 

@@ -8,10 +8,12 @@
  *
  * @typedef {object} Row
  * @property {string} image
+ * @property {string} cell
  * @property {number | null} probability
  * @property {string} call
  * @property {"leukaemic" | "normal" | "uncertain" | "error"} conformal_call
  * @property {string} warnings
+ * @property {string} subject    as its name gives it, or ""
  *
  * @typedef {object} Explained
  * @property {string} layer      the map: a PNG in base64, clear but for its colours
@@ -26,7 +28,6 @@
  * @property {string} images
  * @property {number} frame_px
  * @property {string} naming
- * @property {string} name_pattern
  * @property {{slope: number, intercept: number} | null} subject_line
  * @property {number} min_cells
  * @property {number} called_from
