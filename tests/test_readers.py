@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +22,11 @@ from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError, SettingsError, SplitError
 from leukoscope.io.images import read_image
 from leukoscope.labels import LABELS
+from leukoscope.records import ModelMetadata
 from leukoscope.report import describe_audit
 from leukoscope.simulate import CohortSettings, draw_cells
 from leukoscope.splits import make_split
+from test_records import METADATA
 
 Layout = tuple[Path, ReadOptions]
 
@@ -85,6 +88,12 @@ def test_every_reader_keeps_the_contract(name: str, tmp_path: Path) -> None:
     assert set(reading.rows["label"]) == set(LABELS)
     assert reading.rows["subject"].nunique() == 6
     assert type(reading.spec)(**vars(reading.spec)) == reading.spec
+    assert reading.options.reader == name
+    if reading.spec.naming:  # what the model will be told of names gives the same subjects
+        found = [reading.spec.find_subject(f"/else/where/{image}") for image in reading.rows.image]
+        assert found == reading.rows["subject"].tolist()
+    again = read_dataset(images.root, reading.options)[1]  # what a run keeps reads it so again
+    pd.testing.assert_frame_equal(again.rows, reading.rows)
 
     catalogue = read_catalogue(data, options)
     table = select_usable(catalogue)
@@ -139,6 +148,136 @@ def test_a_rule_that_names_no_subject_is_refused(rule: str) -> None:
         ReadOptions(subject_from=rule)
 
 
+def write_images(folder: Path, *names: str) -> Path:
+    for place, name in enumerate(names):
+        write(folder / name, np.full((20, 20, 3), 40 + place))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("rule", "naming", "subjects"),
+    [
+        ("folder:1", "<subject>/<folder>/<image>", ("p1", "p1", "p1", "", "")),
+        ("folder:2", "<folder>/<subject>/<image>", ("all", "all", "all", "", "")),
+        ("folder:-1", "<subject>/<image>", ("all", "all", "all", "all", "")),
+        ("(p[0-9])", "…(p[0-9])…", ("p1", "p1", "p1", "", "p9")),
+    ],
+)
+def test_a_rule_for_subjects_holds_wherever_the_images_lie(
+    tmp_path: Path, rule: str, naming: str, subjects: tuple[str, ...]
+) -> None:
+    """A part of the path that was not read in training is not taken for a subject."""
+    data = write_images(tmp_path / "p5", "p1/all/x.png", "p2/hem/y.png")
+    spec = read_dataset(data, ReadOptions(subject_from=rule))[1].spec
+    images = ("p1/all/x.png", "/p9/p1/all/x.png", "C:\\p9\\p1\\all\\x.png", "all/x.png", "p9.png")
+    assert tuple(spec.find_subject(image) for image in images) == subjects
+    assert spec.naming == naming
+    record = dataclasses.replace(METADATA, dataset=spec)
+    assert ModelMetadata.from_json(record.to_json(), "m.onnx").dataset == spec
+
+
+def test_a_folder_from_the_top_of_uneven_data_is_no_rule_elsewhere(tmp_path: Path) -> None:
+    data = write_images(tmp_path, "p1/all/x.png", "p2/y.png")
+    _, reading = read_dataset(data, ReadOptions(subject_from="folder:1"))
+    assert reading.rows["subject"].tolist() == ["p1", "p2"]
+    assert reading.options.subject_from == "folder:1"
+    assert reading.spec.find_subject("p1/all/x.png") == "" == reading.spec.naming
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"classes": "Early=leukaemic"}, r"^classes = 'Early=leukaemic'. Expected words.*\{"),
+        ({"classes": {"Early": 7}}, r"'Early' = '7'"),
+        ({"frame_px": 450.0}, r"^frame_px = 450.0. Expected a whole number of pixels"),
+        ({"frame_px": True}, "frame_px = True"),
+        ({"subject_from": None}, r"^subject_from = None. Expected text"),
+        ({"reader": 3}, r"^reader = 3. Expected text"),
+    ],
+)
+def test_options_of_another_kind_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        ReadOptions(**options)
+
+
+def test_options_may_be_numpys(tmp_path: Path) -> None:
+    options = ReadOptions(frame_px=np.int64(120), classes={"Early ": "Leukemic"})
+    assert options.frame_px == 120 and type(options.frame_px) is int
+    assert options.classes == {"early": "leukaemic"}
+
+
+@pytest.mark.parametrize("turns", [0, 361, 1.5, "2", True])
+def test_turns_out_of_range_are_refused(tmp_path: Path, turns: Any) -> None:
+    data = write_images(tmp_path, "all/x.png")
+    with pytest.raises(DataError, match=r"^turns = .*Expected .*rotations\.$"):
+        read_catalogue(data, turns=turns)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("x.png,all,1\nall/x.png,hem,1", "line 3: the label of all/x.png is 'normal', but"),
+        ("x.png,all,1\nx.png,all,2", "line 3: the subject of x.png is '2', but '1' in .*line 2"),
+        ("x.png,all,\nx.png,all,1\nx.png,all,2", "line 4: the subject"),
+    ],
+)
+def test_rows_that_contradict_each_other_are_refused(tmp_path: Path, rows: str, words: str) -> None:
+    data = write_images(tmp_path / "data", "all/x.png")
+    (tmp_path / "a.csv").write_text(f"image,label,subject\n{rows}\n")
+    with pytest.raises(DataError, match=words):
+        read_dataset(data, ReadOptions(labels_csv=tmp_path / "a.csv"))
+
+
+def test_two_files_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    data = write_images(tmp_path, "all/x.png")
+    (data / "old-labels.csv").write_text("image,label\nall/x.png,normal\n")
+    read_dataset(data)
+    (data / "labels.csv").write_text("image,label\nall/x.png,1\n")
+    with pytest.raises(DataError, match=r"old-labels.csv, line 2: .*'normal', but 'leukaemic' in"):
+        read_dataset(data)
+
+
+def test_the_audit_counts_what_a_csv_and_the_images_lack_of_each_other(tmp_path: Path) -> None:
+    data = write_images(tmp_path / "data", *(f"{n}.png" for n in range(4)), "all/4.png")
+    rows = [f"{n}.png,{'all' if n else 'hem'}" for n in (0, 1, *range(10, 35))]
+    (tmp_path / "a.csv").write_text("\n".join(["image,label", *rows, rows[0]]))
+    audit = compute_audit(read_catalogue(data, ReadOptions(labels_csv=tmp_path / "a.csv")))
+    sentences = [sentence for sentence in describe_audit(audit) if "a.csv" in sentence]
+    assert [sentence.partition("a.csv: ")[2] for sentence in sentences] == [
+        "25 of its 28 rows name no image of the data: 10.png, 11.png, 12.png and 22 more.",
+        "3 of the 5 images are not in it, 2 of these without a label: 2.png, 3.png, all/4.png.",
+    ]
+    (found,) = audit.to_json()["matches"]
+    assert (found["rows"], found["absent"], found["images"]) == (28, 25, 5)
+    assert (found["unlisted"], found["unlabelled"]) == (3, 2)
+    assert found["absent_names"][:2] == ("10.png", "11.png") and len(found["absent_names"]) == 20
+
+    (data / "all" / "labels.csv").write_text("image,label\n4.png,all\n")
+    audit = compute_audit(read_catalogue(data))
+    assert not any("labels.csv" in sentence for sentence in describe_audit(audit))
+
+
+def test_the_audit_says_whose_cells_have_no_label(tmp_path: Path) -> None:
+    data = write_images(tmp_path, "p1/a.png", "p1/b.png", "p2/c.png")
+
+    def describe(**options: Any) -> str:
+        return describe_audit(compute_audit(read_catalogue(data, ReadOptions(**options))))[0]
+
+    assert describe() == "3 unlabelled cells of unknown subjects."
+    named = "3 unlabelled cells under 2 subject names, of which 2 are different people"
+    assert describe(subject_from="folder:1").startswith(named)
+    assert describe(classes={"p1": "normal", "p2": "leukaemic"}) == (
+        "3 labelled cells of unknown subjects."
+    )
+    (tmp_path / "labels.csv").write_text("image,label,subject\na.png,1,7\nb.png,0,\n")
+    mixed = describe_audit(compute_audit(read_catalogue(data)))
+    assert mixed[0].startswith("1 labelled cells under 1 subject names")
+    assert mixed[1:3] == [
+        "1 more labelled cells of unknown subjects.",
+        "1 unlabelled cells of unknown subjects.",
+    ]
+
+
 @pytest.mark.parametrize("words", ["Early", "Early=blue", "=normal", "a=b=c"])
 def test_invalid_classes_are_refused(words: str) -> None:
     with pytest.raises(DataError, match="Classes"):
@@ -182,6 +321,12 @@ def test_a_users_own_reader_is_found_and_checked(
     assert len(read_dataset(data, use("mylab:good"))[1].rows) == 60
     with pytest.raises(DataError, match="mylab:bad gave 3 rows"):
         read_dataset(data, use("mylab:bad"))
+    with pytest.raises(
+        SettingsError, match=r"os:path: received a module\. Expected .*Reader"
+    ):
+        read_dataset(data, use("os:path"))
+    with pytest.raises(SettingsError, match=r"reader .*:Reader: received the class Reader"):
+        read_dataset(data, use("leukoscope.datasets.reader:Reader"))
     with pytest.raises(SettingsError, match=r"Unknown reader 'cnmcc'.*Did you mean cnmc"):
         read_dataset(data, use("cnmcc"))
 
