@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import copy
+import dataclasses
 import doctest
 import importlib.util
+import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,6 +21,8 @@ from PIL import Image
 
 import leukoscope as lk
 from leukoscope import api
+from leukoscope.catalogue import read_catalogue
+from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.simulate import CohortSettings, simulate_cohort
 from leukoscope.workflow.prediction import predict_images
@@ -230,6 +236,55 @@ def test_predictions_are_evaluated_at_their_own_threshold(cells: list[str]) -> N
     assert sum(called) == (table["call"] == "leukaemic").sum()
 
 
+def test_a_csv_of_predictions_keeps_its_subjects_and_threshold(
+    cells: list[str], tmp_path: Path
+) -> None:
+    table = lk.predict(cells, operating_point="sensitive")
+    assert set(table["subject"]) == set(lk.read_dataset("cells/").table["subject"])
+    numbered = table.assign(
+        image=[f"{n}.bmp" for n in range(len(table))],
+        label=table["image"].str.extract("_(all|hem)[.]", expand=False),
+    )
+    numbered.to_csv(tmp_path / "p.csv", index=False)
+    result = lk.evaluate(tmp_path / "p.csv", n_bootstrap=100)
+    assert result.evaluation.thresholds == (table["threshold"][0],) * 2
+    assert len(result.subjects) == table["subject"].nunique() == 12
+    assert len(lk.aggregate(tmp_path / "p.csv", n_bootstrap=100).table) == 12
+
+
+def test_a_model_says_how_its_tables_are_read() -> None:
+    table = pd.DataFrame(
+        {"image": ["P1-a.png", "P2-b.png"], "label": ["early", "benign"], "probability": [0.9, 0.1]}
+    )
+    words = {"early": "leukaemic", "benign": "normal"}
+    spec = DatasetSpec("mine", "folders", subject_from="(P[0-9])", depth=0, class_words=words)
+    shipped = lk.load_model()
+    model = lk.Model(copy.copy(shipped._classifier), "mine")
+    model._classifier.metadata = dataclasses.replace(shipped.metadata, dataset=spec)
+    result = lk.evaluate(table, model=model, n_bootstrap=100)
+    assert set(result.subjects["subject"]) == {"P1", "P2"}
+    unlabelled = table.drop(columns="label")
+    assert len(lk.aggregate(unlabelled, model=model, n_bootstrap=100).table) == 2
+    with pytest.raises(lk.DataError, match=r"missing: subject.*--model"):
+        lk.evaluate(table)
+    with pytest.raises(lk.DataError, match=r"label: .*received 'benign', 'early'.*--model"):
+        lk.evaluate(table.assign(subject="7"))
+
+
+def test_a_data_set_is_trained_on_as_it_was_read(folder: Path, tmp_path: Path) -> None:
+    """Its folder alone would be read another way than the CSV that named it."""
+    rows = ["image,label,subject"]
+    for place, path in enumerate(sorted((folder / "cells").rglob("*.bmp"))[::5]):
+        shutil.copy(path, tmp_path / f"{place}.bmp")
+        rows.append(f"{place}.bmp,{path.stem.split('_')[-1]},P{place % 4}")
+    (tmp_path / "cells.csv").write_text("\n".join(rows))
+    dataset = lk.read_dataset(tmp_path / "cells.csv")
+    assert set(dataset.table["subject"]) == {"P0", "P1", "P2", "P3"}
+    again = read_catalogue(dataset.path, **dataset.options)
+    pd.testing.assert_frame_equal(again.table, dataset.table)
+    assert again.options == dataset.catalogue.options
+
+
 def test_results_have_a_repr(cells: list[str], tmp_path: Path) -> None:
     table = build_table()
     result = lk.evaluate(table, columns=COLUMNS, n_bootstrap=100)
@@ -277,6 +332,8 @@ def test_a_run_is_accepted_by_all_later_steps(trained: tuple[str, lk.TrainedRun]
     assert run.plot_history().svg
     assert len(lk.evaluate(run, n_bootstrap=100).subjects) == 12
     assert len(lk.aggregate(run, n_bootstrap=100).table) == 12
+    record = json.loads((run.folder / "run.json").read_text())
+    assert record["data"]["read"]["reader"] == record["dataset"]["reader"] == "cnmc"
     with pytest.raises(lk.RunError, match="no final model"):
         lk.load_model(run)
     with pytest.raises(lk.RunError, match="a run is there already"):

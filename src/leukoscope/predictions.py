@@ -76,6 +76,8 @@ _TEXT = (
 _SHARES = ("probability", "area_probability", "context_probability", *_THRESHOLDS)
 _RENAMED = {"sure_call": "conformal_call", "fold": "part"}
 """Columns of version 0.1, and other words for ours → ours."""
+_OWN_RULE = " Name the model that predicted (--model) where its data set has a rule of its own."
+_OWN_WORDS = " Name the model that predicted (--model) where its data set has words of its own."
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -259,6 +261,7 @@ def normalise_labels(labels: pd.Series, spec: DatasetSpec | None = None) -> pd.S
         raise DataError(
             f"Column label: expected {LEUKAEMIC} or {NORMAL} (also {words}); "
             f"received {_list_few([repr(word) for word in unknown])}."
+            + ("" if spec else _OWN_WORDS)
         )
     return known
 
@@ -320,6 +323,7 @@ def _check_columns(table: pd.DataFrame, spec: DatasetSpec | None = None) -> None
     if missing:
         names = describe_names(spec) if missing == ["subject"] else ""
         hint = f" A subject is read from names like {names} only." if names else ""
+        hint += _OWN_RULE if hint and spec is None else ""
         raise DataError(
             f"Expected the columns {', '.join(_REQUIRED)}; "
             f"received {_list_few([str(c) for c in table.columns]) or 'none'} "

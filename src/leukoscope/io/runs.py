@@ -181,8 +181,9 @@ def _check_same(run: Run, record: RunRecord) -> None:
     before, now = began.data.read, record.data.read
     if before and now:
         for name in (field.name for field in fields(before) if field.compare):
-            if getattr(before, name) != getattr(now, name):
-                raise RunError(_describe_other(run, name))
+            was, wanted = getattr(before, name), getattr(now, name)
+            if was != wanted:
+                raise RunError(_describe_other(run, f"{name} ({was!r}, not {wanted!r})"))
     record = replace(record, data=replace(record.data, read=before))
     for name in ("recipe", "split", "seed", "data"):
         if getattr(began, name) != getattr(record, name):
