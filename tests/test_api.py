@@ -241,6 +241,8 @@ def test_a_csv_of_predictions_keeps_its_subjects_and_threshold(
 ) -> None:
     table = lk.predict(cells, operating_point="sensitive")
     assert set(table["subject"]) == set(lk.read_dataset("cells/").table["subject"])
+    sensitive = lk.load_model().metadata.decision.sensitive_threshold
+    assert set(table["threshold"]) == {sensitive}
     numbered = table.assign(
         image=[f"{n}.bmp" for n in range(len(table))],
         label=table["image"].str.extract("_(all|hem)[.]", expand=False),
@@ -260,6 +262,11 @@ def test_a_model_says_how_its_tables_are_read() -> None:
     spec = DatasetSpec("mine", "folders", subject_from="(P[0-9])", depth=0, class_words=words)
     shipped = lk.load_model()
     model = lk.Model(copy.copy(shipped._classifier), "mine")
+    model._classifier.metadata = dataclasses.replace(shipped.metadata, dataset=spec)
+    pixels = np.zeros((225, 225, 3), np.uint8)
+    anything = dataclasses.replace(spec, subject_from="([a-z0-9]+)")
+    model._classifier.metadata = dataclasses.replace(shipped.metadata, dataset=anything)
+    assert model.predict(pixels)["subject"].tolist() == [""]  # image_0 is our name for it
     model._classifier.metadata = dataclasses.replace(shipped.metadata, dataset=spec)
     result = lk.evaluate(table, model=model, n_bootstrap=100)
     assert set(result.subjects["subject"]) == {"P1", "P2"}

@@ -158,9 +158,10 @@ def write_images(folder: Path, *names: str) -> Path:
     ("rule", "naming", "subjects"),
     [
         ("folder:1", "<subject>/<folder>/<image>", ("p1", "p1", "p1", "", "")),
-        ("folder:2", "<folder>/<subject>/<image>", ("all", "all", "all", "", "")),
+        ("folder:2", "<subject>/<image>", ("all", "all", "all", "all", "")),
         ("folder:-1", "<subject>/<image>", ("all", "all", "all", "all", "")),
-        ("(p[0-9])", "…(p[0-9])…", ("p1", "p1", "p1", "", "p9")),
+        ("(p[0-9])", "…(p[0-9])…", ("p1", "p1", "p1", "", "")),
+        ("([xy])[.]", "…([xy])[.]…", ("x", "x", "x", "x", "")),
     ],
 )
 def test_a_rule_for_subjects_holds_wherever_the_images_lie(

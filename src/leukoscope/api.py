@@ -32,7 +32,7 @@ from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.inference.model import Classifier
 from leukoscope.inference.stream import Answer
-from leukoscope.inputs import Images, list_inputs, list_paths, split_images
+from leukoscope.inputs import Images, has_own_name, list_inputs, list_paths, split_images
 from leukoscope.notices import RESEARCH_ONLY, find_banner
 from leukoscope.progress import show_line, show_progress
 from leukoscope.records import ModelMetadata
@@ -120,7 +120,10 @@ class Model:
             answers = answer_sources(sources, self._classifier, operating_point, update)
             rows = [answer.to_dict() for answer in answers]
         columns = [field.name for field in dataclasses.fields(Answer)]
-        return pd.DataFrame(rows, columns=columns).astype({"probability": "float64"})
+        table = pd.DataFrame(rows, columns=columns).astype({"probability": "float64"})
+        nameless = [source.name for source in sources if not has_own_name(source)]
+        table.loc[table["image"].isin(nameless), "subject"] = ""
+        return table
 
     def predict_batch(
         self, crops: UInt8Array

@@ -20,12 +20,13 @@ from leukoscope.errors import DataError
 from leukoscope.inference.stream import list_images
 from leukoscope.io.sources import Source
 
-__all__ = ["Images", "list_inputs", "list_paths", "split_images"]
+__all__ = ["Images", "has_own_name", "list_inputs", "list_paths", "split_images"]
 
 OneImage = str | PathLike[str] | npt.NDArray[np.uint8] | Image.Image
 Images = OneImage | Iterable[OneImage]
 """Path of a file, folder or zip; uint8 (h, w, 3) or (n, h, w, 3), RGB; Pillow image; several."""
 
+_NUMBERED = "image_"
 _MODES = ("RGB", "RGBA", "P", "L", "LA", "1", "I", "I;16")  # as a PNG, for the decoder to judge
 
 
@@ -49,8 +50,13 @@ def list_inputs(images: Images) -> list[Source]:
         if isinstance(item, str | PathLike):
             found += list_images([Path(item)])
         else:
-            found.append(_from_pixels(item, f"image_{len(found)}"))
+            found.append(_from_pixels(item, f"{_NUMBERED}{len(found)}"))
     return found
+
+
+def has_own_name(source: Source) -> bool:
+    """Whether an image's name is its own: `image_0`, which we give, says nothing of a subject."""
+    return not (isinstance(source.root, bytes) and source.name.startswith(_NUMBERED))
 
 
 def list_paths(images: Images) -> list[Path]:

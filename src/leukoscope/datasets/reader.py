@@ -262,20 +262,33 @@ def _read_size(source: Source) -> tuple[int, int] | None:
 
 
 def settle_subject_rule(spec: DatasetSpec, sources: Sequence[Source]) -> DatasetSpec:
-    """A spec whose user's rule holds for the same images wherever they lie, with it in words.
+    """A spec whose user's rule holds for such images wherever they lie, with it in words.
 
-    A folder that is counted from the top, where images lie at different depths, is another one
-    for each place that a path begins at; so the rule then ends here, and names say nothing.
+    So it reads no more of a path than these images need. A folder counted from the top becomes one
+    counted from the image; where images lie at different depths it is none, and the rule ends here.
     """
     rule = parse_subject_rule(spec.subject_from)
     if rule is None:
         return spec
-    depths = {len(PurePosixPath(source.name).parts) - 1 for source in sources}
-    depth = max(depths)
     if not isinstance(rule, int):
+        depth = _measure_depth(spec, [source.name for source in sources])
         return dataclasses.replace(spec, depth=depth, naming=f"…{spec.subject_from}…")
-    if rule > 0 and len(depths) > 1:
-        return dataclasses.replace(spec, subject_from="", depth=None, naming="")
-    above, below = (rule - 1, depth - rule) if rule > 0 else (0, -rule - 1)
-    words = [*["<folder>"] * above, "<subject>", *["<folder>"] * below, "<image>"]
-    return dataclasses.replace(spec, depth=depth, naming="/".join(words))
+    if rule > 0:
+        depths = {len(PurePosixPath(source.name).parts) - 1 for source in sources}
+        rule -= min(depths) + 1
+        if len(depths) > 1 or rule >= 0:
+            return dataclasses.replace(spec, subject_from="", naming="")
+    naming = "/".join(["<subject>", *["<folder>"] * (-rule - 1), "<image>"])
+    return dataclasses.replace(spec, subject_from=f"folder:{rule}", depth=-rule, naming=naming)
+
+
+def _measure_depth(spec: DatasetSpec, images: Sequence[str]) -> int:
+    """The fewest folders above an image with which every path gives the subject that it gives."""
+    paths = [(PurePosixPath(image).parts, spec.find_subject(image)) for image in images]
+    most = max(len(parts) for parts, _ in paths) - 1
+    return next(
+        depth
+        for depth in range(most + 1)
+        if depth == most
+        or all(spec.find_subject("/".join(parts[-(depth + 1) :])) == own for parts, own in paths)
+    )

@@ -126,8 +126,8 @@ class DatasetSpec:
         naming: how names give the subject, in words.
         subject_from: where a user said that subjects are in the images' paths, as
             `parse_subject_rule`; it takes the place of the subject in `name_pattern`.
-        depth: how many folders lie above an image, at most: as much of a path as `subject_from`
-            reads, so that it holds wherever the data lie. None where all of the path is read.
+        depth: how many of the folders above an image `subject_from` reads, so that it holds
+            wherever the data lie; a path with fewer gives no subject. None where it reads all.
         class_words: words of the data for the classes, in lower case, beside those that every
             data set knows (`labels.parse_label`) → "leukaemic" or "normal".
         folds: names of the official folds, for the split `fold-cv`.
@@ -198,7 +198,7 @@ class DatasetSpec:
             image: its path, as far as it is known.
 
         Example:
-            >>> spec = DatasetSpec("mine", "folders", subject_from="folder:1", depth=2)
+            >>> spec = DatasetSpec("mine", "folders", subject_from="folder:-2", depth=2)
             >>> spec.find_subject("anywhere/patient-7/normal/3.png"), spec.find_subject("3.png")
             ('patient-7', '')
         """
@@ -207,10 +207,10 @@ class DatasetSpec:
             return name.subject if name else ""
         parts = [part for part in PurePosixPath(image.replace("\\", "/")).parts if part != "/"]
         if self.depth is not None:
-            parts = parts[-(self.depth + 1) :]
+            parts = parts[-(self.depth + 1) :] if len(parts) > self.depth else []
         rule = parse_subject_rule(self.subject_from)
         if isinstance(rule, int):
-            return _take_folder(parts[:-1], rule, self.depth)
+            return _take_folder(parts[:-1], rule)
         found = rule.search("/".join(parts)) if rule else None
         return (found[1] or "") if found else ""
 
@@ -219,10 +219,7 @@ class DatasetSpec:
         return self.class_words.get(str(word).strip().lower()) or parse_label(word)
 
 
-def _take_folder(folders: list[str], place: int, depth: int | None) -> str:
-    """From the top only where the path is whole: else another folder would stand there."""
-    if place > 0 and depth is not None and len(folders) < depth:
-        return ""
+def _take_folder(folders: list[str], place: int) -> str:
     index = place - 1 if place > 0 else len(folders) + place
     return folders[index] if 0 <= index < len(folders) else ""
 
