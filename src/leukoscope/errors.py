@@ -16,6 +16,9 @@ The command line catches the root, prints the message and exits with code 2.
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 __all__ = [
     "DataError",
     "LeukoscopeError",
@@ -25,6 +28,8 @@ __all__ = [
     "RunError",
     "SettingsError",
     "SplitError",
+    "describe_install",
+    "warn_renamed",
 ]
 
 
@@ -60,7 +65,30 @@ class MissingExtraError(LeukoscopeError):
     """A command needs an optional package that is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"This command needs {package}, which is not installed. "
-            f'Install it with: pip install "leukoscope[{extra}]"'
-        )
+        super().__init__(f"This needs {package}, which is not installed. {describe_install(extra)}")
+
+
+def describe_install(extra: str = "", options: str = "") -> str:
+    """How to install Leukoscope, which is on no package index.
+
+    Args:
+        extra: of optional packages, such as "train".
+        options: of pip, such as "--force-reinstall".
+
+    >>> describe_install("train")
+    'In a clone of Leukoscope, run: pip install ".[train]"'
+    """
+    what = f'".[{extra}]"' if extra else "."
+    return " ".join(["In a clone of Leukoscope, run: pip install", *filter(None, [options]), what])
+
+
+def warn_renamed(words: str) -> None:
+    """Warn of an old name, at the line outside of this package that used it.
+
+    Args:
+        words: which name it was, and what it is called now.
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("leukoscope."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(words, RenamedWarning, stacklevel=level)

@@ -6,7 +6,6 @@ and `subject-name-kfold` exist only to show how much a leak inflates a score; th
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -16,7 +15,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
 from leukoscope.datasets.spec import DatasetSpec
-from leukoscope.errors import RenamedWarning, SplitError
+from leukoscope.errors import SplitError, warn_renamed
 
 __all__ = [
     "SPLITS",
@@ -131,7 +130,7 @@ def _rename(name: str) -> str:
     now = rename_old_split(name)
     if now != name:
         words = f"The split {name} is now called {now}."
-        warnings.warn(words, RenamedWarning, stacklevel=3)
+        warn_renamed(words)
     return now
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from leukoscope.datasets.reader import Images
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
+from leukoscope.io.files import read_text as read_file
 from leukoscope.io.sources import list_sources, read_text
 from leukoscope.labels import parse_label
 
@@ -43,10 +44,7 @@ def read_label_file(path: Path, root: Path) -> LabelFile:
     Raises:
         DataError: it cannot be read.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error}).") from error
+    text = read_file(path, "a CSV with the columns image, label and, where known, subject")
     top, where = root.resolve(), path.resolve().parent
     inside = where.relative_to(top).as_posix() if where.is_relative_to(top) else ""
     return LabelFile(str(path), inside, text)

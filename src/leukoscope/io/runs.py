@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leukoscope.errors import DataError, RunError
-from leukoscope.io.files import write_text
+from leukoscope.io.files import read_text, write_text
 from leukoscope.records import RunRecord
 
 if TYPE_CHECKING:  # a taken folder is refused before anything heavy loads
@@ -118,10 +118,7 @@ class Run:
         Raises:
             RunError: it cannot be read, or is not such a record.
         """
-        try:
-            text = self.record.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"{self.record}: cannot be read ({error}).") from error
+        text = read_text(self.record, "the record of a run", RunError)
         return RunRecord.from_json(text, str(self.record))
 
     def write_record(self, record: RunRecord) -> None:
