@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 
 import leukoscope as lk
 from leukoscope import results
@@ -52,6 +51,7 @@ def values(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     }
 
 
+FILES = ("…", "no/such/thing")  # odd, but names of files
 JUNK: list[Any] = [
     *(None, True, 3, -1, 0, 7.5, 450.0, float("nan"), 10**12, "", "…", "no/such/thing", b"x", "\0"),
     *([], [3], ["x"], [[1], [1, 2]], {}, {"a": 3}, {3: "a"}, {"a": "b"}, object(), len),
@@ -82,27 +82,26 @@ CASES = [
 ]
 
 
-def accept(function: str, parameter: str, value: Any, cells: Path) -> bool:
+def accept(function: str, parameter: str, value: Any) -> bool:
     """Whether junk is a value that the function may take after all."""
     default = inspect.signature(FUNCTIONS[function]).parameters[parameter].default
-    if value is None:
-        return default is None or parameter in ("html", "json")
-    if isinstance(value, bool):
-        return isinstance(default, bool) or parameter == "progress"
+    nothing = isinstance(value, list | dict) and not value
+    if value is None or isinstance(value, bool):
+        taken = default is None if value is None else isinstance(default, bool)
+        return taken or (parameter == "progress" and isinstance(value, bool))
     if parameter in RANGES:
-        whole = isinstance(RANGES[parameter].low, int)
-        fits = isinstance(value, int) if whole else isinstance(value, int | float | np.floating)
-        return fits and RANGES[parameter].holds(value)
-    if parameter in {"out", "folder", "html", "json"} or function == "Figure.save":
-        return isinstance(value, Path) or value in ("…", "no/such/thing")
-    if isinstance(value, list | dict) and not value:  # nothing to rename, to call, to score
-        return parameter in {"columns", "classes", "callbacks", "scores", "settings"}
-    return (parameter == "subject_from" and value in ("", "no/such/thing")) or (
-        parameter == "classes" and value == {}
-    )
+        kind = int if isinstance(RANGES[parameter].low, int) else (int, float, np.floating)
+        return isinstance(value, kind) and RANGES[parameter].holds(value)
+    if parameter in {"out", "folder", "html", "json"}:
+        return isinstance(value, Path) or (isinstance(value, str) and value in FILES)
+    if parameter in {"settings", "subject_from"}:  # the setting is epochs
+        return isinstance(value, int if parameter == "settings" else str) and value in (3, "")
+    if parameter in {"columns", "classes"}:
+        return nothing and isinstance(value, dict)
+    return nothing and parameter in {"callbacks", "scores"}
 
 
-@pytest.mark.parametrize(("function", "parameter"), CASES, ids=lambda word: str(word))
+@pytest.mark.parametrize(("function", "parameter"), CASES, ids=str)
 def test_junk_is_refused_in_a_sentence(
     function: str,
     parameter: str,
@@ -124,7 +123,7 @@ def test_junk_is_refused_in_a_sentence(
         given["path"] = values["path"]
     refused = 0
     for junk in JUNK:
-        if accept(function, parameter, junk, tmp_path):
+        if accept(function, parameter, junk):
             continue
         arguments = given | ({"epochs": junk} if parameter == "settings" else {parameter: junk})
         with warnings.catch_warnings(), pytest.raises(lk.LeukoscopeError) as caught:
@@ -136,3 +135,59 @@ def test_junk_is_refused_in_a_sentence(
         assert message.endswith((".", "?", ")")), message
         refused += 1
     assert refused >= 10
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: lk.audit(pd.DataFrame()), "dataset = a DataFrame. Expected a Dataset"),
+        (lambda: lk.evaluate(3), "predictions = 3. Expected a DataFrame, a run, or"),
+        (lambda: lk.predict("a.png", 3), "model = 3. Expected a Model, a run"),
+        (lambda: lk.train("x", callbacks=3), "callbacks = 3. Expected a list of functions"),
+        (lambda: lk.aggregate("x", threshold=7), "threshold = 7. Expected a number, 0.0 to 1.0"),
+        (lambda: lk.evaluate("x", n_bootstrap="many"), "n_bootstrap = 'many'. Expected a whole"),
+        (lambda: lk.read_dataset("x", classes="…"), "classes = '…'. Expected words of the data"),
+        (lambda: lk.read_dataset("x", frame_px=450.0), "frame_px = 450.0. Expected a whole"),
+        (lambda: lk.read_dataset("x", turns=0), "turns = 0. Expected a whole number, 1 to 360"),
+        (lambda: lk.make_split("x", seed="a"), "seed = 'a'. Expected a whole number, 0 to"),
+        (lambda: lk.make_split("x", folds=0), "folds = 0. Expected a whole number, 2 or more"),
+        (lambda: lk.read_dataset(None), "path = None. Expected a path"),
+        (lambda: lk.explain("x", out=3), "out = 3. Expected a path"),
+        (lambda: lk.list_images(""), "'': not a path"),
+        (lambda: lk.train("x", subject_from="folder:1"), r"Expected it in read_dataset: train\("),
+        (lambda: lk.read_recipe(3), "recipe = 3. Expected a name, a .toml file"),
+    ],
+)
+def test_an_error_names_argument_and_fix(call: Callable[[], object], words: str) -> None:
+    with pytest.raises(lk.LeukoscopeError, match=words):
+        call()
+
+
+def test_numbers_of_numpy_are_numbers(values: dict[str, Any]) -> None:
+    given = {"n_bootstrap": np.int64(100), "seed": np.uint8(1), "threshold": np.float32(0.5)}
+    plain = lk.evaluate(values["predictions"], n_bootstrap=100, seed=1, threshold=0.5)
+    pd.testing.assert_frame_equal(lk.evaluate(values["predictions"], **given).scores, plain.scores)
+
+
+def test_a_recipe_made_in_python_is_checked_as_a_file_is() -> None:
+    recipe = lk.read_recipe("demo")
+    assert lk.read_recipe(recipe) is recipe
+    wrong = dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, epochs=0))
+    with pytest.raises(lk.SettingsError, match=r"training\.epochs = 0. Expected 1 to"):
+        lk.read_recipe(wrong)
+    with pytest.raises(lk.SettingsError, match=r"training = 3\. Expected TrainingSettings"):
+        lk.read_recipe(dataclasses.replace(recipe, training=3))
+
+
+def test_the_command_line_has_the_same_ranges() -> None:
+    """Options and arguments of one name have one range, wherever they are given."""
+    found: dict[str, set[tuple[Any, Any]]] = {}
+    groups = [app, *(group.typer_instance for group in app.registered_groups)]
+    for command in (command for group in groups for command in group.registered_commands):
+        for name, option in inspect.signature(command.callback).parameters.items():
+            for info in getattr(option.annotation, "__metadata__", ()):
+                if info.min is not None:
+                    ours = {"frame": "frame_px"}.get(name, name)
+                    found.setdefault(ours, set()).add((info.min, info.max))
+    for name, limits in RANGES.items():
+        assert found[name] == {(limits.low, limits.high)}, name

@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from leukoscope.api.data import audit, make_split, read_dataset
+    from leukoscope.api.data import Split, audit, make_split, read_dataset
     from leukoscope.api.evaluating import aggregate, evaluate
     from leukoscope.api.predicting import Model, explain, list_images, load_model, predict
     from leukoscope.api.training import train
@@ -72,11 +72,10 @@ if TYPE_CHECKING:
         TrainedRun,
     )
     from leukoscope.settings import Recipe, list_recipes, read_recipe
-    from leukoscope.splits import Split
     from leukoscope.workflow.explanation import ExplanationResult
 else:
     _HOMES = (  # the light ones first
-        *("errors", "settings", "api.predicting", "splits", "results", "api.data"),
+        *("errors", "settings", "api.predicting", "results", "api.data"),
         *("api.evaluating", "api.training", "workflow.explanation"),
     )
 

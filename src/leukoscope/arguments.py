@@ -17,7 +17,15 @@ from typing import Any, ParamSpec, TypeVar
 
 from leukoscope.errors import SettingsError
 
-__all__ = ["RANGES", "Range", "check_arguments", "is_path", "refuse_argument"]
+__all__ = [
+    "RANGES",
+    "Range",
+    "check_arguments",
+    "describe_value",
+    "is_path",
+    "refuse_argument",
+    "simplify_number",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -144,7 +152,7 @@ def refuse_argument(name: str, value: object, expected: str) -> SettingsError:
         value: received.
         expected: in words.
     """
-    return SettingsError(f"{name} = {_describe(value)}. Expected {expected}.")
+    return SettingsError(f"{name} = {describe_value(value)}. Expected {expected}.")
 
 
 def _check_argument(name: str, value: Any) -> Any:
@@ -165,7 +173,15 @@ def _check_number(name: str, value: Any, limits: Range) -> int | float:
     return int(value) if whole else float(value)
 
 
-def _describe(value: object) -> str:
+def simplify_number(value: Any) -> Any:
+    """A number of NumPy as one of Python, which JSON can hold; another value as it is."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def describe_value(value: object) -> str:
+    """A value in an error: short text and numbers as they are, else its type."""
     if value is None or isinstance(value, str | bytes | bool | Real):
         text = repr(value)
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

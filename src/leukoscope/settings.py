@@ -14,7 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from leukoscope.arguments import is_path, refuse_argument
+from leukoscope.arguments import is_path, refuse_argument, simplify_number
 from leukoscope.errors import SettingsError, warn_renamed
 from leukoscope.io.files import read_text
 from leukoscope.registry import is_import_path, suggest
@@ -265,11 +265,12 @@ def _check_value(place: str, value: Any, setting: dataclasses.Field[Any]) -> Any
     default = setting.default
     if isinstance(default, tuple):
         return _check_list(place, value, default)
+    value = simplify_number(value)
     if isinstance(default, float) and type(value) is int:
         value = float(value)
     if type(value) is not type(default):
-        expected = f"{type(default).__name__}, such as {default!r}"
-        raise SettingsError(f"{place} = {value!r}. Expected {expected}.")
+        expected = f"{_TYPES[type(default)]}, such as {_format_value(default)}"
+        raise refuse_argument(place, value, expected)
     if "range" in setting.metadata:
         low, high = setting.metadata["range"]
         if not low <= value <= high:
@@ -280,9 +281,7 @@ def _check_value(place: str, value: Any, setting: dataclasses.Field[Any]) -> Any
 def _check_list(place: str, value: Any, known: tuple[str, ...]) -> tuple[str, ...]:
     """A list of texts, each once: known names, or import paths."""
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise SettingsError(
-            f"{place} = {value!r}. Expected a list of texts, such as {list(known)!r}."
-        )
+        raise refuse_argument(place, value, f"a list of texts, such as {list(known)!r}")
     for item in value:
         if item not in known and not is_import_path(item):
             raise SettingsError(

@@ -6,6 +6,7 @@ and `subject-name-kfold` exist only to show how much a leak inflates a score; th
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import SplitError, warn_renamed
+from leukoscope.notices import RESEARCH_ONLY
 
 __all__ = [
     "SPLITS",
@@ -58,6 +60,25 @@ class Split:
     name: str
     folds: tuple[Fold, ...]
     leaky: bool
+
+    @property
+    def counts(self) -> pd.DataFrame:
+        """One row a fold: cells trained on, evaluated, and removed from training."""
+        parts = ("training", "evaluated", "removed")
+        rows = {fold.name: [len(getattr(fold, part)) for part in parts] for fold in self.folds}
+        return pd.DataFrame.from_dict(rows, "index", columns=list(parts))
+
+    def __repr__(self) -> str:
+        return f"{self._describe()}\n{self.counts}"
+
+    def _repr_html_(self) -> str:
+        words = (self._describe(), RESEARCH_ONLY)
+        first, last = (f"<p>{html.escape(sentence)}</p>" for sentence in words)
+        return f"{first}{self.counts.to_html(max_rows=20)}{last}"
+
+    def _describe(self) -> str:
+        both = "people on both sides" if self.leaky else "no person on both sides"
+        return f"Split {self.name}, {both}; cells of each fold:"
 
 
 @dataclass(frozen=True)

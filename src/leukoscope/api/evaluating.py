@@ -107,8 +107,8 @@ def aggregate(
 
     spec = None if model is None else get_model(model).metadata.dataset
     table = _read_answers(predictions, threshold, columns, spec)
-    reference = None if calibrate is None else _read_answers(
-        calibrate, None, None, spec, "calibrate"
+    reference = (
+        None if calibrate is None else _read_answers(calibrate, None, None, spec, "calibrate")
     )
     if reference is not None and "label" not in reference:
         raise DataError("calibrate: no column label. Expected a labelled table to calibrate on.")

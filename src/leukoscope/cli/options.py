@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leukoscope.arguments import RANGES
 from leukoscope.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class OperatingPoint(StrEnum):
     SENSITIVE = "sensitive"
 
 
+def _limit(name: str) -> dict[str, Any]:
+    """The range of an option: that of the argument in Python."""
+    return {"min": RANGES[name].low, "max": RANGES[name].high}
+
+
 Images = Annotated[list[Path], typer.Argument(help="Images, folders or zips.", show_default=False)]
 Model = Annotated[
     Path | None, typer.Option(help="A run or model.onnx. Default: the shipped model.")
@@ -58,11 +64,14 @@ Point = Annotated[
 Threshold = Annotated[
     float | None,
     typer.Option(
-        min=0, max=1, help="Probability from which a cell is leukaemic. Default: table's, or 0.5."
+        **_limit("threshold"),
+        help="Probability from which a cell is leukaemic. Default: table's, or 0.5.",
     ),
 ]
-Bootstraps = Annotated[int, typer.Option(min=100, help="Bootstrap resamples, of people.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")]
+Bootstraps = Annotated[
+    int, typer.Option(**_limit("n_bootstrap"), help="Bootstrap resamples, of people.")
+]
+Seed = Annotated[int, typer.Option(**_limit("seed"), help="Random seed.")]
 Reader = Annotated[
     str,
     typer.Option(
@@ -95,8 +104,7 @@ Frame = Annotated[
     int | None,
     typer.Option(
         "--frame",
-        min=16,
-        max=4096,
+        **_limit("frame_px"),
         help="Side in pixels of the central square that holds the cell. Default: measured.",
     ),
 ]

@@ -1,5 +1,4 @@
-"""Text files are read with one kind of error; files are written under a temporary name, then moved.
-"""
+"""Text files are read with one kind of error; all files are written whole, or not at all."""
 
 from __future__ import annotations
 
