@@ -18,6 +18,7 @@ from sklearn.model_selection import StratifiedKFold
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import SplitError, warn_renamed
 from leukoscope.notices import RESEARCH_ONLY
+from leukoscope.records import LEAVE_OUT, rename_old_split
 
 __all__ = [
     "SPLITS",
@@ -27,13 +28,7 @@ __all__ = [
     "choose_stopping",
     "find_seen",
     "make_split",
-    "rename_old_split",
 ]
-
-
-_LEAVE_OUT = "leave-one-group-out:"
-_RENAMED = {"subject-cv": "group-kfold", "name-cv": "subject-name-kfold", "column:": _LEAVE_OUT}
-"""Names of version 0.1, or how they begin → names now."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +120,7 @@ def make_split(
     """
     name = _rename(name)
     _check_subjects(table)
-    if name.startswith(_LEAVE_OUT):
+    if name.startswith(LEAVE_OUT):
         split = _split_by_column(table, name)
     elif name in SPLITS:
         split = SPLITS[name](_Request(table, folds, seed, spec or _describe_plain(table)))
@@ -136,14 +131,6 @@ def make_split(
         )
     check_split(table, split)
     return split
-
-
-def rename_old_split(name: str) -> str:
-    """The name today of a split that had another in version 0.1."""
-    for old, new in _RENAMED.items():
-        if name == old or (old.endswith(":") and name.startswith(old)):
-            return new + name.removeprefix(old)
-    return name
 
 
 def _rename(name: str) -> str:
@@ -286,7 +273,7 @@ def _name_fold(column: str, value: str) -> str:
 
 
 def _split_by_column(table: pd.DataFrame, name: str) -> Split:
-    column = name.removeprefix(_LEAVE_OUT)
+    column = name.removeprefix(LEAVE_OUT)
     if column not in table.columns:
         raise SplitError(
             f"Split {name}: no such column. Expected one of {', '.join(map(str, table))}."
