@@ -191,3 +191,43 @@ def test_the_command_line_has_the_same_ranges() -> None:
                     found.setdefault(ours, set()).add((info.min, info.max))
     for name, limits in RANGES.items():
         assert found[name] == {(limits.low, limits.high)}, name
+
+
+FILES_READ: dict[str, Callable[[Any, Path], object]] = {
+    "labels_csv": lambda has, file: lk.read_dataset(has["path"], labels_csv=file),
+    "groups_csv": lambda has, file: lk.read_dataset(has["path"], groups_csv=file),
+    "recipe": lambda _, file: lk.read_recipe(file.rename(file.with_suffix(".toml"))),
+    "measures": lambda has, file: lk.explain(has["images"], measures=file),
+    "predictions": lambda _, file: lk.evaluate(file),
+    "calibrate": lambda has, file: lk.aggregate(has["predictions"], calibrate=file),
+    "model": lambda has, file: lk.predict(has["images"], file),
+}
+
+
+@pytest.mark.parametrize("fault", ["missing", "folder", "binary", "beneath a file"])
+@pytest.mark.parametrize("name", FILES_READ)
+def test_a_file_that_cannot_be_read_is_named_in_a_sentence(
+    name: str, fault: str, values: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "named.csv"
+    if fault == "folder":
+        file.mkdir()
+    elif fault == "binary":
+        file.write_bytes(b"\x00\xff\xfe" * 99)
+    elif fault == "beneath a file":
+        (tmp_path / "plain").touch()
+        file = tmp_path / "plain" / "named.csv"
+    if name == "recipe" and fault in ("missing", "beneath a file"):
+        with pytest.raises(lk.SettingsError, match="no such file"):
+            lk.read_recipe(file.with_suffix(".toml"))
+        return
+    with pytest.raises(lk.LeukoscopeError) as caught:
+        FILES_READ[name](values, file)
+    message = str(caught.value)
+    assert "named" in message and "Errno" not in message and "\n" not in message
+    assert message.endswith(".")
+
+
+def test_a_column_that_is_none_of_ours_is_named(values: dict[str, Any]) -> None:
+    with pytest.raises(lk.DataError, match=r"'imag' on the left in `columns`.*mean image\?"):
+        lk.evaluate(values["predictions"], columns={"imag": "image"})

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from leukoscope.cli.options import ARGUMENTS
 
 SOURCE = Path(__file__).parents[1] / "src" / "leukoscope"
 
@@ -218,6 +221,39 @@ def _list_bound(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
         return [node.id]
     return []
+
+
+def list_texts(path: Path) -> list[str]:
+    """All texts of a file but its docstrings."""
+    tree = ast.parse(path.read_text())
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return [node.value for node in found if isinstance(node.value, str) and id(node) not in docs]
+
+
+BELOW = [
+    path
+    for path in SOURCE.rglob("*.py")
+    if "cli" not in path.relative_to(SOURCE).parts and path.name != "contract.py"  # names of JSON
+]
+
+
+@pytest.mark.parametrize("path", sorted(BELOW), ids=lambda path: path.stem)
+def test_errors_make_sense_in_python_and_on_the_command_line(path: Path) -> None:
+    """They name arguments in backticks, as in Python; the command line has a name for each."""
+    fields = {"files", "subject"}  # of a form, and of a pattern
+    for text in list_texts(path):
+        assert not re.search(r"(^|[\s(`'\"])--[a-z]", text), f"an option: {text}"
+        assert set(re.findall("`([a-z_]+)`", text)) <= ARGUMENTS.keys() | fields, text
+
+
+def test_installing_is_told_as_it_works() -> None:
+    """The package is on no index: only a clone can be installed."""
+    root = SOURCE.parents[1]
+    files = [*SOURCE.rglob("*.py"), *(root / "docs").rglob("*.md"), root / "README.md"]
+    for path in [*files, *(root / "docs").rglob("*.ipynb")]:
+        told = re.findall(r"pip install [^\n&`]*leukoscope", path.read_text("utf-8"))
+        assert not told, (path, told)
 
 
 def test_no_real_cell_is_in_the_repository() -> None:

@@ -174,7 +174,7 @@ def test_a_pattern_that_could_take_for_ever_is_refused(pattern: str) -> None:
 
 
 def test_the_worst_allowed_pattern_ends_soon() -> None:
-    spec = DatasetSpec("of strangers", "x", name_pattern=r"(?P<subject>.*.*.*)[b](c?c?|d)e")
+    spec = DatasetSpec("of strangers", "x", name_pattern=r"(?P<subject>.*.*.*.*)[b](e|d)")
     started = time.perf_counter()
     assert spec.parse_name("b" * NAME_LENGTH) is None
     assert time.perf_counter() - started < 5

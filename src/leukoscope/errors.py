@@ -11,7 +11,8 @@ LeukoscopeError
 RenamedWarning         an old name of an option, a setting or a column was used
 
 Each message is one sentence or two: what was expected, what was received, how to fix it.
-The command line catches the root, prints the message and exits with code 2.
+An argument is named as in Python, in backticks, such as `out`. The command line catches the root,
+puts the names of its options in (`cli.options.name_options`), prints it and exits with code 2.
 """
 
 from __future__ import annotations
@@ -68,18 +69,17 @@ class MissingExtraError(LeukoscopeError):
         super().__init__(f"This needs {package}, which is not installed. {describe_install(extra)}")
 
 
-def describe_install(extra: str = "", options: str = "") -> str:
+def describe_install(extra: str = "") -> str:
     """How to install Leukoscope, which is on no package index.
 
     Args:
         extra: of optional packages, such as "train".
-        options: of pip, such as "--force-reinstall".
 
     >>> describe_install("train")
     'In a clone of Leukoscope, run: pip install ".[train]"'
     """
     what = f'".[{extra}]"' if extra else "."
-    return " ".join(["In a clone of Leukoscope, run: pip install", *filter(None, [options]), what])
+    return f"In a clone of Leukoscope, run: pip install {what}"
 
 
 def warn_renamed(words: str) -> None:

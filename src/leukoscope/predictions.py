@@ -47,6 +47,7 @@ from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.io.tables import read_table, write_table
 from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL, parse_label
+from leukoscope.registry import suggest
 
 __all__ = [
     "check_predictions",
@@ -69,6 +70,10 @@ _TEXT = (
 _SHARES = ("probability", "area_probability", "context_probability", *_THRESHOLDS)
 _RENAMED = {"sure_call": "conformal_call", "fold": "part"}
 """Columns of version 0.1, and other words for ours → ours."""
+_COLUMNS = tuple(
+    dict.fromkeys((*_REQUIRED, *_TEXT, *_SHARES, "area", "novelty", "call", "warnings"))
+)
+"""All columns that are read, by our names."""
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -109,9 +114,15 @@ def rename_columns(table: pd.DataFrame, columns: Mapping[str, str] | None = None
         columns: our name → its name in the table; takes the place of one that bears our name.
 
     Raises:
-        DataError: a column that the table does not have.
+        DataError: a name that is none of ours, or a column that the table does not have.
     """
     columns = columns or {}
+    for ours in columns:
+        if ours not in _COLUMNS:
+            raise DataError(
+                f"Unknown column {ours!r} on the left in `columns`. Expected one of "
+                f"{', '.join(_COLUMNS)}.{suggest(ours, _COLUMNS)}"
+            )
     missing = [theirs for theirs in columns.values() if theirs not in table]
     if missing:
         raise DataError(

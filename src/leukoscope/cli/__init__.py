@@ -9,6 +9,7 @@ import typer
 from leukoscope import __version__
 from leukoscope.cli import aggregate, data, demo, evaluate, explain, predict, serve, simulate, train
 from leukoscope.cli.commands import Quiet, Verbose, add_command
+from leukoscope.cli.options import name_options
 from leukoscope.cli.terminal import show_kept_at_exit, silence_libraries, wants_everything
 from leukoscope.cli.verbosity import asks_for_all, is_verbose, set_verbosity, show_notes
 from leukoscope.errors import LeukoscopeError
@@ -62,7 +63,7 @@ def main() -> None:
     try:
         app()
     except LeukoscopeError as error:
-        _fail(str(error))
+        _fail(name_options(str(error)))
     except BrokenPipeError:
         sys.exit(1)  # the reader of our output has gone
     except OSError as error:

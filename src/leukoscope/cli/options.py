@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from enum import StrEnum
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from leukoscope.datasets.reader import ReadOptions
 
 __all__ = [
+    "ARGUMENTS",
     "Bootstraps",
     "Classes",
     "Columns",
@@ -31,6 +33,7 @@ __all__ = [
     "Set",
     "SubjectFrom",
     "Threshold",
+    "name_options",
     "parse_changes",
     "parse_columns",
     "read_options",
@@ -42,6 +45,22 @@ class OperatingPoint(StrEnum):
 
     BALANCED = "balanced"
     SENSITIVE = "sensitive"
+
+
+_NAMED_ELSE = {
+    "frame_px": "--frame",
+    "groups_csv": "--groups",
+    "labels_csv": "--labels",
+    "resume": "--continue",
+}
+ARGUMENTS = _NAMED_ELSE | {
+    name: f"--{name.replace('_', '-')}"
+    for name in (
+        *("calibrate", "classes", "columns", "device", "measures", "model", "n_bootstrap"),
+        *("operating_point", "out", "port", "recipe", "split", "subject_from", "threshold"),
+    )
+}
+"""Argument in Python → option of the command line, for errors."""
 
 
 def _limit(name: str) -> dict[str, Any]:
@@ -160,6 +179,15 @@ def parse_changes(pairs: Iterable[str] | None) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             found[key] = text
     return found
+
+
+def name_options(message: str) -> str:
+    """An error's arguments, in backticks as in Python, as options of the command line.
+
+    >>> name_options("Choose another `out`, or `resume`.")
+    'Choose another --out, or --continue.'
+    """
+    return re.sub(r"`([a-z_]+)`", lambda found: ARGUMENTS.get(found[1], found[0]), message)
 
 
 def read_options(

@@ -94,7 +94,7 @@ def apply_labels(
         if label is None:
             raise DataError(
                 f"{labels.origin}, line {line}: unknown class {entry['label']!r}. "
-                "Expected all, hem, leukaemic, normal, 1 or 0, or a word named with --classes."
+                "Expected all, hem, leukaemic, normal, 1 or 0, or a word of `classes`."
             )
         if len(found) > 1:
             raise DataError(

@@ -198,15 +198,20 @@ def _count_ways(pattern: str) -> float:
 
     Each repeat may take any number of characters; each option or branch doubles the ways.
     """
-    plain = re.sub(
-        r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?<!\))\{\d+\}|\(\?#[^)]*\)", "x", pattern, flags=re.DOTALL
-    )
+    plain = _SIGNS.sub("x", pattern)
     plain = re.sub(r"\(\?(?:P?<\w+>|P=\w+|[:=!]|<[=!])", "(", plain)
     if re.search(r"\)[*+{]|\(\?[aiLmsu]*x", plain):
         return math.inf
     repeats = re.findall(r"[*+]|\{", plain)
     options = re.findall(r"(?<![*+}])\?|\|", plain)
     return math.comb(NAME_LENGTH + len(repeats), len(repeats)) * 2.0 ** min(len(options), 1000)
+
+
+_SIGNS = re.compile(
+    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?<!\))\{\d+\}|\(\?#[^)]*\)",
+    re.DOTALL,
+)
+"""An escape, a set, "exactly so many" of a single sign, a comment: no choice in any of them."""
 
 
 @cache

@@ -158,11 +158,10 @@ def check_folder(folder: Path, *, resume: bool) -> bool:
     if not folder.exists() or (folder.is_dir() and not _is_taken(folder)):
         return False
     if not Run(folder).record.exists():
-        raise RunError(f"{folder}: not empty, and not a run. Choose another --out.")
+        raise RunError(f"{folder}: not empty, and not a run. Choose another `out`.")
     if not resume:
         raise RunError(
-            f"{folder}: a run is there already. Continue it with --continue, or choose another "
-            "--out."
+            f"{folder}: a run is there already. Continue it with `resume`, or choose another `out`."
         )
     return True
 
@@ -186,7 +185,7 @@ def _check_same(run: Run, record: RunRecord) -> None:
 def _describe_other(run: Run, name: str) -> str:
     return (
         f"{run.folder}: the run there was begun with another {name} (see its run.json). Continue "
-        "it with the same, or choose another --out."
+        "it with the same, or choose another `out`."
     )
 
 
@@ -216,7 +215,7 @@ def find_predictions(path: Path) -> Path:
     run = open_run(path)
     if not run.predictions.exists():
         raise RunError(
-            f"{path}: not all folds are trained yet. Continue with: leukoscope train … --continue"
+            f"{path}: not all folds are trained yet. Continue the run: train again with `resume`."
         )
     return run.predictions
 
