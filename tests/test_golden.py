@@ -123,6 +123,7 @@ PATTERNS = {
     CNMC.name_pattern: (
         *("UID_h3_12_7_all.bmp", "a/b/UID_H10_1_1_hem.png", "C:\\x\\uid_5_1_1_ALL.BMP", "1.bmp"),
         *("UID_5_1_all.bmp", "xUID_5_1_1_all.bmp", "UID_5_1_1_allx.bmp", "UID_5_1_1_all", "", "a/"),
+        *(f"UID_{'1' * 88}_1_1_all.bmp", f"UID_{'1' * 89}_1_1_all.bmp"),
         *("UID_5_1_1_all/", "./UID_5_1_1_all.tar.gz", "a/UID_5_1_1_all.bmp/."),
     ),
     r"\A(?P<label>all|hem)-(?P<subject>[^-]+)(-(?P<cell>\d+))?\Z": (

@@ -45,6 +45,9 @@
 
 import { writeCsv } from "./table.js";
 
+/** Longer names fit no pattern, as in Python (`NAME_LENGTH` of datasets/spec.py). */
+const NAME_LENGTH = 100;
+
 const ORDER = new Intl.Collator("en", { numeric: true });
 
 /**
@@ -58,7 +61,8 @@ export function buildNameReader(pattern) {
   const whole = compilePattern(pattern);
   return (image) => {
     const name = image.split(/[\\/]/).filter((part) => part && part !== ".").at(-1) ?? "";
-    return whole.exec(name.split(".")[0] ?? "")?.groups?.subject ?? "";
+    const stem = name.split(".")[0] ?? "";
+    return stem.length > NAME_LENGTH ? "" : whole.exec(stem)?.groups?.subject ?? "";
   };
 }
 
