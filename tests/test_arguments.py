@@ -17,7 +17,9 @@ import leukoscope as lk
 from leukoscope import results
 from leukoscope.arguments import RANGES
 from leukoscope.cli import app
+from leukoscope.settings import AugmentSettings
 from leukoscope.simulate import CohortSettings, simulate_cohort
+from leukoscope.training.augment import find_effects
 
 
 @pytest.fixture(scope="module")
@@ -231,3 +233,39 @@ def test_a_file_that_cannot_be_read_is_named_in_a_sentence(
 def test_a_column_that_is_none_of_ours_is_named(values: dict[str, Any]) -> None:
     with pytest.raises(lk.DataError, match=r"'imag' on the left in `columns`.*mean image\?"):
         lk.evaluate(values["predictions"], columns={"imag": "image"})
+
+
+def test_a_file_that_cannot_be_written_is_named(values: dict[str, Any], tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.touch()
+    for write in (
+        lambda: values["EvaluationResult"].write(taken),
+        lambda: values["AuditResult"].write(html=tmp_path),
+        lambda: lk.explain(values["images"], out=taken / "within"),
+        lambda: values["Figure"].save(taken / "roc.svg"),
+    ):
+        with pytest.raises(lk.DataError, match=r"cannot be read or written \(.*Check the path"):
+            write()
+
+
+def test_own_code_of_another_kind_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(lk.SettingsError, match=r"reader os:path is of type module.*a Reader\."):
+        lk.read_dataset(values["path"], reader="os:path")
+    with pytest.raises(lk.SettingsError, match=r"effect os:path .*Expected a function\."):
+        find_effects(AugmentSettings(effects=("os:path",)))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda table: pd.concat([table, table], axis=1), "'image' is in the table twice"),
+        (lambda table: table.assign(label=[None, 1, "x"] * 20), "Column label: expected"),
+        (lambda table: table.assign(label=[1, 0, None] * 20), "Column label: expected"),
+    ],
+)
+def test_odd_tables_are_refused(
+    change: Callable[[pd.DataFrame], pd.DataFrame], words: str, values: dict[str, Any]
+) -> None:
+    for judge in (lk.evaluate, lk.aggregate):
+        with pytest.raises(lk.DataError, match=words):
+            judge(change(values["predictions"]), n_bootstrap=100)

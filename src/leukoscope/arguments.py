@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
 
-from leukoscope.errors import SettingsError
+from leukoscope.errors import DataError, SettingsError, describe_os_error
 
 __all__ = [
     "RANGES",
@@ -115,7 +115,8 @@ it."""
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a public function: each argument that this module knows is checked first.
 
-    NumPy's numbers become Python's, so that they can be written as JSON.
+    NumPy's numbers become Python's, so that they can be written as JSON. A file that cannot be
+    written is a `DataError`.
 
     Raises:
         SettingsError: when the function is called with an argument of another type or out of
@@ -139,7 +140,10 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
         for name, value in bound.arguments.items():
             if value is not None or signature.parameters[name].default is not None:
                 bound.arguments[name] = _check_argument(name, value)
-        return function(*bound.args, **bound.kwargs)
+        try:
+            return function(*bound.args, **bound.kwargs)
+        except OSError as error:
+            raise DataError(describe_os_error(error)) from error
 
     return call
 

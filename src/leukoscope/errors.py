@@ -30,6 +30,7 @@ __all__ = [
     "SettingsError",
     "SplitError",
     "describe_install",
+    "describe_os_error",
     "warn_renamed",
 ]
 
@@ -80,6 +81,15 @@ def describe_install(extra: str = "") -> str:
     """
     what = f'".[{extra}]"' if extra else "."
     return f"In a clone of Leukoscope, run: pip install {what}"
+
+
+def describe_os_error(error: OSError) -> str:
+    """Which file it is, why it cannot be read or written, and what to check."""
+    file = error.filename2 or error.filename or "A file"
+    return (
+        f"{file} cannot be read or written ({error.strerror or error}). "
+        "Check the path and the free space."
+    )
 
 
 def warn_renamed(words: str) -> None:

@@ -117,6 +117,9 @@ def rename_columns(table: pd.DataFrame, columns: Mapping[str, str] | None = None
         DataError: a name that is none of ours, or a column that the table does not have.
     """
     columns = columns or {}
+    twice = [str(column) for column in table.columns[table.columns.duplicated()]]
+    if twice:
+        raise DataError(f"Column {twice[0]!r} is in the table twice. Expected each column once.")
     for ours in columns:
         if ours not in _COLUMNS:
             raise DataError(
@@ -188,7 +191,7 @@ def normalise_answers(
     if not whose.any():
         raise DataError(
             f"{name}: the cells have no subject. Expected a column subject, or names like "
-            f"{_describe_names(spec)}; received {table['image'].iloc[0]!r}. "
+            f"{_describe_names(spec)}; received {str(table['image'].iloc[0])!r}. "
             "Add the column, or rename the files."
         )
     without, table = int((~whose).sum()), table[whose]
@@ -257,7 +260,7 @@ def normalise_labels(labels: pd.Series) -> pd.Series:
     """
     known = labels.map(parse_label)
     if bool(known.isna().any()):
-        unknown = sorted(set(labels.astype(str)[known.isna()]))
+        unknown = sorted(set(labels[known.isna()].map(str)))
         raise DataError(
             "Column label: expected leukaemic or normal (also all/hem, 1/0); "
             f"received {_list_few([repr(word) for word in unknown])}."
@@ -275,7 +278,7 @@ def check_predictions(table: pd.DataFrame) -> None:
             that is not a number from 0 to 1, each with the first row at fault.
     """
     _check_columns(table)
-    unknown = sorted(set(table["label"].astype(str)) - set(LABELS))
+    unknown = sorted(set(table["label"].map(str)) - set(LABELS))
     if unknown:
         raise DataError(
             f"Column label: expected {LEUKAEMIC} or {NORMAL}; "
@@ -348,7 +351,7 @@ def _to_flags(flags: pd.Series) -> pd.Series:
     if bool(known.isna().any()):
         raise DataError(
             "Column leaky: expected true or false; "
-            f"received {_list_few(sorted(set(flags.astype(str)[known.isna()])))}."
+            f"received {_list_few(sorted(set(flags[known.isna()].map(str))))}."
         )
     return known.astype(bool)
 

@@ -12,7 +12,7 @@ from leukoscope.cli.commands import Quiet, Verbose, add_command
 from leukoscope.cli.options import name_options
 from leukoscope.cli.terminal import show_kept_at_exit, silence_libraries, wants_everything
 from leukoscope.cli.verbosity import asks_for_all, is_verbose, set_verbosity, show_notes
-from leukoscope.errors import LeukoscopeError
+from leukoscope.errors import LeukoscopeError, describe_os_error
 
 __all__ = ["app", "main"]
 
@@ -67,10 +67,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(1)  # the reader of our output has gone
     except OSError as error:
-        _fail(
-            f"{error.filename or 'A file'} cannot be read or written ({error.strerror}). "
-            "Check the path and the free space."
-        )
+        _fail(describe_os_error(error))
     except Exception:
         show_kept_at_exit()
         raise

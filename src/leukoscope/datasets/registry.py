@@ -16,7 +16,7 @@ from leukoscope.registry import Registry
 
 __all__ = ["READERS", "parse_known_name", "read_dataset"]
 
-READERS: Registry[Reader] = Registry("reader", "leukoscope.datasets", "READER")
+READERS: Registry[Reader] = Registry("reader", "leukoscope.datasets", "READER", of=Reader)
 """Readers by name: each module here with a READER, or a user's own by import path."""
 
 _LAST = ("table_csv", "folders")  # what reads nearly anything is asked last
