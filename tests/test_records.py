@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import pandas as pd
 import pytest
 
+from leukoscope.cells.quality import CellQuality, measure_limits
 from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.spec import NAME_LENGTH, CropSpec, DatasetSpec
 from leukoscope.errors import ModelError, RunError
@@ -148,7 +150,7 @@ def test_the_full_records_have_a_number_of_every_kind() -> None:
 @pytest.mark.parametrize(("cls", "path"), FULL, ids=str)
 def test_every_number_of_a_record_has_a_range(cls: Any, path: tuple[Any, ...]) -> None:
     full = MODEL_FULL if cls is ModelMetadata else RUN_FULL
-    for wrong in (-1e9, 1e12, -(10**9), 10**12, True, "1", [1]):
+    for wrong in (-1e12, 1e12, -(10**12), 10**12, True, "1", [1]):
         written = json.loads(full.to_json())
         place = written
         for key in path[:-1]:
@@ -156,6 +158,18 @@ def test_every_number_of_a_record_has_a_range(cls: Any, path: tuple[Any, ...]) -
         place[path[-1]] = wrong
         with pytest.raises((ModelError, RunError)):
             cls.from_json(json.dumps(written), "m.onnx")
+
+
+def test_what_training_may_measure_is_read() -> None:
+    """Limits are stretched beyond the crop, and a mean of ones may round to more than one."""
+    full = CellQuality(225 * 225, 9, True, 1.0, 359.9, 1.0, 1.0, 50.0)
+    quality = measure_limits(pd.DataFrame([dataclasses.asdict(full)] * 3))
+    assert quality is not None and quality.area_px[1] > 225 * 225
+    wide = dataclasses.replace(CNMC, quality=quality)
+    scores = {"weighted_f1": ScoreRecord(1.0000000000000002, 1.0, 1.0000000000000002)}
+    expected = Expected("random", True, scores, "")
+    metadata = dataclasses.replace(METADATA, dataset=wide, expected=expected)
+    assert ModelMetadata.from_json(metadata.to_json(), "m.onnx") == metadata
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Metadata of models and runs: frozen values ↔ JSON, checked when they are read.
 
 `ModelMetadata.from_json` and `RunRecord.from_json` refuse what is missing, of another type or out
-of range; so later code need not check for keys. Records of version 0.1 are upgraded.
+of range; so later code need not check for keys. The type of each number has its range: `Share`,
+`Positive`, … below; those of a recipe are in `settings`. Records of version 0.1 are upgraded.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ UNCERTAIN = "uncertain"
 """Conformal call of a cell that may be of either class."""
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
-Signed = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
-Result = Annotated[float, msgspec.Meta(ge=-1, le=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Signed = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+Result = Annotated[float, msgspec.Meta(ge=-1 - 1e-9, le=1 + 1e-9)]  # means may round up
 CropSide = Annotated[int, msgspec.Meta(ge=16, le=4096)]
 Format = Annotated[int, msgspec.Meta(ge=MODEL_FORMAT, le=MODEL_FORMAT)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]

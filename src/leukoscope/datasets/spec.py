@@ -19,10 +19,10 @@ from leukoscope.labels import parse_label
 
 __all__ = ["NAME_LENGTH", "CellName", "CropSpec", "DatasetSpec", "PartCounts", "QualityLimits"]
 
-_Area = Annotated[float, msgspec.Meta(ge=0, le=225 * 225)]
+_Area = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 _Degree = Annotated[float, msgspec.Meta(ge=0, le=360)]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-_Sharpness = Annotated[float, msgspec.Meta(ge=0, le=1000)]
+_Sharpness = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 _Side = Annotated[int, msgspec.Meta(ge=16, le=4096)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 # Checked when JSON is read, as in `records`.
@@ -67,12 +67,13 @@ class QualityLimits:
         black_background: whether the cells are cut out on black.
         whole: whether cells hardly ever reach the edge of their image.
         single: whether an image hardly ever shows several bodies.
-        area_px: foreground pixels of a cell, 0 to those of the crop.
+        area_px: foreground pixels of a cell, 0 to 1,000,000: the upper limit may exceed the crop.
         hue_deg: hue of the mean colour, 0 to 360; the first is the larger where the range goes
             through 0.
         saturation: of the mean colour, 0 to 1.
         brightness: of the mean colour, 0 to 1.
-        sharpness: deviation of the Laplacian of green over its mean, inside the cell, 0 to 1000.
+        sharpness: deviation of the Laplacian of green over its mean, inside the cell, 0 to
+            1,000,000.
     """
 
     black_background: bool
