@@ -6,7 +6,9 @@ import ast
 import copy
 import dataclasses
 import doctest
+import importlib
 import importlib.util
+import inspect
 import json
 import shutil
 import subprocess
@@ -20,7 +22,8 @@ import pytest
 from PIL import Image
 
 import leukoscope as lk
-from leukoscope import api
+from leukoscope import arguments, errors, results, settings
+from leukoscope.api import data, evaluating, predicting, training
 from leukoscope.catalogue import read_catalogue
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.notices import RESEARCH_ONLY
@@ -50,11 +53,14 @@ def cells(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list
 
 # --- examples
 
+API = (predicting, data, training, evaluating)
 EXAMPLES = {
-    test.name.removeprefix("api."): test
-    for test in doctest.DocTestFinder(exclude_empty=True).find(api, "api")
+    test.name.removeprefix("."): test
+    for module in (*API, results, settings, arguments, errors)
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module, "")
     if test.examples
 }
+NEED_A_RUN = {"train", "TrainedRun.plot_history"}
 
 
 def run_example(name: str) -> str:
@@ -64,15 +70,20 @@ def run_example(name: str) -> str:
     return "".join(told)
 
 
-@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"train"}))
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - NEED_A_RUN))
 def test_examples_do_what_they_say(name: str, cells: list[str]) -> None:
     assert not run_example(name)
 
 
 def test_every_public_function_has_an_example() -> None:
-    methods = {f"Model.{name}" for name in vars(api.Model) if not name.startswith("_")}
-    methods.remove("Model.explain")  # explain is the same, and has one
-    assert {*(set(api.__all__) - {"Model"}), *methods} <= EXAMPLES.keys()
+    public = {name: getattr(lk, name) for name in lk.__all__}
+    named = {name for name, thing in public.items() if inspect.isfunction(thing)}
+    for name, thing in public.items():
+        if inspect.isclass(thing):
+            own = [key for key, value in vars(thing).items() if inspect.isfunction(value)]
+            named |= {f"{name}.{key}" for key in own if not key.startswith("_")}
+    assert len(named) > 25
+    assert named <= EXAMPLES.keys()
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +106,15 @@ def test_exports_are_those_that_can_be_imported() -> None:
         _ = lk.predicts
     tree = ast.parse(Path(lk.__file__).read_text())
     typed = {
-        alias.name
+        alias.name: node.module or ""
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("leukoscope.")
         for alias in node.names
     }
-    assert typed == set(lk.__all__) - {"__version__"}  # what mypy and editors see
-    assert set(api.__all__) <= set(lk.__all__)
+    assert set(typed) == set(lk.__all__) - {"__version__"}  # what mypy and editors see
+    for name, module in typed.items():
+        assert getattr(lk, name) is getattr(importlib.import_module(module), name)
+    assert set().union(*(module.__all__ for module in API)) <= set(lk.__all__)
 
 
 def test_importing_is_free() -> None:
@@ -307,6 +320,38 @@ def test_results_have_a_repr(cells: list[str], tmp_path: Path) -> None:
     assert result.write(tmp_path / "out").exists()
 
 
+def test_a_split_shows_its_folds(cells: list[str]) -> None:
+    split = lk.make_split("cells", folds=2)
+    assert isinstance(split, lk.Split) and list(split.counts["evaluated"]) == [27, 33]
+    assert "no person on both sides" in repr(split)
+    assert RESEARCH_ONLY in split._repr_html_() and "part_1" in split._repr_html_()
+    assert "people on both sides" in repr(lk.make_split("cells", "random", folds=2))
+
+
+def test_a_figure_is_saved_as_what_its_suffix_says(tmp_path: Path) -> None:
+    figure = results.Figure("<svg></svg>")
+    assert figure.save(tmp_path / "a.SVG").read_text() == "<svg></svg>"
+    for name in ("roc.png", "roc", "roc.svg.pdf"):
+        with pytest.raises(lk.SettingsError, match=r"ends in \.svg"):
+            figure.save(tmp_path / name)
+        assert not (tmp_path / name).exists()
+
+
+def test_unlabelled_cells_have_no_figure(tmp_path: Path) -> None:
+    for number in range(2):
+        Image.new("RGB", (64, 64), (90, 20, 60 + number)).save(tmp_path / f"{number}.png")
+    with pytest.raises(lk.DataError, match="no cell with a label"):
+        lk.audit(tmp_path).plot_areas()
+
+
+def test_a_note_of_an_old_name_points_at_the_users_line(cells: list[str]) -> None:
+    with pytest.warns(lk.RenamedWarning, match="now called group-kfold") as noted:
+        lk.make_split("cells", "subject-cv", folds=2)
+    with pytest.warns(lk.RenamedWarning, match="now called batch_size") as changed:
+        settings.change_recipe(lk.read_recipe("demo"), {"batch": 8})
+    assert {note.filename for note in (*noted, *changed)} == {__file__}
+
+
 # --- training
 
 
@@ -332,11 +377,15 @@ def test_the_example_of_training(trained: tuple[str, lk.TrainedRun]) -> None:
 
 
 @needs_keras
-def test_a_run_is_accepted_by_all_later_steps(trained: tuple[str, lk.TrainedRun]) -> None:
+def test_a_run_is_accepted_by_all_later_steps(
+    trained: tuple[str, lk.TrainedRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = trained[1]
     assert set(run.history["part"]) == {"part_0", "part_1"} and len(run.history) == 2
     assert "demo (epochs=1)" in repr(run) and "Simulated cells" in run._repr_html_()
-    assert run.plot_history().svg
+    monkeypatch.chdir(tmp_path)
+    EXAMPLES["TrainedRun.plot_history"].globs["run"] = run
+    assert not run_example("TrainedRun.plot_history")
     assert len(lk.evaluate(run, n_bootstrap=100).subjects) == 12
     assert len(lk.aggregate(run, n_bootstrap=100).table) == 12
     record = json.loads((run.folder / "run.json").read_text())

@@ -228,7 +228,7 @@ def test_training_data_of_one_class_or_too_few_people(tmp_path: Path) -> None:
     assert "Use at most 4 folds" in fail("train", tmp_path / "one", "--out", out)
     assert "Unknown recipe" in fail("train", tmp_path / "one", "--out", out, "--recipe", "big")
     gone = tmp_path / "groups.csv"
-    assert f"{gone}: cannot be read" in fail(
+    assert f"{gone}: no such file" in fail(
         "train", tmp_path / "one", "--out", out, "--groups", gone
     )
     assert not out.exists()

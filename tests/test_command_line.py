@@ -171,7 +171,7 @@ def test_set_changes_a_recipe_as_a_file_would() -> None:
         ("training.epoch=3", "Did you mean epochs"),
         ("trainin.epochs=3", "Did you mean training"),
         ("epochs=0", "Expected 1 to"),
-        ("epochs=many", "Expected int"),
+        ("epochs=many", "Expected whole number"),
         ("epochs", "expected KEY=VALUE"),
     ):
         with pytest.raises(SettingsError, match=words):

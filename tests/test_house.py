@@ -11,17 +11,20 @@ from pathlib import Path
 
 import pytest
 
+from leukoscope.cli.options import ARGUMENTS
+
 SOURCE = Path(__file__).parents[1] / "src" / "leukoscope"
 
 # What each room may import besides itself. A key may name a module within a room; the longest
 # key that fits an import, or a file, is its room.
-VALUES = {"errors", "labels", "arrays", "logits", "machine", "registry"}
-FILES = VALUES | {"settings", "io", "records"}
+VALUES = {"errors", "arguments", "labels", "arrays", "logits", "machine", "registry"}
+FILES = VALUES | {"settings", "io", "io.files", "records"}
 CELLS = FILES | {"cells", "datasets.spec"}
 TABLES = CELLS | {"predictions", "datasets"}
 ROOMS: dict[str, set[str]] = {
-    "": {"api", "errors", "results", "settings"},
+    "": {"api", "errors", "results", "settings", "workflow"},
     "errors": set(),
+    "arguments": {"errors"},
     "labels": set(),
     "arrays": set(),
     "logits": set(),
@@ -29,14 +32,15 @@ ROOMS: dict[str, set[str]] = {
     "notices": set(),
     "quiet": set(),
     "registry": {"errors"},
-    "settings": {"errors", "registry"},
+    "io.files": {"errors"},
+    "settings": {"errors", "arguments", "registry", "io.files"},
     "datasets.spec": {"labels"},
-    "records": VALUES | {"settings", "datasets.spec", "datasets", "splits"},
-    "io": VALUES | {"records"},
+    "records": VALUES | {"settings", "datasets.spec", "datasets"},
+    "io": VALUES | {"records", "io.files"},
     "cells": FILES | {"datasets.spec"},
     "datasets": FILES | {"datasets.spec", "notices", "registry"},
     "catalogue": CELLS | {"datasets", "notices"},
-    "splits": VALUES | {"datasets.spec"},
+    "splits": VALUES | {"datasets.spec", "notices", "records"},
     "predictions": FILES | {"datasets", "datasets.spec"},
     "inference": CELLS,
     "models": VALUES | {"settings", "cells", "quiet"},
@@ -66,20 +70,34 @@ ROOMS: dict[str, set[str]] = {
 
 
 def list_imports(path: Path) -> set[str]:
-    """Our modules that a file imports, at its top or within its functions; "" is the package."""
-    found = set()
+    """Our modules that a file imports, at its top or within its functions; "" is the package.
+
+    A text that is the name of one of our modules counts too: `importlib.import_module`, a registry
+    or `find_spec` loads by it.
+    """
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
             assert not node.level, f"{path}: a relative import"
+            base = node.module or ""
+            inner = {f"{base}.{alias.name}" for alias in node.names}
+            modules = {name for name in inner if is_module(name)}
+            names |= modules if modules == inner else {base, *modules}
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        for name in names:
-            if name == "leukoscope" or name.startswith("leukoscope."):
-                found.add(name.removeprefix("leukoscope").removeprefix("."))
-    return found
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            name = node.value.rstrip(".")  # f"leukoscope.cli.{command}" begins so
+            names |= {name} if "." in name and is_module(name) else set()
+    ours = {name for name in names if f"{name}.".startswith("leukoscope.")}
+    return {name.removeprefix("leukoscope").removeprefix(".") for name in ours}
+
+
+def is_module(name: str) -> bool:
+    """Whether a name is that of one of our modules."""
+    parts = name.split(".")
+    place = SOURCE.parent.joinpath(*parts)
+    ours = parts[0] == "leukoscope" and all(part.isidentifier() for part in parts)
+    return ours and (place.is_dir() or place.with_suffix(".py").exists())
 
 
 def find_room(module: str) -> str:
@@ -106,7 +124,7 @@ def test_every_room_has_a_test(room: str) -> None:
     if room in {"quiet", "cli"}:  # tried as a program
         assert (Path(__file__).parent / f"test_{room}.py").exists()
         return
-    if room in {"api", "inputs", "progress", "results"}:  # tried as the package
+    if room in {"api", "inputs", "progress", "results", "io.files"}:  # tried as the package
         room = ""
     assert any(name == room or name.startswith(f"{room}.") for name in asked), room
 
@@ -132,14 +150,32 @@ def has_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
 
 
-def test_the_rules_see_every_way_to_import(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("code", "room"),
+    [
+        ("import leukoscope.cli.data", "cli"),
+        ("import leukoscope.cli.data as x", "cli"),
+        ("def late():\n    from leukoscope.serve.app import build_app", "serve"),
+        ("from leukoscope import __version__", ""),
+        ("from leukoscope import workflow", "workflow"),
+        ("from leukoscope import workflow as x", "workflow"),
+        ("from leukoscope.workflow import training", "workflow"),
+        ("importlib.import_module('leukoscope.serve')", "serve"),
+        ("__import__('leukoscope.serve.app')", "serve"),
+        ("import_module(f'leukoscope.serve.{name}')", "serve"),
+        ("Registry('x', 'leukoscope.models', 'X')", "models"),
+    ],
+)
+def test_the_rules_see_every_way_to_import(code: str, room: str, tmp_path: Path) -> None:
     file = tmp_path / "a.py"
-    file.write_text(
-        "import leukoscope.cli.data\n"
-        "def late():\n    from leukoscope.serve.app import build_app\n"
-        "from leukoscope import __version__\n"
-    )
-    assert {find_room(module) for module in list_imports(file)} == {"cli", "serve", ""}
+    file.write_text(code)
+    assert {find_room(module) for module in list_imports(file)} == {room}
+
+
+def test_a_relative_import_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("from . import workflow")
+    with pytest.raises(AssertionError, match="relative"):
+        list_imports(tmp_path / "a.py")
 
 
 @pytest.mark.parametrize(
@@ -188,9 +224,14 @@ def test_exports_are_sorted_and_there() -> None:
         ]
         for value in names:
             listed = ast.literal_eval(value)
-            assert len(listed) == len(set(listed)), path
+            assert listed == sorted(set(listed), key=_find_place), path
             bound = {name for node in ast.walk(tree) for name in _list_bound(node)}
             assert set(listed) <= bound, (path, set(listed) - bound)
+
+
+def _find_place(name: str) -> tuple[int, str]:
+    """CONSTANTS, then Classes, then functions, each by name."""
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2), name
 
 
 def _list_bound(node: ast.AST) -> list[str]:
@@ -201,6 +242,39 @@ def _list_bound(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
         return [node.id]
     return []
+
+
+def list_texts(path: Path) -> list[str]:
+    """All texts of a file but its docstrings."""
+    tree = ast.parse(path.read_text())
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return [node.value for node in found if isinstance(node.value, str) and id(node) not in docs]
+
+
+BELOW = [
+    path
+    for path in SOURCE.rglob("*.py")
+    if "cli" not in path.relative_to(SOURCE).parts and path.name != "contract.py"  # names of JSON
+]
+
+
+@pytest.mark.parametrize("path", sorted(BELOW), ids=lambda path: path.stem)
+def test_errors_make_sense_in_python_and_on_the_command_line(path: Path) -> None:
+    """They name arguments in backticks, as in Python; the command line has a name for each."""
+    fields = {"files", "subject"}  # of a form, and of a pattern
+    for text in list_texts(path):
+        assert not re.search(r"(^|[\s(`'\"])--[a-z]", text), f"an option: {text}"
+        assert set(re.findall("`([a-z_]+)`", text)) <= ARGUMENTS.keys() | fields, text
+
+
+def test_installing_is_told_as_it_works() -> None:
+    """The package is on no index: only a clone can be installed."""
+    root = SOURCE.parents[1]
+    files = [*SOURCE.rglob("*.py"), *(root / "docs").rglob("*.md"), root / "README.md"]
+    for path in [*files, *(root / "docs").rglob("*.ipynb")]:
+        told = re.findall(r"pip install [^\n&`]*leukoscope", path.read_text("utf-8"))
+        assert not told, (path, told)
 
 
 def test_no_real_cell_is_in_the_repository() -> None:

@@ -135,7 +135,7 @@ def test_the_shipped_table_is_whole_and_holds_numbers_only() -> None:
 def test_an_invalid_table_is_one_sentence(text: str, tmp_path: Path) -> None:
     path = tmp_path / "measures.json"
     path.write_text(text)
-    with pytest.raises(DataError, match="not a table of measures"):
+    with pytest.raises(DataError, match=r"not a table of measures|not text"):
         read_reference(path)
 
 
@@ -146,5 +146,5 @@ def test_a_table_of_another_format(tmp_path: Path) -> None:
     path.write_text(json.dumps(content | {"format": 99}))
     with pytest.raises(DataError, match="another format"):
         read_reference(path)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="no such file"):
         read_reference(tmp_path / "gone.json")

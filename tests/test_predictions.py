@@ -109,7 +109,7 @@ def test_faults_are_named_with_their_row(change: dict[str, object], message: str
 def test_a_file_at_fault_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"empty\.csv: expected a CSV"):
         read_predictions(write_csv(tmp_path / "empty.csv", ""))
-    with pytest.raises(DataError, match=r"none\.csv: cannot be read"):
+    with pytest.raises(DataError, match=r"none\.csv: no such file"):
         read_predictions(tmp_path / "none.csv")
     with pytest.raises(DataError, match=r"other\.csv: Expected the columns image"):
         read_predictions(write_csv(tmp_path / "other.csv", "x,y\n1,2\n"))

@@ -82,7 +82,8 @@ def run(
 
 
 def list_foreign_lines(said: str, ours: str = "") -> list[str]:
-    return [line for line in said.splitlines() if line and not re.fullmatch(ours, line)]
+    """Lines that are not ours; an empty line is nobody's."""
+    return [line for line in said.splitlines() if not line or not re.fullmatch(ours, line)]
 
 
 @pytest.fixture(scope="module")

@@ -288,9 +288,9 @@ def test_invalid_classes_are_refused(words: str) -> None:
 def test_the_subject_of_a_cell_is_never_guessed(tmp_path: Path) -> None:
     data, options = lay_out_folders(tmp_path)
     unknown = dataclasses.replace(options, subject_from="")
-    with pytest.raises(DataError, match=r"no cell with a subject.*--subject-from folder:1"):
+    with pytest.raises(DataError, match=r"no cell with a subject.*`subject_from` folder:1"):
         select_usable(read_catalogue(data, unknown))
-    with pytest.raises(DataError, match=r"no cell with a label.*--classes"):
+    with pytest.raises(DataError, match=r"no cell with a label.*`classes`"):
         select_usable(read_catalogue(data, ReadOptions(subject_from="folder:2")))
 
 
@@ -298,7 +298,7 @@ def test_the_audit_says_what_is_missing_too(tmp_path: Path) -> None:
     data, options = lay_out_folders(tmp_path)
     unlabelled = read_catalogue(data, ReadOptions())
     assert not unlabelled.compared  # a bright ground is seen without any label
-    assert "--classes" in " ".join(describe_audit(compute_audit(unlabelled)))
+    assert "`classes`" in " ".join(describe_audit(compute_audit(unlabelled)))
     whole = describe_audit(compute_audit(read_catalogue(data, options)))
     assert not any("Nothing can be trained on" in sentence for sentence in whole)
 

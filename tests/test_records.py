@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
+import pandas as pd
 import pytest
 
+from leukoscope.cells.quality import CellQuality, measure_limits
 from leukoscope.datasets.cnmc import CNMC
-from leukoscope.datasets.spec import CropSpec
+from leukoscope.datasets.spec import NAME_LENGTH, CropSpec, DatasetSpec
 from leukoscope.errors import ModelError, RunError
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.io.runs import create_run
@@ -18,7 +21,9 @@ from leukoscope.labels import LABELS
 from leukoscope.records import (
     DataRecord,
     Decision,
+    Expected,
     FoldRecord,
+    GroupOverrides,
     Machine,
     ModelMetadata,
     ReadRecord,
@@ -29,6 +34,7 @@ from leukoscope.records import (
     SubjectRecord,
 )
 from leukoscope.settings import Recipe, TrainingSettings
+from leukoscope.splits import SPLITS
 
 METADATA = ModelMetadata(
     LABELS,
@@ -77,7 +83,13 @@ def test_records_come_back_as_they_were() -> None:
         ({"dataset": {"crop": {"frame_px": 3}}}, "frame_px"),
         ({"dataset": {"quality": {"area_px": [9, 3]}}}, "area_px"),
         ({"classes": ["blue", "red"]}, "of the classes blue, red"),
-        ({"format": 99}, "format 99.*update leukoscope"),
+        ({"format": 99}, "format 99.*update Leukoscope"),
+        ({"format": True}, "format"),
+        ({"format": 5.5}, "format"),
+        ({"subjects": {"scores": {"roc_auc": {"low": 0.9, "high": 0.2}}}}, "an interval from"),
+        ({"dataset": {"quality": {"hue_deg": [10, 9999]}}}, "hue_deg"),
+        ({"decision": {"conformal_lower": 1.5}}, "conformal_lower"),
+        ({"decision": {"conformal_upper": -0.5}}, "conformal_upper"),
         ({"format": 2}, "format 2"),
     ],
 )
@@ -85,6 +97,116 @@ def test_invalid_metadata_is_refused(change: dict[str, Any], words: str) -> None
     written = merge(json.loads(METADATA.to_json()), change)
     with pytest.raises(ModelError, match=words):
         ModelMetadata.from_json(json.dumps(written), "m.onnx")
+
+
+MODEL_FULL = dataclasses.replace(
+    METADATA,
+    expected=Expected("group-kfold", False, {"roc_auc": ScoreRecord(0.9, 0.8, 1.0)}, "good"),
+    subjects=SubjectRecord(SubjectLine(1.5, -1, 6, 4), 5, {"roc_auc": ScoreRecord(0.9, 0.8, 1)}),
+)
+RUN_FULL = dataclasses.replace(
+    RUN,
+    group_overrides=GroupOverrides(
+        "groups.csv", 1, 2, ({"subject": "a", "other_subject": "b", "links": 3},), (), ()
+    ),
+)
+
+
+def list_numbers(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where the numbers of a JSON value are."""
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    found = [place for key, item in inner for place in list_numbers(item, (*path, key))]
+    return [*found, path] if type(value) in (int, float) else found
+
+
+def list_kinds(kind: Any) -> set[type]:
+    """A dataclass, and all that its fields are made of."""
+    found = {kind} if dataclasses.is_dataclass(kind) else set()
+    hints = get_type_hints(kind).values() if found else get_args(kind)
+    return found.union(*(list_kinds(hint) for hint in hints))
+
+
+FULL = [
+    (cls, path)
+    for cls, full in ((ModelMetadata, MODEL_FULL), (RunRecord, RUN_FULL))
+    for path in list_numbers(json.loads(full.to_json()))
+]
+
+
+def test_the_full_records_have_a_number_of_every_kind() -> None:
+    """So that a new field cannot be forgotten below."""
+    for cls, full in ((ModelMetadata, MODEL_FULL), (RunRecord, RUN_FULL)):
+        assert cls.from_json(full.to_json(), "x") == full
+        walked = {path[-1] for owner, path in FULL if owner is cls}
+        walked |= {path[-2] for owner, path in FULL if owner is cls and isinstance(path[-1], int)}
+        for kind in list_kinds(cls):
+            for name, hint in get_type_hints(kind).items():
+                if {int, float} & {hint, *get_args(hint), *get_args(next(iter(get_args(hint)), 0))}:
+                    assert name in walked, (kind, name)
+
+
+@pytest.mark.parametrize(("cls", "path"), FULL, ids=str)
+def test_every_number_of_a_record_has_a_range(cls: Any, path: tuple[Any, ...]) -> None:
+    full = MODEL_FULL if cls is ModelMetadata else RUN_FULL
+    for wrong in (-1e12, 1e12, -(10**12), 10**12, True, "1", [1]):
+        written = json.loads(full.to_json())
+        place = written
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = wrong
+        with pytest.raises((ModelError, RunError)):
+            cls.from_json(json.dumps(written), "m.onnx")
+
+
+def test_what_training_may_measure_is_read() -> None:
+    """Limits are stretched beyond the crop, and a mean of ones may round to more than one."""
+    full = CellQuality(225 * 225, 9, True, 1.0, 359.9, 1.0, 1.0, 50.0)
+    quality = measure_limits(pd.DataFrame([dataclasses.asdict(full)] * 3))
+    assert quality is not None and quality.area_px[1] > 225 * 225
+    wide = dataclasses.replace(CNMC, quality=quality)
+    scores = {"weighted_f1": ScoreRecord(1.0000000000000002, 1.0, 1.0000000000000002)}
+    expected = Expected("random", True, scores, "")
+    metadata = dataclasses.replace(METADATA, dataset=wide, expected=expected)
+    assert ModelMetadata.from_json(metadata.to_json(), "m.onnx") == metadata
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *(r"(?P<subject>(a+)+)b", r"(?P<subject>(?:a|a)*)b", r"(?P<subject>(a+){20})b"),
+        *(r"(?P<subject>a*a*a*a*a*a*)b", "(?P<subject>" + "a?" * 30 + "a" * 30 + ")"),
+        *("(?P<subject>" + "(a|a)" * 30 + ")b", "(?x)(?P<subject>x) # [\n(a+)+ # ]"),
+        r"(?P<subject>(?P<cell>[a+)]+)+)b",
+    ],
+)
+def test_a_pattern_that_could_take_for_ever_is_refused(pattern: str) -> None:
+    written = merge(json.loads(METADATA.to_json()), {"dataset": {"name_pattern": pattern}})
+    with pytest.raises(ModelError, match="repeats or branches too much"):
+        ModelMetadata.from_json(json.dumps(written), "m.onnx")
+
+
+def test_the_worst_allowed_pattern_ends_soon() -> None:
+    spec = DatasetSpec("of strangers", "x", name_pattern=r"(?P<subject>.*.*.*.*)[b](e|d)")
+    started = time.perf_counter()
+    assert spec.parse_name("b" * NAME_LENGTH) is None
+    assert time.perf_counter() - started < 5
+    assert spec.parse_name("b" * 50 + "e") is not None
+    assert CNMC.parse_name(f"UID_{'1' * NAME_LENGTH}_1_1_all") is None
+
+
+def test_the_shipped_model_was_tested_by_a_split_that_there_is() -> None:
+    expected = Classifier(find_shipped_model()).metadata.expected
+    assert expected is not None and expected.split in SPLITS
+    old = json.loads(MODEL_FULL.to_json())
+    old["expected"]["split"] = "column:smear"
+    read = ModelMetadata.from_json(json.dumps(old), "m.onnx").expected
+    assert read is not None and read.split == "leave-one-group-out:smear"
 
 
 @pytest.mark.parametrize("key", ["classes", "decision", "dataset", "fingerprint"])

@@ -120,11 +120,33 @@ def test_a_response_states_threshold_and_expected_performance(
     assert answer["notice"] == RESEARCH_ONLY
     assert answer["threshold"] == answer["called_at"] == classifier.threshold
     assert answer["expected"].startswith("Expected on new people")
-    sensitive = post(client, ("a.png", cells[0]), params={"sensitive": True})
-    assert sensitive["called_at"] == classifier.sensitive_threshold < classifier.threshold
+    for asked in ({"operating_point": "sensitive"}, {"sensitive": True}):  # the old name
+        sensitive = post(client, ("a.png", cells[0]), params=asked)
+        assert sensitive["called_at"] == classifier.sensitive_threshold < classifier.threshold
+    balanced = post(client, ("a.png", cells[0]), params={"operating_point": "balanced"})
+    assert balanced["called_at"] == classifier.threshold
     model = client.get("/v1/model").json()
     assert model["metadata"] == json.loads(classifier.metadata.to_json())
     assert model["limits"]["images"] == SMALL.images
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "words"),
+    [
+        ("predict", "operating_point=high", "'balanced' or 'sensitive'"),
+        ("predict", "operatingpoint=sensitive", "unknown. .* Did you mean operating_point?"),
+        ("predict", "sensitive=true&operating_point=balanced", "the old name"),
+        ("predict", "operating_point=sensitive&operating_point=balanced", "given twice"),
+        ("predict", "threshold=0.2", "query.threshold: unknown"),
+        ("explain", "sensitive=true", "query.sensitive: unknown. Expected threshold"),
+    ],
+)
+def test_a_query_is_never_passed_over(
+    client: TestClient, cells: list[bytes], path: str, query: str, words: str
+) -> None:
+    answer = client.post(f"/v1/{path}?{query}", files=[("files", ("a.png", cells[0]))])
+    assert answer.status_code == 422
+    assert re.search(words, answer.json()["detail"])
 
 
 def test_an_image_that_cannot_be_read_is_a_row(client: TestClient, cells: list[bytes]) -> None:
@@ -532,4 +554,4 @@ def test_without_the_extra_it_says_what_to_install() -> None:
         "from leukoscope.cli import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and 'pip install "leukoscope[serve]"' in done.stderr
+    assert done.returncode == 2 and 'pip install ".[serve]"' in done.stderr

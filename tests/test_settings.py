@@ -36,8 +36,8 @@ def test_the_recipes_promised_are_there() -> None:
         ("[training]\nepoch = 3", "unknown setting 'epoch'.*Did you mean epochs"),
         ("[trainin]\nepochs = 3", "unknown section 'trainin'.*Did you mean training"),
         ("[training]\nepochs = 0", "Expected 1 to 10000"),
-        ("[training]\nepochs = '3'", "Expected int"),
-        ("[training]\nlearning_rate = true", "Expected float"),
+        ("[training]\nepochs = '3'", "Expected whole number"),
+        ("[training]\nlearning_rate = true", "Expected number"),
         ("[training\n", "not valid TOML"),
         ("epochs = 3", "unknown section"),
         ("[augment]\neffects = 'noise'", "augment.effects = 'noise'. Expected a list of texts"),
@@ -58,7 +58,7 @@ def test_whole_numbers_do_for_real_ones() -> None:
 def test_recipes_are_found_by_name_or_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="Expected compact"):
         read_recipe("big")
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match="no such file"):
         read_recipe(tmp_path / "gone.toml")
     (tmp_path / "mine.toml").write_text("[model]\ninput_px = 64\n")
     recipe = read_recipe(tmp_path / "mine.toml")

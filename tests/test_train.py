@@ -480,7 +480,7 @@ def test_groups_that_separate_equal_images_show_in_all_later_steps(
 def test_a_run_is_never_overwritten_or_mixed(
     cohort: Cohort, recipe: Path, run_folder: Path
 ) -> None:
-    with pytest.raises(RunError, match="--continue"):
+    with pytest.raises(RunError, match="`resume`"):
         train_run(TrainingRequest(cohort.root, run_folder, recipe, folds=2))
     other = TrainingRequest(cohort.root, run_folder, recipe, folds=2, seed=1, resume=True)
     with pytest.raises(RunError, match=r"another (split|seed)"):

@@ -4,8 +4,8 @@
 
     table = lk.predict("cells/")
 
-All functions are in one module, `leukoscope/api.py`; each loads what it needs when it is first
-used, so the import costs nothing. Research use only; not a medical device.
+All functions are in `leukoscope/api/`; each loads what it needs when it is first used, so the
+import costs nothing. Research use only; not a medical device.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "EvaluationResult",
+    "ExplanationResult",
     "Figure",
     "LeukoscopeError",
     "MissingExtraError",
@@ -28,6 +29,7 @@ __all__ = [
     "RenamedWarning",
     "RunError",
     "SettingsError",
+    "Split",
     "SplitError",
     "SubjectResult",
     "TrainedRun",
@@ -47,19 +49,10 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from leukoscope.api import (
-        Model,
-        aggregate,
-        audit,
-        evaluate,
-        explain,
-        list_images,
-        load_model,
-        make_split,
-        predict,
-        read_dataset,
-        train,
-    )
+    from leukoscope.api.data import Split, audit, make_split, read_dataset
+    from leukoscope.api.evaluating import aggregate, evaluate
+    from leukoscope.api.predicting import Model, explain, list_images, load_model, predict
+    from leukoscope.api.training import train
     from leukoscope.errors import (
         DataError,
         LeukoscopeError,
@@ -79,8 +72,12 @@ if TYPE_CHECKING:
         TrainedRun,
     )
     from leukoscope.settings import Recipe, list_recipes, read_recipe
+    from leukoscope.workflow.explanation import ExplanationResult
 else:
-    _HOMES = ("errors", "settings", "results", "api")  # the light ones first
+    _HOMES = (  # the light ones first
+        *("errors", "settings", "api.predicting", "results", "api.data"),
+        *("api.evaluating", "api.training", "workflow.explanation"),
+    )
 
     def __getattr__(name):
         """Load a name on first use (PEP 562)."""

@@ -11,10 +11,14 @@ LeukoscopeError
 RenamedWarning         an old name of an option, a setting or a column was used
 
 Each message is one sentence or two: what was expected, what was received, how to fix it.
-The command line catches the root, prints the message and exits with code 2.
+An argument is named as in Python, in backticks, such as `out`. The command line catches the root,
+puts the names of its options in (`cli.options.name_options`), prints it and exits with code 2.
 """
 
 from __future__ import annotations
+
+import sys
+import warnings
 
 __all__ = [
     "DataError",
@@ -25,6 +29,9 @@ __all__ = [
     "RunError",
     "SettingsError",
     "SplitError",
+    "describe_install",
+    "describe_os_error",
+    "warn_renamed",
 ]
 
 
@@ -60,7 +67,38 @@ class MissingExtraError(LeukoscopeError):
     """A command needs an optional package that is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"This command needs {package}, which is not installed. "
-            f'Install it with: pip install "leukoscope[{extra}]"'
-        )
+        super().__init__(f"This needs {package}, which is not installed. {describe_install(extra)}")
+
+
+def describe_install(extra: str = "") -> str:
+    """How to install Leukoscope, which is on no package index.
+
+    Args:
+        extra: of optional packages, such as "train".
+
+    >>> describe_install("train")
+    'In a clone of Leukoscope, run: pip install ".[train]"'
+    """
+    what = f'".[{extra}]"' if extra else "."
+    return f"In a clone of Leukoscope, run: pip install {what}"
+
+
+def describe_os_error(error: OSError) -> str:
+    """Which file it is, why it cannot be read or written, and what to check."""
+    file = error.filename2 or error.filename or "A file"
+    return (
+        f"{file} cannot be read or written ({error.strerror or error}). "
+        "Check the path and the free space."
+    )
+
+
+def warn_renamed(words: str) -> None:
+    """Warn of an old name, at the line outside of this package that used it.
+
+    Args:
+        words: which name it was, and what it is called now.
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("leukoscope."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(words, RenamedWarning, stacklevel=level)

@@ -7,20 +7,22 @@ checks and the same prediction.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from PIL import Image
 
+from leukoscope.arguments import is_path
 from leukoscope.errors import DataError
 from leukoscope.inference.stream import list_images
 from leukoscope.io.sources import Source
 
-__all__ = ["Images", "has_own_name", "list_inputs", "list_paths", "split_images"]
+__all__ = ["Images", "build_array", "has_own_name", "list_inputs", "list_paths", "split_images"]
 
 OneImage = str | PathLike[str] | npt.NDArray[np.uint8] | Image.Image
 Images = OneImage | Iterable[OneImage]
@@ -66,16 +68,32 @@ def list_paths(images: Images) -> list[Path]:
 
 def split_images(images: Images) -> list[OneImage]:
     """One or several images as a list. Raises `DataError` for what cannot be one."""
+    given = _split(images)
+    for item in given:
+        if isinstance(item, str | PathLike) and not is_path(item):
+            raise DataError(f"{item!r}: not a path. Expected the name of a file, folder or zip.")
+    return given
+
+
+def _split(images: Images) -> list[OneImage]:
     if isinstance(images, str | PathLike | Image.Image):
         return [images]
     if isinstance(images, np.ndarray):
         return list(images) if images.ndim == 4 else [images]
-    if not isinstance(images, Iterable):
+    if not isinstance(images, Iterable) or isinstance(images, bytes | Mapping | pd.DataFrame):
         raise DataError(
             f"{type(images).__name__}: not an image. Expected a path, a uint8 array (h, w, 3) or "
             "(n, h, w, 3), a Pillow image, or several of them."
         )
     return list(images)
+
+
+def build_array(pixels: Any, name: str) -> npt.NDArray[Any]:
+    """What has pixels as an array. Raises `DataError` where its rows are of unequal length."""
+    try:
+        return np.asarray(pixels)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{name}: no array can be made of it ({error}).") from error
 
 
 def _from_pixels(image: Any, name: str) -> Source:
@@ -86,7 +104,7 @@ def _from_pixels(image: Any, name: str) -> Source:
         if image.mode not in _MODES:
             raise DataError(f"{name}: {image.mode} pixels. Expected RGB; use image.convert('RGB').")
     else:
-        array = np.asarray(image)
+        array = build_array(image, name)
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
             raise DataError(
                 f"{name}: an array {array.dtype} {array.shape}. Expected RGB as uint8 (h, w, 3), "

@@ -54,6 +54,7 @@ from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.io.tables import read_table, write_table
 from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL
+from leukoscope.registry import suggest
 
 __all__ = [
     "check_predictions",
@@ -76,8 +77,12 @@ _TEXT = (
 _SHARES = ("probability", "area_probability", "context_probability", *_THRESHOLDS)
 _RENAMED = {"sure_call": "conformal_call", "fold": "part"}
 """Columns of version 0.1, and other words for ours → ours."""
-_OWN_RULE = " Name the model that predicted (--model) where its data set has a rule of its own."
-_OWN_WORDS = " Name the model that predicted (--model) where its data set has words of its own."
+_OWN_RULE = " Name the model that predicted in `model` where its data set has a rule of its own."
+_OWN_WORDS = " Name the model that predicted in `model` where its data set has words of its own."
+_COLUMNS = tuple(
+    dict.fromkeys((*_REQUIRED, *_TEXT, *_SHARES, "area", "novelty", "call", "warnings"))
+)
+"""All columns that are read, by our names."""
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -123,9 +128,18 @@ def rename_columns(table: pd.DataFrame, columns: Mapping[str, str] | None = None
         columns: our name → its name in the table; takes the place of one that bears our name.
 
     Raises:
-        DataError: a column that the table does not have.
+        DataError: a name that is none of ours, or a column that the table does not have.
     """
     columns = columns or {}
+    twice = [str(column) for column in table.columns[table.columns.duplicated()]]
+    if twice:
+        raise DataError(f"Column {twice[0]!r} is in the table twice. Expected each column once.")
+    for ours in columns:
+        if ours not in _COLUMNS:
+            raise DataError(
+                f"Unknown column {ours!r} on the left in `columns`. Expected one of "
+                f"{', '.join(_COLUMNS)}.{suggest(ours, _COLUMNS)}"
+            )
     missing = [theirs for theirs in columns.values() if theirs not in table]
     if missing:
         raise DataError(
@@ -189,7 +203,7 @@ def normalise_answers(
     if not whose.any():
         raise DataError(
             f"{name}: the cells have no subject. Expected a column subject{_describe_else(spec)}; "
-            f"received {table['image'].iloc[0]!r}. Add the column, or rename the files."
+            f"received {str(table['image'].iloc[0])!r}. Add the column, or rename the files."
         )
     without, table = int((~whose).sum()), table[whose]
     unlabelled = "label" not in table
@@ -256,7 +270,7 @@ def normalise_labels(labels: pd.Series, spec: DatasetSpec | None = None) -> pd.S
     """
     known = labels.map(lambda word: parse_known_label(word, spec))
     if bool(known.isna().any()):
-        unknown = sorted(set(labels.astype(str)[known.isna()]))
+        unknown = sorted(set(labels[known.isna()].map(str)))
         words = ", ".join(["1", "0", *(spec.class_words if spec else list_class_words())])
         raise DataError(
             f"Column label: expected {LEUKAEMIC} or {NORMAL} (also {words}); "
@@ -276,7 +290,7 @@ def check_predictions(table: pd.DataFrame) -> None:
             that is not a number from 0 to 1, each with the first row at fault.
     """
     _check_columns(table)
-    unknown = sorted(set(table["label"].astype(str)) - set(LABELS))
+    unknown = sorted(set(table["label"].map(str)) - set(LABELS))
     if unknown:
         raise DataError(
             f"Column label: expected {LEUKAEMIC} or {NORMAL}; "
@@ -356,7 +370,7 @@ def _to_flags(flags: pd.Series) -> pd.Series:
     if bool(known.isna().any()):
         raise DataError(
             "Column leaky: expected true or false; "
-            f"received {_list_few(sorted(set(flags.astype(str)[known.isna()])))}."
+            f"received {_list_few(sorted(set(flags[known.isna()].map(str))))}."
         )
     return known.astype(bool)
 

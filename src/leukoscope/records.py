@@ -1,23 +1,25 @@
 """Metadata of models and runs: frozen values ↔ JSON, checked when they are read.
 
 `ModelMetadata.from_json` and `RunRecord.from_json` refuse what is missing, of another type or out
-of range; so later code need not check for keys. Records of version 0.1 are upgraded.
+of range; so later code need not check for keys. The type of each number has its range: `Share`,
+`Positive`, … below; those of a recipe are in `settings`. Records of version 0.1 are upgraded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 
 from leukoscope.datasets.spec import DatasetSpec
-from leukoscope.errors import ModelError, RunError
+from leukoscope.errors import ModelError, RunError, SettingsError, describe_install
 from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL
-from leukoscope.settings import Recipe
+from leukoscope.settings import Recipe, check_recipe
 
 __all__ = [
+    "LEAVE_OUT",
     "MODEL_FORMAT",
     "UNCERTAIN",
     "DataRecord",
@@ -27,13 +29,19 @@ __all__ = [
     "GroupOverrides",
     "Machine",
     "ModelMetadata",
+    "NamesApart",
     "ReadRecord",
     "RunRecord",
     "ScoreRecord",
     "SplitRecord",
     "SubjectLine",
     "SubjectRecord",
+    "rename_old_split",
 ]
+
+LEAVE_OUT = "leave-one-group-out:"
+_SPLITS = {"subject-cv": "group-kfold", "name-cv": "subject-name-kfold", "column:": LEAVE_OUT}
+"""Splits of version 0.1, or how their names begin → names now."""
 
 MODEL_FORMAT = 5
 """Of a model file; increased when an older version could not predict with a newer file."""
@@ -42,8 +50,13 @@ UNCERTAIN = "uncertain"
 """Conformal call of a cell that may be of either class."""
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Signed = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+Result = Annotated[float, msgspec.Meta(ge=-1 - 1e-9, le=1 + 1e-9)]  # means may round up
+CropSide = Annotated[int, msgspec.Meta(ge=16, le=4096)]
+Format = Annotated[int, msgspec.Meta(ge=MODEL_FORMAT, le=MODEL_FORMAT)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class Decision:
     """
 
     slope: Positive = 1.0
-    intercept: float = 0.0
+    intercept: Signed = 0.0
     threshold: Share = 0.5
     sensitive_threshold: Share = 0.5
     conformal_lower: Share = 0.0
@@ -80,11 +93,15 @@ class Decision:
 
 @dataclass(frozen=True)
 class ScoreRecord:
-    """One score with its 95% interval; None where not defined."""
+    """One score with its 95% interval, -1 to 1 (MCC is from -1 on); None where not defined."""
 
-    value: float | None
-    low: float | None
-    high: float | None
+    value: Result | None
+    low: Result | None
+    high: Result | None
+
+    def __post_init__(self) -> None:
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"an interval from {self.low} to {self.high}")
 
 
 @dataclass(frozen=True)
@@ -115,8 +132,8 @@ class SubjectLine:
         leukaemic: of them leukaemic.
     """
 
-    slope: float
-    intercept: float
+    slope: Signed
+    intercept: Signed
     names: Count
     leukaemic: Count
 
@@ -154,7 +171,7 @@ class ModelMetadata:
     """
 
     classes: tuple[str, str]
-    crop_px: int
+    crop_px: CropSide
     decision: Decision
     dataset: DatasetSpec
     recipe: str
@@ -162,7 +179,7 @@ class ModelMetadata:
     version: str
     expected: Expected | None = None
     subjects: SubjectRecord | None = None
-    format: int = MODEL_FORMAT
+    format: Format = MODEL_FORMAT
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -185,13 +202,12 @@ class ModelMetadata:
         """
         try:
             found = msgspec.json.decode(text)
-            if isinstance(found, dict) and found.get("format") == 4:
-                found = _upgrade_model(found)
-            found = _keep_class_words(found)
             known = found["format"] if isinstance(found, dict) else None
-            if isinstance(known, int) and known != MODEL_FORMAT:
+            if type(known) is int and known == 4:
+                found, known = _upgrade_model(found), MODEL_FORMAT
+            if type(known) is int and known != MODEL_FORMAT:
                 hint = (
-                    "update leukoscope with: pip install -U leukoscope"
+                    f"update Leukoscope. {describe_install()}"
                     if known > MODEL_FORMAT
                     else "train it again, or convert it to format 4 with the version that wrote it"
                 )
@@ -199,7 +215,7 @@ class ModelMetadata:
                     f"{name}: a model of format {known}. Expected format {MODEL_FORMAT} (or 4): "
                     f"{hint}."
                 )
-            metadata = msgspec.convert(found, cls)
+            metadata = msgspec.convert(_rename_tested_split(_keep_class_words(found)), cls)
         except (msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{name}: an ONNX file, but not a Leukoscope model ({error}). Expected a "
@@ -221,6 +237,26 @@ def _keep_class_words(found: Any) -> Any:
     from leukoscope.datasets.registry import list_class_words
 
     return found | {"dataset": dataset | {"class_words": list_class_words()}}
+
+
+def rename_old_split(name: str) -> str:
+    """The name today of a split that had another in version 0.1.
+
+    >>> rename_old_split("subject-cv")
+    'group-kfold'
+    """
+    for old, new in _SPLITS.items():
+        if name == old or (old.endswith(":") and name.startswith(old)):
+            return new + name.removeprefix(old)
+    return name
+
+
+def _rename_tested_split(found: Any) -> Any:
+    """The split of `expected` by its name today; models of version 0.1 have the old one."""
+    expected = found.get("expected") if isinstance(found, dict) else None
+    if not isinstance(expected, dict) or not isinstance(expected.get("split"), str):
+        return found  # left to the check of types
+    return found | {"expected": expected | {"split": rename_old_split(expected["split"])}}
 
 
 def _upgrade_model(old: dict[str, Any]) -> dict[str, Any]:
@@ -303,6 +339,14 @@ class DataRecord:
     read: ReadRecord | None = None
 
 
+class NamesApart(TypedDict):
+    """Two names that cells link, in two groups of a file; `links` is how many."""
+
+    subject: str
+    other_subject: str
+    links: Count
+
+
 @dataclass(frozen=True)
 class GroupOverrides:
     """A file of groups, and where it differs from the links between cells.
@@ -319,7 +363,7 @@ class GroupOverrides:
     file: str
     equal_cells_apart: Count
     similar_pairs_apart: Count
-    names_apart: tuple[Mapping[str, Any], ...]
+    names_apart: tuple[NamesApart, ...]
     joined: tuple[str, ...]
     overruled: tuple[str, ...]
 
@@ -352,7 +396,7 @@ class RunRecord:
 
     recipe: Recipe
     split: SplitRecord
-    seed: int
+    seed: Seed
     data: DataRecord
     dataset: DatasetSpec
     group_overrides: GroupOverrides | None
@@ -378,8 +422,13 @@ class RunRecord:
             found = msgspec.json.decode(text)
             if isinstance(found, dict) and "dataset" not in found:
                 found = _upgrade_run(found)
-            return msgspec.convert(_keep_class_words(found), cls)
-        except (msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError) as error:
+            record = msgspec.convert(_keep_class_words(found), cls)
+            check_recipe(record.recipe)
+            return record
+        except (
+            *(msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError),
+            SettingsError,
+        ) as error:
             raise RunError(
                 f"{name}: not the record of a run ({error}). Expected a run.json that "
                 "`leukoscope train` wrote."
@@ -390,7 +439,6 @@ def _upgrade_run(old: dict[str, Any]) -> dict[str, Any]:
     """Of version 0.1."""
     from leukoscope.datasets.registry import describe_first_data
     from leukoscope.settings import rename_old_settings
-    from leukoscope.splits import rename_old_split
 
     training = rename_old_settings(old["recipe"]["training"])
     split = old["split"] | {"name": rename_old_split(old["split"]["name"])}

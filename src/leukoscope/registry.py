@@ -43,14 +43,14 @@ class Registry(Generic[T]):
         package: whose modules are looked through; its __init__ is not.
         attribute: that a module sets at its top level to be an entry.
         also: what else the caller takes, for errors; "" where nothing.
-        expected: what an entry is, so that a user's own of another kind is refused.
+        of: the class of the entries; None where a user's own may be of any.
     """
 
     kind: str
     package: str
     attribute: str
     also: str = ""
-    expected: type | None = None
+    of: type | None = None
 
     def names(self) -> list[str]:
         """Names of what is built in, sorted; imports nothing."""
@@ -72,32 +72,19 @@ class Registry(Generic[T]):
                 folder are found too.
 
         Raises:
-            SettingsError: no such name, module or attribute, the module cannot be imported, or
-                what is there is of another kind.
+            SettingsError: no such name, module or attribute, one of another class, or the module
+                cannot be imported.
         """
         if is_import_path(name):
-            return cast(T, _check_kind(self.kind, name, import_own(self.kind, name), self.expected))
+            found = import_own(self.kind, name)
+            if self.of and not isinstance(found, self.of):
+                raise SettingsError(_describe_other(self.kind, name, found, self.of.__name__))
+            return cast(T, found)
         known = self.names()
         if name not in known:
             raise SettingsError(_refuse(self.kind, name, known, self.also))
         module = importlib.import_module(f"{self.package}.{name}")
         return cast(T, getattr(module, self.attribute))
-
-
-def _check_kind(kind: str, path: str, found: object, expected: type | None) -> object:
-    if expected is not None and not isinstance(found, expected):
-        raise SettingsError(
-            f"The {kind} {path}: received {_name_kind(found)}. Expected a value of "
-            f"{expected.__module__}.{expected.__qualname__}."
-        )
-    return found
-
-
-def _name_kind(found: object) -> str:
-    if isinstance(found, type):
-        return f"the class {found.__name__}"
-    kind = type(found).__name__
-    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
 
 
 def find_entry(kind: str, name: str, known: Mapping[str, T]) -> T:
@@ -112,7 +99,10 @@ def find_entry(kind: str, name: str, known: Mapping[str, T]) -> T:
         SettingsError: as `Registry.find`.
     """
     if is_import_path(name):
-        return cast(T, import_own(kind, name))
+        found = import_own(kind, name)
+        if not callable(found) and all(map(callable, known.values())):
+            raise SettingsError(_describe_other(kind, name, found, "function"))
+        return cast(T, found)
     if name not in known:
         raise SettingsError(_refuse(kind, name, known))
     return known[name]
@@ -165,6 +155,10 @@ def _refuse(kind: str, name: str, known: Iterable[str], also: str = "") -> str:
     names = list(known)
     expected = ", ".join([*names, *filter(None, [also]), _OWN])
     return f"Unknown {kind} {name!r}. Expected {expected}.{suggest(name, names)}"
+
+
+def _describe_other(kind: str, path: str, found: object, expected: str) -> str:
+    return f"The {kind} {path} is of type {type(found).__name__}. Expected a {expected}."
 
 
 def _describe_broken(kind: str, path: str, error: Exception) -> str:

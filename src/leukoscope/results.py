@@ -14,9 +14,11 @@ from typing import Any
 
 import pandas as pd
 
+from leukoscope.arguments import check_arguments, refuse_argument
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import Catalogue
 from leukoscope.catalogue.audit import Audit
+from leukoscope.errors import DataError
 from leukoscope.evaluation import (
     Evaluation,
     Score,
@@ -29,6 +31,8 @@ from leukoscope.io.files import write_text
 from leukoscope.io.runs import Run, write_json
 from leukoscope.notices import RESEARCH_ONLY, find_banner
 from leukoscope.report import describe_audit, figures, write_audit_page, write_report
+from leukoscope.report.audit_figures import draw_areas, draw_cells_by_subject
+from leukoscope.report.subject_figures import draw_shares
 
 __all__ = ["AuditResult", "Dataset", "EvaluationResult", "Figure", "SubjectResult", "TrainedRun"]
 
@@ -47,10 +51,25 @@ class Figure:
     def __repr__(self) -> str:
         return f"<Figure, {len(self.svg):,} bytes of SVG; .save(path) writes it>"
 
+    @check_arguments
     def save(self, path: StrPath) -> Path:
-        """Write the SVG file."""
-        write_text(Path(path), self.svg)
-        return Path(path)
+        """Write the SVG file; returns its path.
+
+        Args:
+            path: a name that ends in .svg.
+
+        Raises:
+            SettingsError: another suffix.
+
+        >>> import leukoscope as lk
+        >>> lk.audit("cells/").plot_areas().save("areas.svg").name
+        'areas.svg'
+        """
+        target = Path(path)
+        if target.suffix.lower() != ".svg":
+            raise refuse_argument("path", str(path), "a name that ends in .svg: figures are SVG")
+        write_text(target, self.svg)
+        return target
 
 
 @dataclass(frozen=True)
@@ -141,11 +160,41 @@ class AuditResult:
         """Pairs of one cell, processed twice; see `Audit`."""
         return self.audit.same_cells
 
+    def plot_cells_by_subject(self) -> Figure:
+        """Cells of each subject name, by class.
+
+        >>> import leukoscope as lk
+        >>> lk.audit("cells/").plot_cells_by_subject()  # doctest: +ELLIPSIS
+        <Figure, ... bytes of SVG; .save(path) writes it>
+        """
+        return Figure(draw_cells_by_subject(self._find_labelled()))
+
+    def plot_areas(self) -> Figure:
+        """Area of the cells by fold and class.
+
+        >>> import leukoscope as lk
+        >>> lk.audit("cells/").plot_areas()  # doctest: +ELLIPSIS
+        <Figure, ... bytes of SVG; .save(path) writes it>
+        """
+        return Figure(draw_areas(self._find_labelled()))
+
+    def _find_labelled(self) -> pd.DataFrame:
+        table = self.dataset.table
+        found = table[(table["label"] != "") & (table["subject"] != "")]
+        if found.empty:
+            raise DataError(f"{self.dataset.path}: no cell with a label and a subject to draw.")
+        return found
+
+    @check_arguments
     def write(self, *, html: StrPath | None = None, json: StrPath | None = None) -> None:
-        """Write the page with a picture of every linked pair, the findings as JSON, or both."""
-        if json:
+        """Write the page with a picture of every linked pair, the findings as JSON, or both.
+
+        >>> import leukoscope as lk
+        >>> lk.audit("cells/").write(html="audit.html", json="audit.json")
+        """
+        if json is not None:
             write_json(Path(json), self.audit.to_json())
-        if html:
+        if html is not None:
             catalogue = self.dataset.catalogue
             write_audit_page(
                 self.audit,
@@ -204,27 +253,70 @@ class EvaluationResult:
         return [self.evaluation.leak.statement, *self.evaluation.notes]
 
     def plot_roc(self) -> Figure:
-        """ROC curves: by cell, by subject, and of size alone where that is known."""
+        """ROC curves: by cell, by subject, and of size alone where that is known.
+
+        >>> import leukoscope as lk
+        >>> table = lk.predict("cells/")
+        >>> table["label"] = table["image"].str.extract("_(all|hem)[.]", expand=False)
+        >>> lk.evaluate(table, n_bootstrap=200).plot_roc()  # doctest: +ELLIPSIS
+        <Figure, ... bytes of SVG; .save(path) writes it>
+        """
         return Figure(figures.draw_roc(compute_curves(self.predictions)))
 
     def plot_precision_recall(self) -> Figure:
-        """Precision over recall."""
+        """Precision over recall.
+
+        >>> import leukoscope as lk
+        >>> table = lk.predict("cells/")
+        >>> table["label"] = table["image"].str.extract("_(all|hem)[.]", expand=False)
+        >>> lk.evaluate(table, n_bootstrap=200).plot_precision_recall()  # doctest: +ELLIPSIS
+        <Figure, ... bytes of SVG; .save(path) writes it>
+        """
         return Figure(figures.draw_precision_recall(compute_curves(self.predictions)))
 
     def plot_confusion(self) -> Figure:
-        """Cells by true label and call."""
+        """Cells by true label and call.
+
+        >>> import leukoscope as lk
+        >>> table = lk.predict("cells/")
+        >>> table["label"] = table["image"].str.extract("_(all|hem)[.]", expand=False)
+        >>> lk.evaluate(table, n_bootstrap=200).plot_confusion()  # doctest: +ELLIPSIS
+        <Figure, ... bytes of SVG; .save(path) writes it>
+        """
         return Figure(figures.draw_confusion(self.evaluation))
 
     def plot_reliability(self) -> Figure:
-        """Share of leukaemic cells over the predicted probability."""
+        """Share of leukaemic cells over the predicted probability.
+
+        >>> import leukoscope as lk
+        >>> table = lk.predict("cells/")
+        >>> table["label"] = table["image"].str.extract("_(all|hem)[.]", expand=False)
+        >>> lk.evaluate(table, n_bootstrap=200).plot_reliability()  # doctest: +ELLIPSIS
+        <Figure, ... bytes of SVG; .save(path) writes it>
+        """
         return Figure(figures.draw_reliability(compute_reliability(self.predictions)))
 
     def plot_subjects(self) -> Figure:
-        """Every cell, by subject."""
+        """Every cell, by subject.
+
+        >>> import leukoscope as lk
+        >>> table = lk.predict("cells/")
+        >>> table["label"] = table["image"].str.extract("_(all|hem)[.]", expand=False)
+        >>> lk.evaluate(table, n_bootstrap=200).plot_subjects()  # doctest: +ELLIPSIS
+        <Figure, ... bytes of SVG; .save(path) writes it>
+        """
         return Figure(figures.draw_subjects(self.predictions, self.evaluation))
 
+    @check_arguments
     def write(self, folder: StrPath) -> Path:
-        """Write metrics.json and report.html; returns the page's path."""
+        """Write metrics.json and report.html; returns the page's path.
+
+        >>> import leukoscope as lk
+        >>> table = lk.predict("cells/")
+        >>> table["label"] = table["image"].str.extract("_(all|hem)[.]", expand=False)
+        >>> lk.evaluate(table, n_bootstrap=200).write("evaluation").name
+        'report.html'
+        """
         page = Path(folder) / "report.html"
         write_metrics(self.evaluation, page.with_name("metrics.json"))
         facts = {"Cells": f"{self.evaluation.counts.cells:,}"}
@@ -268,6 +360,15 @@ class SubjectResult:
         """How the probability was calibrated, and caveats."""
         return [self.summary.calibration, *self.summary.notes]
 
+    def plot_shares(self) -> Figure:
+        """Each subject's share of cells called leukaemic, with its interval.
+
+        >>> import leukoscope as lk
+        >>> lk.aggregate(lk.predict("cells/")).plot_shares()  # doctest: +ELLIPSIS
+        <Figure, ... bytes of SVG; .save(path) writes it>
+        """
+        return Figure(draw_shares(self.table))
+
     def __repr__(self) -> str:
         return "\n".join([str(self.table), *self.notes])
 
@@ -304,7 +405,11 @@ class TrainedRun:
         return pd.read_csv(self.run.history)
 
     def plot_history(self) -> Figure:
-        """Loss and AUC over epochs."""
+        """Loss and AUC over epochs; `run` is what `train` returned.
+
+        >>> run.plot_history().save("history.svg").name
+        'history.svg'
+        """
         return Figure(figures.draw_history(self.history))
 
     def __fspath__(self) -> str:

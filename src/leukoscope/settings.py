@@ -7,14 +7,16 @@ import inspect
 import json
 import re
 import tomllib
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from leukoscope.errors import RenamedWarning, SettingsError
+from leukoscope.arguments import is_path, refuse_argument, simplify_number
+from leukoscope.errors import SettingsError, warn_renamed
+from leukoscope.io.files import read_text
 from leukoscope.registry import is_import_path, suggest
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "SettingFacts",
     "TrainingSettings",
     "change_recipe",
+    "check_recipe",
     "describe_settings",
     "format_settings_page",
     "list_recipes",
@@ -162,19 +165,34 @@ _RENAMED = {"batch": "batch_size", "ema": "ema_momentum", "frozen": "freeze_back
 
 
 def list_recipes() -> list[str]:
-    """Names of the shipped recipes."""
+    """Names of the shipped recipes.
+
+    >>> import leukoscope as lk
+    >>> lk.list_recipes()  # doctest: +ELLIPSIS
+    ['compact', 'demo', 'lite0', ...]
+    """
     folder = resources.files("leukoscope") / "recipes"
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
-def read_recipe(name: str | Path | Recipe) -> Recipe:
-    """Read a recipe by its name, or from a TOML file; a recipe is returned as it is.
+def read_recipe(name: str | PathLike[str] | Recipe) -> Recipe:
+    """Read a recipe by its name, or from a TOML file; a recipe is checked and returned as it is.
+
+    Args:
+        name: of `list_recipes`, a path that ends in .toml, or a `Recipe`.
 
     Raises:
         SettingsError: no such recipe or file, or a setting that is unknown or out of range.
+
+    >>> import leukoscope as lk
+    >>> lk.read_recipe("texture").training.early_stopping
+    False
     """
     if isinstance(name, Recipe):
+        check_recipe(name)
         return name
+    if not is_path(name):
+        raise refuse_argument("recipe", name, "a name, a .toml file, or a Recipe")
     if str(name) in list_recipes():
         text = (resources.files("leukoscope") / "recipes" / f"{name}.toml").read_text("utf-8")
         return parse_recipe(text, str(name))
@@ -183,11 +201,23 @@ def read_recipe(name: str | Path | Recipe) -> Recipe:
         raise SettingsError(
             f"Unknown recipe {name}. Expected {', '.join(list_recipes())}, or a .toml file."
         )
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read ({error}).") from error
-    return parse_recipe(text, path.stem)
+    return parse_recipe(read_text(path, "a recipe in TOML", SettingsError), path.stem)
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Check every setting of a recipe, as those of a file are.
+
+    Raises:
+        SettingsError: a setting of another type or out of range.
+    """
+    for section, kind in _SECTIONS.items():
+        settings = getattr(recipe, section)
+        if not isinstance(settings, kind):
+            raise refuse_argument(f"Recipe {recipe.name}: {section}", settings, kind.__name__)
+        for item in dataclasses.fields(kind):
+            value = getattr(settings, item.name)
+            place = f"Recipe {recipe.name}: {section}.{item.name}"
+            _check_value(place, list(value) if isinstance(value, tuple) else value, item)
 
 
 def parse_recipe(text: str, name: str) -> Recipe:
@@ -215,7 +245,7 @@ def _parse_section(name: str, section: str, values: dict[str, Any]) -> Any:
     if section == "training":
         for old in _RENAMED.keys() & values.keys():
             words = f"Recipe {name}: {old} is now called {_RENAMED[old]}; rename it before 1.0."
-            warnings.warn(words, RenamedWarning, stacklevel=2)
+            warn_renamed(words)
         values = rename_old_settings(values)
     fields = {item.name: item for item in dataclasses.fields(kind)}
     checked = {}
@@ -235,11 +265,12 @@ def _check_value(place: str, value: Any, setting: dataclasses.Field[Any]) -> Any
     default = setting.default
     if isinstance(default, tuple):
         return _check_list(place, value, default)
+    value = simplify_number(value)
     if isinstance(default, float) and type(value) is int:
         value = float(value)
     if type(value) is not type(default):
-        expected = f"{type(default).__name__}, such as {default!r}"
-        raise SettingsError(f"{place} = {value!r}. Expected {expected}.")
+        expected = f"{_TYPES[type(default)]}, such as {_format_value(default)}"
+        raise refuse_argument(place, value, expected)
     if "range" in setting.metadata:
         low, high = setting.metadata["range"]
         if not low <= value <= high:
@@ -250,9 +281,7 @@ def _check_value(place: str, value: Any, setting: dataclasses.Field[Any]) -> Any
 def _check_list(place: str, value: Any, known: tuple[str, ...]) -> tuple[str, ...]:
     """A list of texts, each once: known names, or import paths."""
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise SettingsError(
-            f"{place} = {value!r}. Expected a list of texts, such as {list(known)!r}."
-        )
+        raise refuse_argument(place, value, f"a list of texts, such as {list(known)!r}")
     for item in value:
         if item not in known and not is_import_path(item):
             raise SettingsError(

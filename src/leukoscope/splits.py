@@ -6,7 +6,7 @@ and `subject-name-kfold` exist only to show how much a leak inflates a score; th
 
 from __future__ import annotations
 
-import warnings
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -16,7 +16,9 @@ import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
 from leukoscope.datasets.spec import DatasetSpec
-from leukoscope.errors import RenamedWarning, SplitError
+from leukoscope.errors import SplitError, warn_renamed
+from leukoscope.notices import RESEARCH_ONLY
+from leukoscope.records import LEAVE_OUT, rename_old_split
 
 __all__ = [
     "SPLITS",
@@ -26,13 +28,7 @@ __all__ = [
     "choose_stopping",
     "find_seen",
     "make_split",
-    "rename_old_split",
 ]
-
-
-_LEAVE_OUT = "leave-one-group-out:"
-_RENAMED = {"subject-cv": "group-kfold", "name-cv": "subject-name-kfold", "column:": _LEAVE_OUT}
-"""Names of version 0.1, or how they begin → names now."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +55,25 @@ class Split:
     name: str
     folds: tuple[Fold, ...]
     leaky: bool
+
+    @property
+    def counts(self) -> pd.DataFrame:
+        """One row a fold: cells trained on, evaluated, and removed from training."""
+        parts = ("training", "evaluated", "removed")
+        rows = {fold.name: [len(getattr(fold, part)) for part in parts] for fold in self.folds}
+        return pd.DataFrame.from_dict(rows, "index", columns=list(parts))
+
+    def __repr__(self) -> str:
+        return f"{self._describe()}\n{self.counts}"
+
+    def _repr_html_(self) -> str:
+        words = (self._describe(), RESEARCH_ONLY)
+        first, last = (f"<p>{html.escape(sentence)}</p>" for sentence in words)
+        return f"{first}{self.counts.to_html(max_rows=20)}{last}"
+
+    def _describe(self) -> str:
+        both = "people on both sides" if self.leaky else "no person on both sides"
+        return f"Split {self.name}, {both}; cells of each fold:"
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ def make_split(
     """
     name = _rename(name)
     _check_subjects(table)
-    if name.startswith(_LEAVE_OUT):
+    if name.startswith(LEAVE_OUT):
         split = _split_by_column(table, name)
     elif name in SPLITS:
         split = SPLITS[name](_Request(table, folds, seed, spec or _describe_plain(table)))
@@ -118,20 +133,12 @@ def make_split(
     return split
 
 
-def rename_old_split(name: str) -> str:
-    """The name today of a split that had another in version 0.1."""
-    for old, new in _RENAMED.items():
-        if name == old or (old.endswith(":") and name.startswith(old)):
-            return new + name.removeprefix(old)
-    return name
-
-
 def _rename(name: str) -> str:
     """A name of version 0.1 works, with a note."""
     now = rename_old_split(name)
     if now != name:
         words = f"The split {name} is now called {now}."
-        warnings.warn(words, RenamedWarning, stacklevel=3)
+        warn_renamed(words)
     return now
 
 
@@ -266,7 +273,7 @@ def _name_fold(column: str, value: str) -> str:
 
 
 def _split_by_column(table: pd.DataFrame, name: str) -> Split:
-    column = name.removeprefix(_LEAVE_OUT)
+    column = name.removeprefix(LEAVE_OUT)
     if column not in table.columns:
         raise SplitError(
             f"Split {name}: no such column. Expected one of {', '.join(map(str, table))}."

@@ -177,15 +177,15 @@ def describe_missing(table: pd.DataFrame, spec: DatasetSpec) -> str:
         words = ", ".join([*LABELS, *spec.class_words])
         return (
             f"no cell with a label. Expected folders named after the classes ({words}), other "
-            "words for them with --classes, or a CSV with image, label and subject (--labels)."
+            "words for them in `classes`, or a CSV with image, label and subject in `labels_csv`."
         )
     if (table["subject"] == "").all():
         named = f"names like {spec.naming}, " if spec.naming else ""
         return (
             f"no cell with a subject, but people must not be on both sides of a split. Expected "
-            f"{named}a level of the folders (--subject-from folder:1), a part of the names "
-            '(--subject-from "(patient[0-9]+)_"), or a CSV with image, label and subject '
-            "(--labels)."
+            f"{named}a level of the folders (`subject_from` folder:1), a part of the names "
+            '(`subject_from` "(patient[0-9]+)_"), or a CSV with image, label and subject in '
+            "`labels_csv`."
         )
     if ((table["label"] == "") | (table["subject"] == "") | (table["problem"] != "")).all():
         return "no readable cell with a label and a subject (see `leukoscope data audit`)."

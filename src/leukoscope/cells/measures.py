@@ -34,7 +34,7 @@ from leukoscope.arrays import UInt8Array
 from leukoscope.cells.blur import blur_within
 from leukoscope.cells.crop import compute_foreground
 from leukoscope.errors import DataError
-from leukoscope.io.files import write_text
+from leukoscope.io.files import read_text, write_text
 from leukoscope.labels import LABELS
 from leukoscope.machine import count_workers
 
@@ -313,8 +313,9 @@ def read_reference(path: Path | None = None) -> Reference:
         DataError: no such file, or not a reference of this version.
     """
     path = path or Path(str(resources.files("leukoscope") / "shipped" / "measures.json"))
+    text = read_text(path, "a file of `leukoscope data measures`")
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(text)
         quantiles = {
             label: {
                 measure.name: tuple(map(float, content["quantiles"][label][measure.name]))
@@ -325,8 +326,6 @@ def read_reference(path: Path | None = None) -> Reference:
         fits = content["format"] == _FORMAT and tuple(content["percents"]) == QUANTILES
         lengths = {len(row) for rows in quantiles.values() for row in rows.values()}
         provenance = msgspec.convert(content["provenance"], Provenance)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path}: not a table of measures. Expected a file of `leukoscope data measures`."

@@ -9,9 +9,10 @@ import typer
 from leukoscope import __version__
 from leukoscope.cli import aggregate, data, demo, evaluate, explain, predict, serve, simulate, train
 from leukoscope.cli.commands import Quiet, Verbose, add_command
+from leukoscope.cli.options import name_options
 from leukoscope.cli.terminal import show_kept_at_exit, silence_libraries, wants_everything
 from leukoscope.cli.verbosity import asks_for_all, is_verbose, set_verbosity, show_notes
-from leukoscope.errors import LeukoscopeError
+from leukoscope.errors import LeukoscopeError, describe_os_error
 
 __all__ = ["app", "main"]
 
@@ -62,14 +63,11 @@ def main() -> None:
     try:
         app()
     except LeukoscopeError as error:
-        _fail(str(error))
+        _fail(name_options(str(error)))
     except BrokenPipeError:
         sys.exit(1)  # the reader of our output has gone
     except OSError as error:
-        _fail(
-            f"{error.filename or 'A file'} cannot be read or written ({error.strerror}). "
-            "Check the path and the free space."
-        )
+        _fail(describe_os_error(error))
     except Exception:
         show_kept_at_exit()
         raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable
 from typing import Annotated, Any, get_type_hints
 
@@ -12,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from leukoscope.cli.verbosity import set_verbosity
-from leukoscope.errors import RenamedWarning
+from leukoscope.errors import warn_renamed
 
 __all__ = ["Quiet", "Verbose", "add_command", "warn_of_old_name"]
 
@@ -66,7 +65,7 @@ def add_command(
 def warn_of_old_name(old: str, new: str) -> None:
     """Warn that an old name was used; the command line shows it as one line."""
     words = f"{old} is now called {new}; the old name works until version 1.0."
-    warnings.warn(words, RenamedWarning, stacklevel=2)
+    warn_renamed(words)
 
 
 def _add_verbosity(function: Callable[..., None]) -> Callable[..., None]:

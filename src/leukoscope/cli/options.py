@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from enum import StrEnum
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leukoscope.arguments import RANGES
 from leukoscope.errors import SettingsError
 
 if TYPE_CHECKING:
     from leukoscope.datasets.reader import ReadOptions
 
 __all__ = [
+    "ARGUMENTS",
     "Bootstraps",
     "Classes",
     "Columns",
@@ -30,6 +33,7 @@ __all__ = [
     "Set",
     "SubjectFrom",
     "Threshold",
+    "name_options",
     "parse_changes",
     "parse_columns",
     "read_options",
@@ -41,6 +45,27 @@ class OperatingPoint(StrEnum):
 
     BALANCED = "balanced"
     SENSITIVE = "sensitive"
+
+
+_NAMED_ELSE = {
+    "frame_px": "--frame",
+    "groups_csv": "--groups",
+    "labels_csv": "--labels",
+    "resume": "--continue",
+}
+ARGUMENTS = _NAMED_ELSE | {
+    name: f"--{name.replace('_', '-')}"
+    for name in (
+        *("calibrate", "classes", "columns", "device", "measures", "model", "n_bootstrap"),
+        *("operating_point", "out", "port", "recipe", "split", "subject_from", "threshold"),
+    )
+}
+"""Argument in Python → option of the command line, for errors."""
+
+
+def _limit(name: str) -> dict[str, Any]:
+    """The range of an option: that of the argument in Python."""
+    return {"min": RANGES[name].low, "max": RANGES[name].high}
 
 
 Images = Annotated[list[Path], typer.Argument(help="Images, folders or zips.", show_default=False)]
@@ -58,11 +83,14 @@ Point = Annotated[
 Threshold = Annotated[
     float | None,
     typer.Option(
-        min=0, max=1, help="Probability from which a cell is leukaemic. Default: table's, or 0.5."
+        **_limit("threshold"),
+        help="Probability from which a cell is leukaemic. Default: table's, or 0.5.",
     ),
 ]
-Bootstraps = Annotated[int, typer.Option(min=100, help="Bootstrap resamples, of people.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")]
+Bootstraps = Annotated[
+    int, typer.Option(**_limit("n_bootstrap"), help="Bootstrap resamples, of people.")
+]
+Seed = Annotated[int, typer.Option(**_limit("seed"), help="Random seed.")]
 Reader = Annotated[
     str,
     typer.Option(
@@ -95,8 +123,7 @@ Frame = Annotated[
     int | None,
     typer.Option(
         "--frame",
-        min=16,
-        max=4096,
+        **_limit("frame_px"),
         help="Side in pixels of the central square that holds the cell. Default: measured.",
     ),
 ]
@@ -152,6 +179,15 @@ def parse_changes(pairs: Iterable[str] | None) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             found[key] = text
     return found
+
+
+def name_options(message: str) -> str:
+    """An error's arguments, in backticks as in Python, as options of the command line.
+
+    >>> name_options("Choose another `out`, or `resume`.")
+    'Choose another --out, or --continue.'
+    """
+    return re.sub(r"`([a-z_]+)`", lambda found: ARGUMENTS.get(found[1], found[0]), message)
 
 
 def read_options(

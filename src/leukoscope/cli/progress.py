@@ -39,6 +39,7 @@ def _build_progress() -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
+        disable=not console.is_terminal,  # else it leaves an empty line in a pipe or a file
         transient=True,
         redirect_stdout=sys.stdout.isatty(),  # else rows meant for a file go to the terminal
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from leukoscope.cli.options import name_options
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.report.audit_page import describe_audit
 
@@ -39,7 +40,7 @@ def print_audit(audit: Audit, written: Sequence[Path]) -> None:
     """The findings of `data audit`."""
     out = Console(highlight=False, markup=False)
     for sentence in describe_audit(audit):
-        out.print(sentence)
+        out.print(name_options(sentence))
     out.print(
         _build_table(
             ["Fold", "Class", "Cells", "Names", "Groups"],

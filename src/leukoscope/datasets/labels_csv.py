@@ -15,6 +15,7 @@ import pandas as pd
 from leukoscope.datasets.reader import Images, LabelMatch
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
+from leukoscope.io.files import read_text as read_file
 from leukoscope.io.sources import list_sources, read_text
 from leukoscope.labels import LABELS
 
@@ -48,10 +49,7 @@ def read_label_file(path: Path, root: Path) -> LabelFile:
     Raises:
         DataError: it cannot be read.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error}).") from error
+    text = read_file(path, "a CSV with the columns image, label and, where known, subject")
     top, where = root.resolve(), path.resolve().parent
     inside = where.relative_to(top).as_posix() if where.is_relative_to(top) else ""
     return LabelFile(str(path), inside, text)
@@ -148,8 +146,7 @@ def _read_entry(entry: Mapping[Any, str], where: str, spec: DatasetSpec) -> dict
     if label is None:
         words = ", ".join([*LABELS, "1", "0", *spec.class_words])
         raise DataError(
-            f"{where}: unknown class {entry['label']!r}. Expected {words}, or a word named with "
-            "--classes."
+            f"{where}: unknown class {entry['label']!r}. Expected {words}, or a word in `classes`."
         )
     name = spec.parse_name(entry.get("name", ""))
     said = {"label": label, "claim": name.label if name else ""}

@@ -250,7 +250,7 @@ def measure_crop(sources: Sequence[Source], frame_px: int | None) -> CropSpec:
     except ValueError as error:
         raise DataError(
             f"{error}. A crop holds one cell: cut the cells out of larger images first, or give "
-            "the side of the central square that holds one (--frame)."
+            "the side of the central square that holds one (`frame_px`)."
         ) from error
 
 

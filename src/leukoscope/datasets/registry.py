@@ -27,7 +27,7 @@ __all__ = [
     "read_dataset",
 ]
 
-READERS: Registry[Reader] = Registry("reader", "leukoscope.datasets", "READER", expected=Reader)
+READERS: Registry[Reader] = Registry("reader", "leukoscope.datasets", "READER", of=Reader)
 """Readers by name: each module here with a READER, or a user's own by import path."""
 
 _LAST = ("table_csv", "folders")  # what reads nearly anything is asked last

@@ -6,15 +6,20 @@ warnings, audit, splits, model card and page read it from there. Nothing else kn
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import PurePosixPath
+from typing import Annotated
+
+import msgspec
 
 from leukoscope.labels import LABELS, parse_label
 
 __all__ = [
+    "NAME_LENGTH",
     "CellName",
     "CropSpec",
     "DatasetSpec",
@@ -23,7 +28,19 @@ __all__ = [
     "parse_subject_rule",
 ]
 
-Range = tuple[float, float]
+_Area = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+_Degree = Annotated[float, msgspec.Meta(ge=0, le=360)]
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Sharpness = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+_Side = Annotated[int, msgspec.Meta(ge=16, le=4096)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+# Checked when JSON is read, as in `records`.
+
+NAME_LENGTH = 100
+"""Characters of an image's name, without folders and suffix, that a `name_pattern` is tried on;
+longer names fit none."""
+
+_MOST_WAYS = 20_000_000  # to match a name of that length: at most a second or so
 
 
 @dataclass(frozen=True)
@@ -31,15 +48,15 @@ class CropSpec:
     """How an image of one cell becomes a crop: cut about its centre, never resized to fit.
 
     Attributes:
-        frame_px: side of the central square that is kept, in pixels of the image; smaller images
-            are padded with black. It becomes the whole crop. By default the side of a crop, so that
-            a pixel of the image is a pixel of the crop.
-        known_frames: sides of the square images whose scale is known, in pixels; other images get
-            a warning. Empty where images of all sizes have the same scale.
+        frame_px: side of the central square that is kept, in pixels of the image, 16 to 4096;
+            smaller images are padded with black. It becomes the whole crop. By default the side of
+            a crop, so that a pixel of the image is a pixel of the crop.
+        known_frames: sides of the square images whose scale is known, in pixels, 16 to 4096; other
+            images get a warning. Empty where images of all sizes have the same scale.
     """
 
-    frame_px: int = 225
-    known_frames: tuple[int, ...] = ()
+    frame_px: _Side = 225
+    known_frames: tuple[_Side, ...] = ()
 
     def __post_init__(self) -> None:
         if not 16 <= self.frame_px <= 4096:
@@ -60,22 +77,23 @@ class QualityLimits:
         black_background: whether the cells are cut out on black.
         whole: whether cells hardly ever reach the edge of their image.
         single: whether an image hardly ever shows several bodies.
-        area_px: foreground pixels of a cell.
+        area_px: foreground pixels of a cell, 0 to 1,000,000: the upper limit may exceed the crop.
         hue_deg: hue of the mean colour, 0 to 360; the first is the larger where the range goes
             through 0.
         saturation: of the mean colour, 0 to 1.
         brightness: of the mean colour, 0 to 1.
-        sharpness: deviation of the Laplacian of green over its mean, inside the cell.
+        sharpness: deviation of the Laplacian of green over its mean, inside the cell, 0 to
+            1,000,000.
     """
 
     black_background: bool
     whole: bool
     single: bool
-    area_px: Range
-    hue_deg: Range
-    saturation: Range
-    brightness: Range
-    sharpness: Range
+    area_px: tuple[_Area, _Area]
+    hue_deg: tuple[_Degree, _Degree]
+    saturation: tuple[_Share, _Share]
+    brightness: tuple[_Share, _Share]
+    sharpness: tuple[_Sharpness, _Sharpness]
 
     def __post_init__(self) -> None:
         for name in ("area_px", "saturation", "brightness", "sharpness"):
@@ -95,11 +113,11 @@ class PartCounts:
     """
 
     part: str
-    leukaemic_cells: int = 0
-    leukaemic_subjects: int = 0
-    normal_cells: int = 0
-    normal_subjects: int = 0
-    unlabelled_cells: int = 0
+    leukaemic_cells: _Count = 0
+    leukaemic_subjects: _Count = 0
+    normal_cells: _Count = 0
+    normal_subjects: _Count = 0
+    unlabelled_cells: _Count = 0
 
 
 @dataclass(frozen=True)
@@ -123,6 +141,8 @@ class DatasetSpec:
         quality: limits of the image-quality checks; None where they were not measured.
         name_pattern: regular expression of a file name without folders and suffix, with a group
             `subject` and, where known, `smear`, `cell` and `label`; "" where names say nothing.
+            A name is tried up to `NAME_LENGTH` characters; a pattern that could try it in millions
+            of ways is refused, as it may come with a model of strangers.
         naming: how names give the subject, in words.
         subject_from: where a user said that subjects are in the images' paths, as
             `parse_subject_rule`; it takes the place of the subject in `name_pattern`.
@@ -163,6 +183,11 @@ class DatasetSpec:
         unknown = sorted(set(self.class_words.values()) - set(LABELS))
         if unknown:
             raise ValueError(f"class_words name {unknown[0]!r}, expected {' or '.join(LABELS)}")
+        if _count_ways(self.name_pattern) > _MOST_WAYS:
+            raise ValueError(
+                f"name_pattern {self.name_pattern[:60]!r} repeats or branches too much to be tried "
+                "quickly; expected no repeated group, and few of *, +, ? and |"
+            )
 
     def describe_images(self) -> str:
         """What its images are, in one sentence."""
@@ -180,7 +205,7 @@ class DatasetSpec:
         if not self.name_pattern:
             return None
         stem = PurePosixPath(image.replace("\\", "/")).name.split(".")[0]
-        found = _compile(self.name_pattern).fullmatch(stem)
+        found = len(stem) <= NAME_LENGTH and _compile(self.name_pattern).fullmatch(stem)
         if not found:
             return None
         said = {key: value or "" for key, value in found.groupdict().items()}
@@ -256,6 +281,29 @@ def parse_subject_rule(rule: str) -> int | re.Pattern[str] | None:
             f"{example}; received {pattern.groups} groups."
         )
     return pattern
+
+
+def _count_ways(pattern: str) -> float:
+    """At most in how many ways a pattern can try a name of `NAME_LENGTH`.
+
+    Infinite for repeated groups, and for verbose patterns, whose comments could hide one.
+
+    Each repeat may take any number of characters; each option or branch doubles the ways.
+    """
+    plain = _SIGNS.sub("x", pattern)
+    plain = re.sub(r"\(\?(?:P?<\w+>|P=\w+|[:=!]|<[=!])", "(", plain)
+    if re.search(r"\)[*+{]|\(\?[aiLmsu]*x", plain):
+        return math.inf
+    repeats = re.findall(r"[*+]|\{", plain)
+    options = re.findall(r"(?<![*+}])\?|\|", plain)
+    return math.comb(NAME_LENGTH + len(repeats), len(repeats)) * 2.0 ** min(len(options), 1000)
+
+
+_SIGNS = re.compile(
+    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?<!\))\{\d+\}|\(\?#[^)]*\)",
+    re.DOTALL,
+)
+"""An escape, a set, "exactly so many" of a single sign, a comment: no choice in any of them."""
 
 
 @cache

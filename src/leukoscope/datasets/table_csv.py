@@ -19,7 +19,9 @@ def _recognises(images: Images, options: ReadOptions) -> bool:
 def _read(images: Images, options: ReadOptions) -> Reading:
     """The folders' reading, overridden by the CSV; images not in the CSV are unlabelled."""
     if options.labels_csv is None:
-        raise DataError(f"{images.root}: the reader table_csv needs a CSV. Name it with --labels.")
+        raise DataError(
+            f"{images.root}: the reader table_csv needs a CSV. Name it as `labels_csv`."
+        )
     reading = FOLDERS.read(images, options)
     spec = dataclasses.replace(reading.spec, reader="table_csv")
     return dataclasses.replace(reading, spec=spec)

@@ -120,6 +120,7 @@ def find_shipped_model() -> Path:
     path = Path(str(resources.files("leukoscope") / "shipped" / "default.onnx"))
     if not path.exists():
         raise ModelError(
-            "This installation has no shipped model. Give one with --model RUN, or reinstall."
+            "This installation has no shipped model. Give a run or an ONNX file as `model`, or "
+            "install again."
         )
     return path

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leukoscope.errors import DataError, RunError
-from leukoscope.io.files import write_text
+from leukoscope.io.files import read_text, write_text
 from leukoscope.records import RunRecord
 
 if TYPE_CHECKING:  # a taken folder is refused before anything heavy loads
@@ -118,10 +118,7 @@ class Run:
         Raises:
             RunError: it cannot be read, or is not such a record.
         """
-        try:
-            text = self.record.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"{self.record}: cannot be read ({error}).") from error
+        text = read_text(self.record, "the record of a run", RunError)
         return RunRecord.from_json(text, str(self.record))
 
     def write_record(self, record: RunRecord) -> None:
@@ -161,11 +158,10 @@ def check_folder(folder: Path, *, resume: bool) -> bool:
     if not folder.exists() or (folder.is_dir() and not _is_taken(folder)):
         return False
     if not Run(folder).record.exists():
-        raise RunError(f"{folder}: not empty, and not a run. Choose another --out.")
+        raise RunError(f"{folder}: not empty, and not a run. Choose another `out`.")
     if not resume:
         raise RunError(
-            f"{folder}: a run is there already. Continue it with --continue, or choose another "
-            "--out."
+            f"{folder}: a run is there already. Continue it with `resume`, or choose another `out`."
         )
     return True
 
@@ -196,7 +192,7 @@ def _check_same(run: Run, record: RunRecord) -> None:
 def _describe_other(run: Run, name: str) -> str:
     return (
         f"{run.folder}: the run there was begun with another {name} (see its run.json). Continue "
-        "it with the same, or choose another --out."
+        "it with the same, or choose another `out`."
     )
 
 
@@ -226,7 +222,7 @@ def find_predictions(path: Path) -> Path:
     run = open_run(path)
     if not run.predictions.exists():
         raise RunError(
-            f"{path}: not all folds are trained yet. Continue with: leukoscope train … --continue"
+            f"{path}: not all folds are trained yet. Continue the run: train again with `resume`."
         )
     return run.predictions
 

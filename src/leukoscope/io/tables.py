@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from leukoscope.errors import DataError
-from leukoscope.io.files import move_into_place
+from leukoscope.io.files import describe_unreadable, move_into_place
 
 __all__ = ["read_table", "write_table"]
 
@@ -28,9 +29,10 @@ def read_table(path: Path, expected: str, **options: Any) -> pd.DataFrame:
         table: pd.DataFrame = pd.read_csv(
             path, keep_default_na=False, encoding="utf-8-sig", **options
         )
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, EOFError, zipfile.BadZipFile) as error:
+        wanted = f"a CSV with the columns {expected}"
+        raise DataError(describe_unreadable(path, error, wanted)) from error
+    except ValueError as error:  # among them, pandas' own
         raise DataError(
             f"{path}: expected a CSV with the columns {expected}; received a file that cannot be "
             f"parsed ({str(error).strip()})."

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from leukoscope.errors import MissingExtraError, ModelError
+from leukoscope.errors import MissingExtraError, ModelError, describe_install
 
 __all__ = ["BACKBONE", "LITE0_WEIGHTS", "apply_lite0", "apply_lite0_stages"]
 
@@ -202,8 +202,8 @@ def _read_weights(*names: str) -> dict[str, npt.NDArray[np.float32]]:
             tensors |= load_file(path)
         except (OSError, SafetensorError) as error:
             raise ModelError(
-                f"{path}: the ImageNet weights cannot be read ({error}). Install leukoscope again "
-                "with: pip install --force-reinstall --no-deps leukoscope"
+                f"{path}: the ImageNet weights cannot be read ({error}). Install Leukoscope again. "
+                f"{describe_install('train')}"
             ) from error
     return tensors
 

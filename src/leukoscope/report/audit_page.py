@@ -110,7 +110,8 @@ def describe_audit(audit: Audit) -> list[str]:
     if not audit.compared:
         sentences.append(
             "The cells are not cut out on black, so one cell in two different images cannot be "
-            "found here: make sure that a person has one name, or give group overrides (--groups)."
+            "found here: make sure that a person has one name, or say who is one in a CSV of "
+            "groups."
         )
     if len(audit.groups):
         exposed = audit.exposure[audit.exposure["exposed"] > 0]

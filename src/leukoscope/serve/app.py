@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +22,7 @@ from leukoscope.inference.decision import SENSITIVITY
 from leukoscope.inference.model import Classifier
 from leukoscope.inference.stream import Answer, predict_sources
 from leukoscope.notices import RESEARCH_ONLY
+from leukoscope.registry import suggest
 from leukoscope.serve.contract import (
     ERRORS,
     EXPLAIN_BODY,
@@ -137,14 +138,23 @@ def _add_predict(
     )
     async def predict(
         request: Request,
+        operating_point: Annotated[
+            Literal["balanced", "sensitive"],
+            Query(
+                description=f"Threshold of the call; sensitive is meant to find {_FOUND} of the "
+                "leukaemic cells."
+            ),
+        ] = "balanced",
         sensitive: Annotated[
             bool,
-            Query(description=f"Call at the threshold meant to find {_FOUND} of leukaemic cells."),
+            Query(deprecated=True, description="Old name of operating_point=sensitive."),
         ] = False,
     ) -> Answers:
         """One row an image, the numbers of `leukoscope predict`. Nothing sent is kept."""
+        check_query(request, ("operating_point", "sensitive"))
         length = check_length(request.headers, limits)
-        threshold = classifier.sensitive_threshold if sensitive else classifier.threshold
+        chosen = operating_point == "sensitive" or sensitive
+        threshold = classifier.sensitive_threshold if chosen else classifier.threshold
         with gate.enter(length):
             files = await read_upload(request, limits)
             answers = await asyncio.get_running_loop().run_in_executor(
@@ -177,6 +187,7 @@ def _add_explain(app: FastAPI, classifier: Classifier) -> None:
         ] = None,
     ) -> Explained:
         """One image: a map with its check, and measures, the numbers of `leukoscope explain`."""
+        check_query(request, ("threshold",))
         explainer: Explainer = app.state.explainer
         length = check_length(request.headers, explainer.limits)
         called_at = classifier.threshold if threshold is None else threshold
@@ -241,6 +252,25 @@ def _add_page(app: FastAPI) -> None:
         return FileResponse(folder / "index.html")
 
     app.mount("/page", StaticFiles(directory=folder))
+
+
+def check_query(request: Request, known: Sequence[str]) -> None:
+    """Refuse query parameters that would be passed over.
+
+    Raises:
+        RefusedError: one that is unknown, or given twice.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    if {"operating_point", "sensitive"} <= set(names):
+        raise RefusedError(422, "query.sensitive: the old name of operating_point. Give one.")
+    for name in names:
+        if name not in known or names.count(name) > 1:
+            fault = "given twice" if name in known else "unknown"
+            raise RefusedError(
+                422,
+                f"query.{name[:60]}: {fault}. Expected {' or '.join(known)}, once."
+                f"{suggest(name, known)}",
+            )
 
 
 def _find_words(classifier: Classifier) -> str | None:

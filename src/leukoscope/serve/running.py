@@ -90,7 +90,7 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise SettingsError(
-            f"{host}:{port} cannot be bound ({error.strerror}). Give another --port."
+            f"{host}:{port} cannot be bound ({error.strerror}). Give another `port`."
         ) from error
     bound.listen(512)
     return bound

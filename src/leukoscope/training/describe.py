@@ -7,7 +7,7 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 
@@ -22,6 +22,7 @@ from leukoscope.records import (
     FoldRecord,
     GroupOverrides,
     Machine,
+    NamesApart,
     ReadRecord,
     RunRecord,
     ScoreRecord,
@@ -165,7 +166,7 @@ def _describe_groups(catalogue: Catalogue) -> GroupOverrides | None:
         file=str(catalogue.groups_csv.resolve()),
         equal_cells_apart=overruling.equal_cells,
         similar_pairs_apart=overruling.similar_pairs,
-        names_apart=tuple(cast(list[dict[str, Any]], overruling.apart.to_dict("records"))),
+        names_apart=tuple(cast(list[NamesApart], overruling.apart.to_dict("records"))),
         joined=tuple(overruling.joined["group"].unique().tolist()),
         overruled=tuple(overruling.describe()),
     )

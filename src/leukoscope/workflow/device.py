@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from leukoscope.errors import SettingsError
+from leukoscope.errors import SettingsError, describe_install
 
 __all__ = ["DEVICES", "set_device"]
 
@@ -36,8 +36,8 @@ def set_device(device: str = "auto") -> None:
     gpus = keras.distribution.list_devices("gpu")
     if device == "gpu" and not gpus:
         raise SettingsError(
-            "No GPU was found: Keras sees none. Install the drivers and "
-            '`pip install "leukoscope[train-gpu]"`, or use --device cpu.'
+            "No GPU was found: Keras sees none. Install the drivers and Keras for them, or use the "
+            f"`device` cpu. {describe_install('train-gpu')}"
         )
     if device == "cpu" and gpus:
         raise SettingsError(

@@ -46,6 +46,9 @@
 
 import { writeCsv } from "./table.js";
 
+/** Longer names fit no pattern, as in Python (`NAME_LENGTH` of datasets/spec.py). */
+const NAME_LENGTH = 100;
+
 const ORDER = new Intl.Collator("en", { numeric: true });
 
 /**
