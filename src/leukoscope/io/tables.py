@@ -1,7 +1,13 @@
-"""CSV files ↔ tables: read with one kind of error, written whole."""
+"""CSV files ↔ tables: read with one kind of error, written whole.
+
+A spreadsheet runs an entry that begins with =, +, - or @ as a formula. So text that begins with
+one of these is written with an apostrophe before it, which reading takes off again (OWASP, "CSV
+Injection"). Numbers are written as they are.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +16,27 @@ import pandas as pd
 from leukoscope.errors import DataError
 from leukoscope.io.files import move_into_place
 
-__all__ = ["read_table", "write_table"]
+__all__ = ["defuse", "read_table", "restore", "write_table"]
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")  # full-width: East Asia
+
+
+def defuse(text: str) -> str:
+    """Text as it is written into a CSV: never a formula.
+
+    >>> defuse("=1+1.png"), defuse("cell.png")
+    ("'=1+1.png", 'cell.png')
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def restore(text: str) -> str:
+    """The text that `defuse` was given.
+
+    >>> restore("'=1+1.png"), restore("'tis.png")
+    ('=1+1.png', "'tis.png")
+    """
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def read_table(path: Path, expected: str, **options: Any) -> pd.DataFrame:
@@ -35,10 +61,23 @@ def read_table(path: Path, expected: str, **options: Any) -> pd.DataFrame:
             f"{path}: expected a CSV with the columns {expected}; received a file that cannot be "
             f"parsed ({str(error).strip()})."
         ) from error
-    return table
+    return _map_text(table, restore)
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a CSV whole, lines ending in a line feed."""
+    """Write a CSV whole, lines ending in a line feed, formulas defused."""
     with move_into_place(path) as part:
-        table.to_csv(part, index=False, lineterminator="\n")
+        _map_text(table, defuse).to_csv(part, index=False, lineterminator="\n")
+
+
+def _map_text(table: pd.DataFrame, change: Any) -> pd.DataFrame:
+    """Change every text of a table, its column names too."""
+
+    def change_text(entry: Any) -> Any:
+        return change(entry) if isinstance(entry, str) else entry
+
+    changed = table.copy(deep=False)
+    for name in changed.columns:
+        if not pd.api.types.is_numeric_dtype(changed[name]):
+            changed[name] = changed[name].map(change_text)
+    return changed.rename(columns=change_text)
