@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from leukoscope.arrays import UInt8Array
-from leukoscope.cells.crop import CROP_PX, cut_crop
+from leukoscope.cells.crop import CROP_PX, cut_crop, find_inside
 from leukoscope.cells.quality import CellQuality, measure_quality
 from leukoscope.datasets.spec import CropSpec
 from leukoscope.errors import DataError
@@ -35,7 +35,7 @@ __all__ = ["CellStore", "Progress", "get_cache_folder", "open_store"]
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
-_FORMAT = 4
+_FORMAT = 5
 _DAY = 86_400
 _FACTS_NUMBERS = {name: [""] for name in ("hue", "saturation", "brightness", "sharpness")}
 _FACTS_TYPES: dict[str, Any] = {"image": str, "pixel_hash": str, "problem": str}
@@ -157,4 +157,6 @@ def _pack_one(source: Source, spec: CropSpec, crop: UInt8Array) -> dict[str, Any
     crop[:] = cut_crop(rgb, spec)
     height, width = rgb.shape[:2]
     facts = {"pixel_hash": compute_pixel_hash(rgb), "width": width, "height": height}
-    return row | facts | asdict(measure_quality(crop)) | {"problem": ""}
+    return (
+        row | facts | asdict(measure_quality(crop, find_inside(rgb.shape, spec))) | {"problem": ""}
+    )
