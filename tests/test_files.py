@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from leukoscope.errors import DataError
 from leukoscope.io.files import move_into_place, write_bytes, write_text
-from leukoscope.io.tables import defuse, read_table, restore, write_table
+from leukoscope.io.tables import defuse, parse_table, read_table, restore, write_table
 
 
 def test_a_link_stays_and_its_file_is_written(tmp_path: Path) -> None:
@@ -126,5 +127,48 @@ def test_names_are_no_formulas_and_come_back(tmp_path: Path) -> None:
     lines = path.read_text("utf-8").splitlines()
     assert not [line for line in lines if line.startswith(("=", "+", "-", "@", "\t", "＝"))]
     assert lines[1] == "'=1+1.png,-1.5"
-    pd.testing.assert_frame_equal(read_table(path, "image", dtype={"image": str}), table)
+    pd.testing.assert_frame_equal(read_table(path, "image", text=["image"]), table)
     assert [restore(defuse(name)) for name in NAMES] == NAMES
+
+
+ROWS = pd.DataFrame({"image": ["a.png", "ü,1.png"], "Probability": [0.25, 1.0]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'image,Probability\na.png,0.25\n"ü,1.png",1.0\n',
+        "image;Probability\r\na.png;0,25\r\nü,1.png;1\r\n",
+        "sep=;\nimage;Probability\na.png;0,25\nü,1.png;1,0\n",
+        "image\tProbability\na.png\t0.25\nü,1.png\t1.0\n",
+        ' IMAGE ,Probability\na.png,0.25\n"ü,1.png",1.0\n',
+        'image,Probability\n,\na.png,0.25\n\n"ü,1.png",1.0\n,\n,\n',
+        "image;Probability;\na.png;0,25;\nü,1.png;1,0;\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_of_spreadsheets_are_read(text: str, encoding: str) -> None:
+    found = parse_table(text.encode(encoding), "t.csv", "", text=["image"], known=["image"])
+    pd.testing.assert_frame_equal(found[["image", "Probability"]], ROWS)
+
+
+def test_text_of_a_semicolon_table_stays_text() -> None:
+    data = b"subject;share\n1,5;0,5\n007;1\n"
+    found = parse_table(data, "t.csv", "", text=["subject"])
+    assert found["subject"].tolist() == ["1,5", "007"]
+    assert found["share"].tolist() == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "it is empty"),
+        (b"\n\n", "it is empty"),
+        (b"image,label\n\xff\xe9,all\n", "UTF-8"),
+        (b"image,Image\na,b\n", "the column image is there twice"),
+        (b'image,label\n"a,all\n', "cannot be parsed"),
+    ],
+)
+def test_what_is_no_table_is_named(data: bytes, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        parse_table(data, "t.csv", "image and label", known=["image"])
