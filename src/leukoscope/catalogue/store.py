@@ -28,9 +28,9 @@ from leukoscope.errors import DataError
 from leukoscope.io.images import compute_pixel_hash, try_read_image
 from leukoscope.io.sources import Source, compute_stamp
 from leukoscope.io.tables import write_table
-from leukoscope.machine import count_workers
+from leukoscope.machine import count_workers, get_cache_folder
 
-__all__ = ["CellStore", "Progress", "get_cache_folder", "open_store"]
+__all__ = ["CellStore", "Progress", "open_store"]
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
@@ -55,13 +55,6 @@ class CellStore:
     crops: UInt8Array
     facts: pd.DataFrame
     folder: Path
-
-
-def get_cache_folder() -> Path:
-    """`$LEUKOSCOPE_CACHE`, else `$XDG_CACHE_HOME/leukoscope`, else `~/.cache/leukoscope`."""
-    if named := os.environ.get("LEUKOSCOPE_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leukoscope"
 
 
 def open_store(
