@@ -41,8 +41,8 @@ def test_names_are_read_as_text_and_unknown_ones_are_ignored(tmp_path: Path) -> 
     ("text", "words"),
     [
         ("name,person\n1,a\n", "expected the columns subject and group.*received name, person"),
-        ("subject;group\n1;a\n", "separated by commas; received subject;group"),
-        ("subject,group,Group\n1,a,a\n", "expected the columns subject and group"),
+        ("subject|group\n1|a\n", r"columns subject and group; received subject\|group"),
+        ("subject,group,Group\n1,a,a\n", "the column group is there twice"),
         ("", "cannot be parsed"),
         ('subject,group\n1,"a\n', "cannot be parsed"),
         ("subject,group\n1,a\n2,a\n1,b\n", "line 4: subject 1 is in group 'b' and in 'a'"),

@@ -1,7 +1,12 @@
 import io
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -13,9 +18,9 @@ from leukoscope.io.images import compute_pixel_hash, read_image
 FRAME = CropSpec(450)
 
 
-def encode(image: Image.Image, kind: str) -> bytes:
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -24,6 +29,10 @@ def draw_disc(side: int = 450, radius: int = 100) -> np.ndarray:
     disc = np.zeros((side, side, 3), np.uint8)
     disc[np.hypot(x, y) < radius] = (90, 40, 110)
     return disc
+
+
+DISC = Image.fromarray(draw_disc())
+WHITE = Image.new("RGB", DISC.size, "white")
 
 
 @pytest.mark.parametrize("kind", ["BMP", "PNG", "TIFF", "WEBP"])
@@ -48,8 +57,67 @@ def test_a_smaller_frame_is_padded_with_black() -> None:
 
 
 def test_transparent_pixels_are_black() -> None:
-    rgba = np.dstack([draw_disc(), np.zeros((450, 450), np.uint8)])
-    assert read_image(encode(Image.fromarray(rgba), "PNG")).max() == 0
+    alpha = np.zeros((450, 450), np.uint8)
+    alpha[:225] = 255
+    rgb = read_image(encode(Image.fromarray(np.dstack([draw_disc(), alpha])), "PNG"))
+    assert rgb[225:].max() == 0
+    assert np.array_equal(rgb[:225], draw_disc()[:225])
+
+
+def test_a_transparent_colour_is_black() -> None:
+    disc = draw_disc()
+    middle = tuple(int(level) for level in disc[225, 225])
+    rgb = read_image(encode(Image.fromarray(disc), "PNG", transparency=middle))
+    assert rgb[225, 225].max() == 0
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_images_are_turned_as_their_camera_says(kind: str) -> None:
+    half = np.zeros((64, 96, 3), np.uint8)
+    half[:, :48] = 200  # bright on the left
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned clockwise: the left becomes the top
+    rgb = read_image(encode(Image.fromarray(half), kind, exif=exif))
+    assert rgb.shape == (96, 64, 3)
+    assert rgb[:40].min() > 150
+    assert rgb[56:].max() < 50
+
+
+def test_a_thumbnail_in_a_tiff_is_no_second_page() -> None:
+    disc, small = Image.fromarray(draw_disc()), Image.fromarray(draw_disc()).resize((45, 45))
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    data = encode(disc, "TIFF", save_all=True, append_images=[small])
+    assert np.array_equal(read_image(data), draw_disc())
+
+
+def encode16(rgb: npt.NDArray[np.uint16], suffix: str) -> bytes:
+    return bytes(cv2.imencode(suffix, rgb[..., ::-1])[1].tobytes())
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_12_bits_in_16_are_refused_and_full_16_bits_are_read(suffix: str) -> None:
+    full = (draw_disc().astype(np.uint16) * 257).astype(np.uint16)
+    assert np.array_equal(read_image(encode16(full, suffix)), draw_disc())
+    with pytest.raises(DataError, match="only the lower bits are used"):
+        read_image(encode16((full >> 4).astype(np.uint16), suffix))
+    dark = draw_disc() >> 4  # dark, but of 8 bits: these are its pixels
+    assert np.array_equal(read_image(encode(Image.fromarray(dark), "PNG")), dark)
+
+
+def test_large_transparent_images_cost_a_few_copies_only() -> None:
+    """Two RGBA images of 49 megapixels at once; they took 3.8 GB."""
+    code = (
+        "import io, resource, threading\n"
+        "from PIL import Image\n"
+        "from leukoscope.io.images import read_image\n"
+        "file = io.BytesIO()\n"
+        "Image.new('RGBA', (7000, 7000), (9, 8, 7, 255)).save(file, 'PNG', compress_level=1)\n"
+        "work = [threading.Thread(target=read_image, args=[file.getvalue()]) for _ in range(2)]\n"
+        "[one.start() for one in work]; [one.join() for one in work]\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert int(done.stdout) < 1000  # MiB
 
 
 @pytest.mark.parametrize(
@@ -59,6 +127,13 @@ def test_transparent_pixels_are_black() -> None:
         (b"not an image at all", "not an image"),
         (encode(Image.fromarray(draw_disc()), "BMP")[:5000], "truncated"),
         (encode(Image.fromarray(draw_disc()), "PNG")[:700], "truncated"),
+        (encode(Image.new("RGBA", (450, 450)), "PNG"), "transparent everywhere"),
+        (encode(Image.new("RGB", (1, 2_000_000)), "PNG"), "1×2000000 pixels"),
+        (encode(Image.new("1", (20_000, 20_000)), "PNG"), "pixels. Expected one cell"),
+        (encode(Image.new("1", (8_000, 8_000)), "PNG"), "8000×8000 pixels"),
+        (encode(DISC, "TIFF", save_all=True, append_images=[DISC]), "2 pages"),
+        (encode(DISC, "GIF", save_all=True, append_images=[WHITE]), "2 pages"),
+        (encode(DISC, "WEBP", save_all=True, append_images=[WHITE]), "2 pages"),
         (encode(Image.new("L", (450, 450)), "PNG"), "greyscale"),
         (encode(Image.new("CMYK", (450, 450)), "JPEG"), "CMYK"),
         (encode(Image.fromarray(np.zeros((450, 450), np.uint16)), "PNG"), "16-bit"),

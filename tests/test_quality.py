@@ -8,7 +8,7 @@ import pytest
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import Catalogue
-from leukoscope.cells.crop import compute_foreground
+from leukoscope.cells.crop import compute_foreground, cut_crop
 from leukoscope.cells.quality import find_warnings
 from leukoscope.datasets.cnmc import CNMC
 
@@ -87,3 +87,18 @@ def test_a_field_is_distinguished_from_a_cell_not_cut_out(crop: UInt8Array) -> N
     assert "whole field" in " ".join(look(filled, field))
     assert "whole field" not in " ".join(look(filled))
     assert "scale is unknown" in look(crop, field)[0]
+
+
+@pytest.mark.parametrize("side", [120, 224, 300, 301, 449])
+def test_the_padding_of_a_small_image_is_no_background(side: int, crop: UInt8Array) -> None:
+    whole = cv2.resize(np.maximum(crop, 60), (side, side))
+    assert "background is not black" in " ".join(look(cut_crop(whole, CNMC.crop), whole))
+
+
+def test_a_cell_at_the_edge_of_a_small_image_is_cut(crop: UInt8Array) -> None:
+    frame = cv2.resize(crop, (450, 450))
+    middle = frame[75:375, 75:375]
+    assert "reaches the edge" not in " ".join(look(cut_crop(middle, CNMC.crop), middle))
+    left = np.roll(middle, -120, axis=1)
+    left[:, -120:] = 0
+    assert "the cell reaches the edge of the image" in look(cut_crop(left, CNMC.crop), left)

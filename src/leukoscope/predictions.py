@@ -111,9 +111,11 @@ def read_predictions(
 
 def _read_csv(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     theirs = dict(columns or {})
-    text = {theirs.get(column, column): str for column in (*_TEXT, *_RENAMED)}
-    numbers = {theirs.get(column, column): [""] for column in (*_SHARES, "area", "novelty")}
-    table = read_table(path, ", ".join(_REQUIRED), dtype=text, na_values=numbers)
+    text = [theirs.get(column, column) for column in (*_TEXT, *_RENAMED)]
+    numbers = [theirs.get(column, column) for column in (*_SHARES, "area", "novelty")]
+    table = read_table(
+        path, ", ".join(_REQUIRED), text=text, numbers=numbers, known=[*text, *numbers]
+    )
     try:
         return rename_columns(table, theirs)
     except DataError as error:

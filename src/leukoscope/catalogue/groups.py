@@ -141,12 +141,10 @@ def read_groups(path: Path, subjects: Iterable[str]) -> dict[str, str]:
         DataError: no such file, not such a CSV, an empty name, a subject in two groups, or a
             subject of the data that is not named.
     """
-    given = read_table(path, "subject and group", dtype=str, index_col=False)
-    given.columns = [str(column).strip().lower() for column in given.columns]
-    if [list(given.columns).count(column) for column in ("subject", "group")] != [1, 1]:
+    given = read_table(path, "subject and group", known=("subject", "group"))
+    if not {"subject", "group"} <= set(given.columns):
         raise DataError(
-            f"{path}: expected the columns subject and group, separated by commas; received "
-            f"{', '.join(given.columns)}."
+            f"{path}: expected the columns subject and group; received {', '.join(given.columns)}."
         )
     groups: dict[str, str] = {}
     names = (given[column].str.strip() for column in ("subject", "group"))

@@ -21,21 +21,21 @@ import numpy as np
 import pandas as pd
 
 from leukoscope.arrays import UInt8Array
-from leukoscope.cells.crop import CROP_PX, cut_crop
+from leukoscope.cells.crop import CROP_PX, cut_crop, find_inside
 from leukoscope.cells.quality import CellQuality, measure_quality
 from leukoscope.datasets.spec import CropSpec
 from leukoscope.errors import DataError
 from leukoscope.io.images import compute_pixel_hash, try_read_image
 from leukoscope.io.sources import Source, compute_stamp
 from leukoscope.io.tables import write_table
-from leukoscope.machine import count_workers
+from leukoscope.machine import count_workers, get_cache_folder
 
-__all__ = ["CellStore", "Progress", "get_cache_folder", "open_store"]
+__all__ = ["CellStore", "Progress", "open_store"]
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
-_FORMAT = 4
+_FORMAT = 5
 _DAY = 86_400
 _FACTS_NUMBERS = {name: [""] for name in ("hue", "saturation", "brightness", "sharpness")}
 _FACTS_TYPES: dict[str, Any] = {"image": str, "pixel_hash": str, "problem": str}
@@ -55,13 +55,6 @@ class CellStore:
     crops: UInt8Array
     facts: pd.DataFrame
     folder: Path
-
-
-def get_cache_folder() -> Path:
-    """`$LEUKOSCOPE_CACHE`, else `$XDG_CACHE_HOME/leukoscope`, else `~/.cache/leukoscope`."""
-    if named := os.environ.get("LEUKOSCOPE_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leukoscope"
 
 
 def open_store(
@@ -157,4 +150,6 @@ def _pack_one(source: Source, spec: CropSpec, crop: UInt8Array) -> dict[str, Any
     crop[:] = cut_crop(rgb, spec)
     height, width = rgb.shape[:2]
     facts = {"pixel_hash": compute_pixel_hash(rgb), "width": width, "height": height}
-    return row | facts | asdict(measure_quality(crop)) | {"problem": ""}
+    return (
+        row | facts | asdict(measure_quality(crop, find_inside(rgb.shape, spec))) | {"problem": ""}
+    )

@@ -7,6 +7,7 @@ a third. The square becomes the whole crop, whatever its size.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from leukoscope.arrays import BoolArray, UInt8Array
 from leukoscope.datasets.spec import CropSpec
 from leukoscope.io.images import read_image
 
-__all__ = ["CROP_PX", "compute_foreground", "cut_crop", "read_crop"]
+__all__ = ["CROP_PX", "compute_foreground", "cut_crop", "find_inside", "read_crop"]
 
 CROP_PX = 225
 """Side of a crop."""
@@ -49,6 +50,22 @@ def _cut_centre(rgb: UInt8Array, side: int) -> UInt8Array:
     """The central pixels, at most `side` along each axis: cut before anything is padded."""
     top, left = (max(0, (length - side) // 2) for length in rgb.shape[:2])
     return rgb[top : top + side, left : left + side]
+
+
+def find_inside(shape: tuple[int, ...], spec: CropSpec) -> tuple[slice, slice]:
+    """The rows and columns of a crop that show the image; the rest is padding.
+
+    Args:
+        shape: of the image: height, width.
+        spec: how it is cut.
+    """
+    scale = CROP_PX / spec.frame_px
+    margins = (max(0, spec.frame_px - length) * scale for length in shape[:2])
+    rows, columns = (
+        slice(math.ceil(margin / 2), max(math.ceil(margin / 2) + 1, int(CROP_PX - margin / 2)))
+        for margin in margins
+    )
+    return rows, columns
 
 
 def read_crop(source: Path | bytes, spec: CropSpec, name: str | None = None) -> UInt8Array:

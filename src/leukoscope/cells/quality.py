@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from leukoscope.arrays import BoolArray, UInt8Array
-from leukoscope.cells.crop import CROP_PX, compute_foreground
+from leukoscope.cells.crop import CROP_PX, compute_foreground, find_inside
 from leukoscope.datasets.spec import DatasetSpec, QualityLimits
 
 if TYPE_CHECKING:  # checking an image needs no table
@@ -42,8 +42,8 @@ class CellQuality:
     Attributes:
         area: foreground pixels.
         bodies: pieces of foreground of more than a tenth of the largest.
-        cut: whether foreground reaches the crop's edge.
-        border: share of the crop's outermost pixels that are foreground, 0 to 1.
+        cut: whether foreground reaches the edge of the image, or of the crop within it.
+        border: share of the pixels at that edge that are foreground, 0 to 1.
         hue: degrees, of the foreground's mean colour.
         saturation: 0 to 1, likewise.
         brightness: 0 to 1, likewise.
@@ -61,15 +61,24 @@ class CellQuality:
     sharpness: float = math.nan
 
 
-def measure_quality(crop: UInt8Array) -> CellQuality:
-    """Measure one crop, uint8 (225, 225, 3), RGB."""
+def measure_quality(
+    crop: UInt8Array, inside: tuple[slice, slice] = (slice(None), slice(None))
+) -> CellQuality:
+    """Measure one crop.
+
+    Args:
+        crop: uint8 (225, 225, 3), RGB.
+        inside: rows and columns that show the image; by default all. Around it is black padding,
+            which is no background of the cell.
+    """
     foreground = compute_foreground(crop)
     area = int(np.count_nonzero(foreground))
     if not area:
         return CellQuality()
     _, _, facts, _ = cv2.connectedComponentsWithStats(foreground.astype(np.uint8))
     pieces = facts[1:, cv2.CC_STAT_AREA]
-    edge = np.concatenate([*foreground[[0, -1]], *foreground[1:-1, [0, -1]].T])
+    shown = foreground[inside]
+    edge = np.concatenate([*shown[[0, -1]], *shown[1:-1, [0, -1]].T])
     mean = crop[foreground].mean(axis=0, dtype=np.float32).reshape(1, 1, 3) / 255
     hue, saturation, brightness = map(float, cv2.cvtColor(mean, cv2.COLOR_RGB2HSV)[0, 0])
     return CellQuality(
@@ -154,10 +163,11 @@ def find_warnings(rgb: UInt8Array, crop: UInt8Array, spec: DatasetSpec) -> Itera
         yield f"{width}×{height} pixels, not {known}: the cell's scale is unknown"
     if spec.quality is None:
         return
-    found, limits = measure_quality(crop), spec.quality
+    found, limits = measure_quality(crop, find_inside(rgb.shape, spec.crop)), spec.quality
+    filled = found.border > _BORDER or found.area > max(_MAX_SHARE * CROP_PX**2, limits.area_px[1])
     if found.area < _NO_CELL * limits.area_px[0]:
         yield "no cell found"
-    elif limits.black_background and found.area > max(_MAX_SHARE * CROP_PX**2, limits.area_px[1]):
+    elif limits.black_background and filled:
         field = ": a whole field?" if min(height, width) > 2 * spec.crop.frame_px else ""
         yield f"the background is not black{field or ':'} cut the cell out first"
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ import pandas as pd
 from leukoscope.datasets.reader import Images, LabelMatch
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
-from leukoscope.io.files import read_text as read_file
-from leukoscope.io.sources import list_sources, read_text
+from leukoscope.io.files import read_bytes
+from leukoscope.io.sources import list_sources, tidy_name
+from leukoscope.io.tables import parse_table
 from leukoscope.labels import LABELS
 
 __all__ = ["apply_labels", "find_label_files", "read_label_file"]
@@ -36,11 +36,11 @@ _SHOWN = 20  # names of a CSV or of images that are told
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A CSV: what to call it, the folder within the data that it lies in, its text."""
+    """A CSV: what to call it, the folder within the data that it lies in, its bytes."""
 
     origin: str
     folder: str
-    text: str
+    data: bytes
 
 
 def read_label_file(path: Path, root: Path) -> LabelFile:
@@ -49,10 +49,10 @@ def read_label_file(path: Path, root: Path) -> LabelFile:
     Raises:
         DataError: it cannot be read.
     """
-    text = read_file(path, "a CSV with the columns image, label and, where known, subject")
+    data = read_bytes(path, "a CSV with the columns image, label and, where known, subject")
     top, where = root.resolve(), path.resolve().parent
     inside = where.relative_to(top).as_posix() if where.is_relative_to(top) else ""
-    return LabelFile(str(path), inside, text)
+    return LabelFile(str(path), inside, data)
 
 
 def find_label_files(images: Images) -> Iterable[LabelFile]:
@@ -67,7 +67,7 @@ def find_label_files(images: Images) -> Iterable[LabelFile]:
     for source in found:
         if source.name.lower().endswith("labels.csv"):
             folder = PurePosixPath(source.name).parent.as_posix()
-            yield LabelFile(source.name, folder, read_text(source))
+            yield LabelFile(source.name, folder, source.read())
 
 
 def apply_labels(
@@ -98,7 +98,7 @@ def apply_labels(
         for line, entry in enumerate(given.to_dict("records"), start=2):
             where = f"{labels.origin}, line {line}"
             said = _read_entry(entry, where, spec)
-            places = by_image.get(entry["image"], [])
+            places = by_image.get(tidy_name(entry["image"]), [])
             if len(places) > 1:
                 raise DataError(
                     f"{where}: {entry['image']} is the name of {len(places)} images. Expected the "
@@ -166,18 +166,13 @@ def _check_same(image: str, column: str, now: tuple[str, str], before: tuple[str
 
 def _parse_csv(labels: LabelFile) -> pd.DataFrame:
     """The columns we know, by our names for them."""
-    try:
-        given = pd.read_csv(
-            io.StringIO(labels.text), dtype=str, keep_default_na=False, index_col=False
-        )
-    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise DataError(f"{labels.origin}: not a CSV that can be parsed ({error}).") from error
-    lower = {str(column).strip().lower(): column for column in given.columns}
+    aliases = [alias for names in _CSV_NAMES.values() for alias in names]
+    given = parse_table(labels.data, labels.origin, "image and label", known=aliases)
     known = {
-        wanted: given[lower[alias]].str.strip()
-        for wanted, aliases in _CSV_NAMES.items()
-        for alias in reversed(aliases)
-        if alias in lower
+        wanted: given[alias].str.strip()
+        for wanted, names in _CSV_NAMES.items()
+        for alias in reversed(names)
+        if alias in given
     }
     if not {"image", "label"} <= known.keys():
         raise DataError(
@@ -190,16 +185,13 @@ def _parse_csv(labels: LabelFile) -> pd.DataFrame:
 def _index_images(images: pd.Series, folder: str) -> dict[str, list[int]]:
     """Row numbers by every way in which a CSV may name an image: file name, path below it, path."""
     below = _find_prefix(folder)
-    index: dict[str, list[int]] = {}
-    for row, image in enumerate(images):
+    names, paths, whole = (dict[str, list[int]]() for _ in range(3))
+    for row, image in enumerate(map(tidy_name, images)):
+        whole.setdefault(image, []).append(row)
         if image.startswith(below):
-            index.setdefault(PurePosixPath(image).name, []).append(row)
-    index |= {
-        image.removeprefix(below): [row]
-        for row, image in enumerate(images)
-        if image.startswith(below)
-    }
-    return index | {image: [row] for row, image in enumerate(images)}
+            names.setdefault(PurePosixPath(image).name, []).append(row)
+            paths.setdefault(image.removeprefix(below), []).append(row)
+    return names | paths | whole
 
 
 def _find_prefix(folder: str) -> str:

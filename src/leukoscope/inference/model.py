@@ -8,12 +8,15 @@ people exceed. A model file is an ONNX network with one JSON text in its metadat
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its calls go out from 1.32 on, unless this
 import onnxruntime
 
 from leukoscope.arrays import UInt8Array

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import re
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from leukoscope.errors import DataError, LeukoscopeError
 
-__all__ = ["describe_unreadable", "move_into_place", "read_text", "write_bytes", "write_text"]
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+__all__ = [
+    "describe_unreadable",
+    "move_into_place",
+    "read_bytes",
+    "read_text",
+    "write_bytes",
+    "write_text",
+]
 
 
 def read_text(path: Path, expected: str, kind: type[LeukoscopeError] = DataError) -> str:
@@ -33,6 +52,14 @@ def read_text(path: Path, expected: str, kind: type[LeukoscopeError] = DataError
     return text
 
 
+def read_bytes(path: Path, expected: str) -> bytes:
+    """Read a file that a user names. Raises `DataError` as `read_text`."""
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise DataError(describe_unreadable(path, error, expected)) from error
+
+
 def describe_unreadable(path: Path, error: Exception, expected: str) -> str:
     """Why a file that a user named cannot be read, in a sentence, and what was expected."""
     if path.is_dir():
@@ -46,22 +73,40 @@ def describe_unreadable(path: Path, error: Exception, expected: str) -> str:
     return f"{path}: {reason}. Expected {expected}."
 
 
+_NAME_LETTERS = 40  # of a file's name in its temporary name: file systems allow 255 bytes
+_DAY = 86_400
+_LINKS = 40  # followed at most, as Linux does
+
+
 @contextmanager
 def move_into_place(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there when the block succeeds.
+    """Give a temporary path; what the block writes there gets the name `path` when it succeeds.
+
+    A symbolic link stays, and the file that it names is written. Into a device, a pipe or a path
+    below /dev or /proc the bytes are written, as those cannot be replaced. An existing file keeps
+    its permissions. What an earlier writer of `path` left behind when it was killed is removed.
 
     Raises:
-        OSError: as writing does; nothing is left behind.
+        OSError: as writing does, and for a folder; nothing is left behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    part = Path(name)
+    target = _find_target(path)
+    if target is None:
+        with tempfile.TemporaryDirectory() as folder:
+            part = Path(folder, path.name)
+            yield part
+            with part.open("rb") as written, path.open("ab") as node:
+                shutil.copyfileobj(written, node)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part, handle = _create_part(target)
     try:
         yield part
-        part.chmod(0o666 & ~_read_umask())
-        part.replace(path)
+        part.chmod(_find_mode(target))
+        _sync(part)
+        part.replace(target)
     finally:
+        if handle is not None:
+            os.close(handle)
         part.unlink(missing_ok=True)
 
 
@@ -77,7 +122,69 @@ def write_bytes(path: Path, data: bytes) -> None:
         part.write_bytes(data)
 
 
-def _read_umask() -> int:
+def _find_target(path: Path) -> Path | None:
+    """The file to replace, behind all symbolic links; None where bytes are to be written into it.
+
+    Raises:
+        OSError: a folder, or links in a circle.
+    """
+    for _ in range(_LINKS):
+        if path.absolute().parts[1:2] in (("dev",), ("proc",)):
+            return None
+        if not path.is_symlink():
+            break
+        path = path.parent / path.readlink()
+    else:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    return path if path.is_file() or not path.exists() else None
+
+
+def _create_part(target: Path) -> tuple[Path, int | None]:
+    """A temporary file beside the target, and a handle that locks it while it is written."""
+    prefix = f".{target.name[:_NAME_LETTERS]}-"
+    _remove_abandoned(target.parent, prefix, target.suffix)
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=target.suffix, dir=target.parent)
+    if fcntl is None:
+        os.close(handle)
+        return Path(name), None
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return Path(name), handle
+
+
+def _remove_abandoned(folder: Path, prefix: str, suffix: str) -> None:
+    """Remove temporary files that no writer holds: those of writers that were killed."""
+    shape = re.compile(re.escape(prefix) + "[a-z0-9_]{8}" + re.escape(suffix))
+    for entry in os.scandir(folder):
+        if shape.fullmatch(entry.name):
+            with contextlib.suppress(OSError):
+                if _is_abandoned(Path(entry.path)):
+                    Path(entry.path).unlink()
+
+
+def _is_abandoned(part: Path) -> bool:
+    if fcntl is None:
+        return time.time() - part.stat().st_mtime > _DAY
+    with part.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+
+def _find_mode(target: Path) -> int:
+    """Permissions of the file that is replaced, or those of a new one."""
+    with contextlib.suppress(FileNotFoundError):
+        return target.stat().st_mode & 0o7777
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    return 0o666 & ~mask
+
+
+def _sync(part: Path) -> None:
+    """Bring the bytes to the disk before the name points to them: power may fail in between."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())

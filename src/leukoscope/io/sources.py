@@ -3,76 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import lzma
-import threading
+import os
+import re
+import unicodedata
 import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from leukoscope.errors import DataError
+from leukoscope.io.archives import Archive, check_member, find_fault, name_archive
 from leukoscope.io.images import IMAGE_SUFFIXES
 
-__all__ = ["Archive", "Source", "compute_stamp", "list_sources", "list_zip", "read_text"]
+__all__ = ["Archive", "Source", "compute_stamp", "list_sources", "list_zip", "tidy_name"]
 
-_MAX_MEMBER_BYTES = 200_000_000
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    NotImplementedError,
+_PRIVATE = frozenset(
+    {"__macosx", "__pycache__", "$recycle.bin", "system volume information", "@eadir", "lost+found"}
 )
-_MAX_RATIO = 2000  # a black 450×450 BMP deflates about 1000 times; a bomb far more
-
-
-class Archive:
-    """A zip that is opened when it is first read, and again in another process.
-
-    Safe to read from several threads.
-    """
-
-    def __init__(self, place: Path | bytes, name: str) -> None:
-        """Nothing is opened yet.
-
-        Args:
-            place: a path, or the bytes of a zip.
-            name: of the zip in errors.
-        """
-        self.place, self.name = place, name
-        self._lock = threading.Lock()
-        self._opened: zipfile.ZipFile | None = None
-
-    def __reduce__(self) -> tuple[type[Archive], tuple[Path | bytes, str]]:
-        """Another process opens it for itself."""
-        return Archive, (self.place, self.name)
-
-    def list(self) -> list[zipfile.ZipInfo]:
-        """Its members. Raises DataError where it is damaged."""
-        try:
-            with self._lock:
-                return self._open().infolist()
-        except (*_ZIP_ERRORS, ValueError) as error:
-            raise DataError(f"{self.name}: damaged zip ({error}). Download it again.") from error
-
-    def read(self, member: str) -> bytes:
-        """Bytes of a member. Raises DataError where it is damaged."""
-        try:
-            with self._lock:
-                return self._open().read(member)
-        except (*_ZIP_ERRORS, KeyError) as error:
-            raise DataError(f"{member}: damaged in {self.name} ({error}).") from error
-
-    def _open(self) -> zipfile.ZipFile:
-        if self._opened is None:
-            place = io.BytesIO(self.place) if isinstance(self.place, bytes) else self.place
-            self._opened = zipfile.ZipFile(place)
-        return self._opened
+"""Folders that systems and programs keep for themselves, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -110,17 +59,25 @@ class Source:
 def list_sources(root: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[Source]:
     """List the image files under a folder, in a zip, or one image file, sorted by name.
 
+    Symbolic links are followed, and zips in a folder are opened. Hidden files and folders are
+    left out: names that begin with a dot, and what systems keep for themselves.
+
     Raises:
-        DataError: nothing there, no image in it, or a zip that is damaged or unsafe.
+        DataError: nothing there, no image in it, an archive of another kind, or a zip that is
+            damaged or unsafe.
     """
     if not root.exists():
         raise DataError(f"{root}: no such file or folder. Check the path.")
     if root.is_dir():
-        sources = _list_folder(root, suffixes)
+        sources = sorted(_walk(root, suffixes), key=lambda source: source.name)
+    elif not root.is_file():
+        raise DataError(f"{root}: a device or a pipe. Expected an image, a folder or a zip.")
     elif zipfile.is_zipfile(root):
         sources = list_zip(root, suffixes=suffixes)
     elif root.suffix.lower() == ".zip":
         raise DataError(f"{root}: not a readable zip file. Download it again.")
+    elif kind := name_archive(root):
+        raise DataError(f"{root}: a {kind} archive. Unpack it, and give the folder.")
     else:
         sources = [_from_file(root, root.name)]
     if not sources:
@@ -131,21 +88,54 @@ def list_sources(root: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[
 
 
 def _from_file(path: Path, name: str) -> Source:
-    stat = path.stat()
-    name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return Source(name, stat.st_size, str(stat.st_mtime_ns), path)
+    try:
+        stat = path.stat()
+    except OSError:  # a link to nothing: reading it tells
+        return Source(_name(name), 0, "", path)
+    return Source(_name(name), stat.st_size, str(stat.st_mtime_ns), path)
 
 
-def _list_folder(root: Path, suffixes: frozenset[str]) -> list[Source]:
-    paths = (
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
-    )
-    return sorted(
-        (_from_file(path, path.relative_to(root).as_posix()) for path in paths),
-        key=lambda source: source.name,
-    )
+def _name(name: str) -> str:
+    """A file name as text; its bytes that are no UTF-8 each as "\ufffd" and two digits."""
+    return re.sub("[\udc80-\udcff]", lambda byte: f"\ufffd{ord(byte[0]) - 0xDC00:02X}", name)
+
+
+def _walk(
+    folder: Path, suffixes: frozenset[str], above: str = "", within: tuple[str, ...] = ()
+) -> Iterator[Source]:
+    """Files of a folder; `within` are the folders that it lies in, as a link may lead back."""
+    place = os.path.realpath(folder)
+    if place in within:
+        return
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror}).") from error
+    for entry in entries:
+        path, name = Path(entry.path), above + entry.name
+        if _is_hidden(entry.name):
+            continue
+        if entry.is_dir():
+            yield from _walk(path, suffixes, f"{name}/", (*within, place))
+        elif not (entry.is_file() or path.is_symlink()):  # a pipe would never end
+            continue
+        elif path.suffix.lower() == ".zip":
+            yield from _walk_zip(path, _name(name), suffixes)
+        elif path.suffix.lower() in suffixes:
+            yield _from_file(path, name)
+
+
+def _walk_zip(path: Path, name: str, suffixes: frozenset[str]) -> list[Source]:
+    """Files of a zip that lies in a folder; a damaged one is a file that cannot be read."""
+    try:
+        inside = list_zip(path, name, suffixes)
+    except DataError:
+        return [Source(name, 0, "", Archive(path, name))]
+    return [replace(source, name=f"{name}/{source.name}") for source in inside]
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _PRIVATE
 
 
 def list_zip(
@@ -159,55 +149,47 @@ def list_zip(
         suffixes: of the files to list, in lower case.
 
     Raises:
-        DataError: damaged, a path that leads out of it, a name twice, or a member that would
-            unpack to far more than an image.
+        DataError: damaged, encrypted, packed by a method that cannot be read, a path that leads
+            out of it, a name twice, or a member that would unpack to far more than an image.
     """
     name = name or (str(archived) if isinstance(archived, Path) else "zip")
     archive = Archive(archived, name)
     stamp = str(archived.stat().st_mtime_ns) if isinstance(archived, Path) else ""
-    sources = []
+    sources, faults, others = [], [], 0
     for info in archive.list():
         member = PurePosixPath(info.filename.replace("\\", "/"))
         if member.is_absolute() or ".." in member.parts:
             raise DataError(
                 f"{name}: unsafe path {info.filename!r} in the zip. Expected names below its top."
             )
-        hidden = member.name.startswith(".") or "__MACOSX" in member.parts
-        if info.is_dir() or hidden or member.suffix.lower() not in suffixes:
+        if info.is_dir() or any(map(_is_hidden, member.parts)):
             continue
-        bomb = info.file_size > 1_000_000 and info.file_size > _MAX_RATIO * info.compress_size
-        if info.file_size > _MAX_MEMBER_BYTES or bomb:
-            raise DataError(
-                f"{name}: {info.filename} would unpack to {info.file_size:,} bytes from "
-                f"{info.compress_size:,}. Expected images of under {_MAX_MEMBER_BYTES:,} bytes."
-            )
-        sources.append(
-            Source(
-                member.as_posix(),
-                info.file_size,
-                f"{info.CRC}-{stamp}",
-                archive,
-                info.filename,
-            )
-        )
+        others += member.suffix.lower() == ".zip"
+        if member.suffix.lower() not in suffixes:
+            continue
+        check_member(info, name)
+        faults += [fault] if (fault := find_fault(info)) else []
+        mark = f"{info.CRC}-{stamp}"
+        sources.append(Source(member.as_posix(), info.file_size, mark, archive, info.filename))
+    if sources and len(faults) == len(sources):
+        raise DataError(f"{name}: {faults[0]}.")
+    if others and not sources:
+        raise DataError(f"{name}: it holds {others} zips and no image. Unpack it first.")
     twice = [found for found, times in Counter(s.name for s in sources).items() if times > 1]
     if twice:
         raise DataError(f"{name}: {twice[0]} is in the zip twice. Expected each name once.")
     return sorted(sources, key=lambda source: source.name)
 
 
-def read_text(source: Source) -> str:
-    """Text of a file (UTF-8, with or without a byte order mark).
+def tidy_name(name: str) -> str:
+    """An image's name as it may be written elsewhere, in one form.
 
-    Raises:
-        DataError: it is not UTF-8.
+    With "/" between folders, without "./" before them, and letters with accents as one character.
+
+    >>> tidy_name("./a\\\\b.png")
+    'a/b.png'
     """
-    try:
-        return source.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{source.name}: not UTF-8 text ({error.reason}). Save it again as UTF-8."
-        ) from error
+    return unicodedata.normalize("NFC", PurePosixPath(name.replace("\\", "/")).as_posix())
 
 
 def compute_stamp(sources: Sequence[Source]) -> str:

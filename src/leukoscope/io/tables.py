@@ -1,46 +1,157 @@
-"""CSV files ↔ tables: read with one kind of error, written whole."""
+"""CSV files ↔ tables: read with one kind of error, written whole.
+
+A spreadsheet runs an entry that begins with =, +, - or @ as a formula. So text that begins with
+one of these is written with an apostrophe before it, which reading takes off again (OWASP, "CSV
+Injection"). Numbers are written as they are.
+"""
 
 from __future__ import annotations
 
-import zipfile
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from leukoscope.errors import DataError
-from leukoscope.io.files import describe_unreadable, move_into_place
+from leukoscope.io.files import move_into_place, read_bytes
 
-__all__ = ["read_table", "write_table"]
+__all__ = ["defuse", "parse_table", "read_table", "restore", "write_table"]
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")  # full-width: East Asia
+
+_SEPARATORS = (",", ";", "\t")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[ \t]*\r?\n')  # the first, in spreadsheets
 
 
-def read_table(path: Path, expected: str, **options: Any) -> pd.DataFrame:
-    """Read a CSV in UTF-8, with or without a byte order mark; an empty entry stays "".
+def defuse(text: str) -> str:
+    """Text as it is written into a CSV: never a formula.
+
+    >>> defuse("=1+1.png"), defuse("cell.png")
+    ("'=1+1.png", 'cell.png')
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def restore(text: str) -> str:
+    """The text that `defuse` was given.
+
+    >>> restore("'=1+1.png"), restore("'tis.png")
+    ('=1+1.png', "'tis.png")
+    """
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def read_table(
+    path: Path,
+    expected: str,
+    *,
+    text: Collection[str] | None = None,
+    numbers: Collection[str] = (),
+    known: Iterable[str] = (),
+) -> pd.DataFrame:
+    """Read a CSV, as `parse_table`. Raises DataError also where there is no such file."""
+    data = read_bytes(path, f"a CSV with the columns {expected}")
+    return parse_table(data, str(path), expected, text=text, numbers=numbers, known=known)
+
+
+def parse_table(
+    data: bytes,
+    name: str,
+    expected: str,
+    *,
+    text: Collection[str] | None = None,
+    numbers: Collection[str] = (),
+    known: Iterable[str] = (),
+) -> pd.DataFrame:
+    """Parse a CSV as programs and spreadsheets write them.
+
+    UTF-8 or UTF-16; commas, semicolons or tabs between entries, and with the latter two also
+    commas in numbers; blank rows are left out.
 
     Args:
-        path: of the file.
+        data: the file.
+        name: of the file, for errors.
         expected: its columns, in words, for errors.
-        options: of `pandas.read_csv`.
+        text: columns that stay text, an empty entry as ""; by default all. Others become numbers
+            where all of their entries are.
+        numbers: columns of numbers whose empty entries are NaN.
+        known: columns that are also found in upper case or between blanks.
 
     Raises:
-        DataError: no such file, or not a CSV.
+        DataError: not a CSV, or a column twice.
     """
     try:
-        table: pd.DataFrame = pd.read_csv(
-            path, keep_default_na=False, encoding="utf-8-sig", **options
-        )
-    except (OSError, UnicodeDecodeError, EOFError, zipfile.BadZipFile) as error:
-        wanted = f"a CSV with the columns {expected}"
-        raise DataError(describe_unreadable(path, error, wanted)) from error
-    except ValueError as error:  # among them, pandas' own
+        words = data.decode("utf-16" if data[:2] in _UTF16 else "utf-8-sig")
+        separator = _find_separator(words)
+        table = _parse(words, separator, known)
+    except (csv.Error, ValueError) as error:  # pandas' own among them
         raise DataError(
-            f"{path}: expected a CSV with the columns {expected}; received a file that cannot be "
-            f"parsed ({str(error).strip()})."
+            f"{name}: expected a CSV in UTF-8 with the columns {expected}; received a file that "
+            f"cannot be parsed ({str(error).strip()})."
         ) from error
-    return table
+    twice = [column for column, times in Counter(table.columns).items() if times > 1]
+    if twice:
+        raise DataError(f"{name}: the column {twice[0]} is there twice. Expected each once.")
+    for column in table.columns:
+        if text is None or column in text:
+            table[column] = table[column].map(restore)
+        else:
+            table[column] = _to_numbers(table[column], column in numbers, comma=separator != ",")
+    return table.rename(columns=restore)
+
+
+def _find_separator(text: str) -> str:
+    first, _, _ = text.partition("\n")
+    if told := _SEPARATOR_LINE.match(text):
+        return told[1]
+    return max(_SEPARATORS, key=re.sub(r'"[^"]*"', "", first).count)
+
+
+def _parse(text: str, separator: str, known: Iterable[str]) -> pd.DataFrame:
+    """All entries as text, without blank rows."""
+    stream = io.StringIO(_SEPARATOR_LINE.sub("", text), newline="")
+    header = next((row for row in csv.reader(stream, delimiter=separator) if any(row)), None)
+    if header is None:
+        raise pd.errors.EmptyDataError("it is empty")
+    spelled = {column.casefold(): column for column in known}
+    names = [spelled.get(column.strip().casefold(), column.strip()) for column in header]
+    table: pd.DataFrame = pd.read_csv(
+        stream,
+        sep=separator,
+        header=None,
+        names=range(len(names)),
+        index_col=False,
+        dtype=str,
+        keep_default_na=False,
+    )
+    table = table[~(table.isna() | (table == "")).all(axis=1)].fillna("")
+    return table.set_axis(names, axis=1).reset_index(drop=True)
+
+
+def _to_numbers(entries: pd.Series, may_be_empty: bool, *, comma: bool) -> pd.Series:
+    """Text → numbers where all entries are; else text."""
+    points = entries.str.replace(",", ".", regex=False) if comma else entries
+    found = pd.to_numeric(points.replace("", "nan") if may_be_empty else points, errors="coerce")
+    empty = entries.str.strip().str.lower().isin(["nan", *([""] if may_be_empty else [])])
+    is_text = (found.isna() & ~empty).any() or (empty.all() and not may_be_empty)
+    return entries.map(restore) if is_text else found
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a CSV whole, lines ending in a line feed."""
+    """Write a CSV whole, lines ending in a line feed, formulas defused."""
+    changed = table.copy(deep=False)
+    for name in changed.columns:
+        if not pd.api.types.is_numeric_dtype(changed[name]):
+            changed[name] = changed[name].map(_defuse_entry)
     with move_into_place(path) as part:
-        table.to_csv(part, index=False, lineterminator="\n")
+        changed.rename(columns=_defuse_entry).to_csv(part, index=False, lineterminator="\n")
+
+
+def _defuse_entry(entry: Any) -> Any:
+    return defuse(entry) if isinstance(entry, str) else entry
