@@ -157,7 +157,6 @@ class Model:
         images: Images,
         out: StrPath | None = None,
         *,
-        measures: StrPath | None = None,
         operating_point: str = "balanced",
         progress: bool | None = None,
     ) -> ExplanationResult:
@@ -169,7 +168,6 @@ class Model:
             found = explain_sources(
                 list_inputs(given),
                 self._classifier,
-                measures=None if measures is None else Path(measures),
                 operating_point=operating_point,
                 banner=_find_banner(list_paths(given)),
                 model=self.name,
@@ -251,7 +249,6 @@ def explain(
     model: Model | StrPath | TrainedRun | None = None,
     *,
     out: StrPath | None = None,
-    measures: StrPath | None = None,
     operating_point: str = "balanced",
     progress: bool | None = None,
 ) -> ExplanationResult:
@@ -264,7 +261,6 @@ def explain(
         model: as in `predict`.
         out: folder for a PNG a cell, explanations.csv and explanations.html; by default nothing is
             written.
-        measures: a JSON file of `leukoscope data measures`; by default the shipped one.
         operating_point: as in `Model.predict`.
         progress: show a counter on standard error; by default in terminals and notebooks.
 
@@ -281,7 +277,7 @@ def explain(
     ('explanations.html', 1)
     """
     return _get_model(model).explain(
-        images, out, measures=measures, operating_point=operating_point, progress=progress
+        images, out, operating_point=operating_point, progress=progress
     )
 
 

@@ -22,7 +22,16 @@ from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.machine import count_workers
 from leukoscope.records import UNCERTAIN, Decision, ModelMetadata
 
-__all__ = ["ERROR", "Answer", "Predictor", "list_images", "predict_sources", "start_answers"]
+__all__ = [
+    "ERROR",
+    "Answer",
+    "Answered",
+    "Predictor",
+    "list_images",
+    "predict_by_image",
+    "predict_sources",
+    "start_answers",
+]
 
 ERROR = "error"
 """Call of an image that could not be read, or that is far from any training cell."""
@@ -45,7 +54,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """The prediction of one image, a row.
+    """The prediction of one cell, a row.
 
     Attributes:
         image: its name.
@@ -68,6 +77,10 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """Column → value."""
         return asdict(self)
+
+
+Answered = tuple[Answer, Cell | None]
+"""A prediction and its cell; None where the image could not be read."""
 
 
 def list_images(paths: Sequence[Path]) -> list[Source]:
@@ -93,12 +106,24 @@ def list_images(paths: Sequence[Path]) -> list[Source]:
 def predict_sources(
     sources: Iterable[Readable], classifier: Predictor, threshold: float | None = None
 ) -> Iterator[Answer]:
-    """Predict each cell of each image in turn; pixels are held for 32 images at a time.
+    """As `predict_by_image`: the predictions alone, a row a cell."""
+    for image in predict_by_image(sources, classifier, threshold):
+        for answer, _ in image:
+            yield answer
+
+
+def predict_by_image(
+    sources: Iterable[Readable], classifier: Predictor, threshold: float | None = None
+) -> Iterator[list[Answered]]:
+    """Predict each image in turn; pixels are held for 32 images at a time.
 
     Args:
         sources: the images.
         classifier: the network.
         threshold: probability from which a cell is called leukaemic; by default the network's.
+
+    Yields:
+        The predictions of an image's cells, one at least.
     """
     metadata = classifier.metadata
     threshold = metadata.decision.threshold if threshold is None else threshold
@@ -134,16 +159,18 @@ def _read(source: Readable, spec: DatasetSpec) -> tuple[str, list[Cell] | str]:
 
 def _answer(
     read: Sequence[tuple[str, list[Cell] | str]], classifier: Predictor, threshold: float
-) -> Iterator[Answer]:
+) -> Iterator[list[Answered]]:
     crops = [cell.crop for _, cells in read if not isinstance(cells, str) for cell in cells]
     answers = iter(classifier.predict_batch(np.stack(crops)).tolist() if crops else [])
     decision = classifier.metadata.decision
     for name, cells in read:
         if isinstance(cells, str):
-            yield Answer(name, "", None, ERROR, ERROR, cells)
+            yield [(Answer(name, "", None, ERROR, ERROR, cells), None)]
             continue
-        for cell in cells:
-            yield _describe_answer(name, cell, next(answers), decision, threshold)
+        yield [
+            (_describe_answer(name, cell, next(answers), decision, threshold), cell)
+            for cell in cells
+        ]
 
 
 def _describe_answer(
