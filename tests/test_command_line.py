@@ -25,6 +25,7 @@ from leukoscope.simulate import Cohort
 from leukoscope.training.loop import EpochReport
 from leukoscope.workflow.folders import name_folder
 from test_cli import fail, read_rows, run
+from test_explain import write_cue_model
 
 COMMANDS = {
     "": ["data", "demo", "simulate", "train", "evaluate", "predict", "explain", "aggregate"],
@@ -113,7 +114,9 @@ def test_measures_of_other_data_have_no_effect_and_that_is_said(
     """Of version 0.1: a model's own training cells are what its percentiles are among."""
     done = run("data", "measures", "anything", "--out", tmp_path / "m.json", "--frame", 450)
     assert "Note: data measures has no effect any more" in done.stderr
-    done = run("explain", image, "--out", tmp_path / "out", "--measures", tmp_path / "m.json")
+    write_cue_model(tmp_path / "cue.onnx")
+    words = ("explain", image, "--model", tmp_path / "cue.onnx", "--out", tmp_path / "out")
+    done = run(*words, "--measures", tmp_path / "m.json")
     assert "Note: --measures has no effect any more: the model file holds" in done.stderr
     assert (tmp_path / "out" / "explanations.html").exists()
     assert not (tmp_path / "m.json").exists() and "--measures" not in read_help("explain", "-h")
