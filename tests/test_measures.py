@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from leukoscope.arrays import UInt8Array
+from leukoscope.catalogue import Catalogue, select_usable
 from leukoscope.cells.measures import (
     MEASURES,
     PERCENTS,
@@ -16,6 +17,7 @@ from leukoscope.cells.measures import (
 )
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.labels import LABELS
+from leukoscope.training import parts
 
 PURPLE, BLUE, PINK = (90, 40, 110), (130, 120, 190), (190, 140, 150)
 
@@ -127,3 +129,13 @@ def test_the_shipped_model_holds_the_measures_of_its_training_cells() -> None:
     middle = PERCENTS.index(50)
     sick, well = (found.classes[label].quantiles["area"][middle] for label in reversed(LABELS))
     assert sick > well  # as the audit finds: leukaemic cells are the larger ones
+
+
+def test_training_measures_cells_of_both_classes_evenly(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "_MEASURED", 25)
+    cells = select_usable(catalogue)
+    found = parts._measure_cells(catalogue.crops, cells)
+    for own in found.classes.values():
+        assert own.cells == own.measurable["area"] == 25 and own.people > 1
