@@ -25,10 +25,11 @@ from leukoscope.simulate import Cohort
 from leukoscope.training.loop import EpochReport
 from leukoscope.workflow.folders import name_folder
 from test_cli import fail, read_rows, run
+from test_explain import write_cue_model
 
 COMMANDS = {
     "": ["data", "demo", "simulate", "train", "evaluate", "predict", "explain", "aggregate"],
-    "data": ["audit", "augmentations", "measures"],
+    "data": ["audit", "augmentations"],
 }
 
 
@@ -70,7 +71,7 @@ def test_h_is_help_everywhere_and_shows_the_switches(group: str) -> None:
         told = read_help(*above, name, "-h")
         if name != "data":
             assert "--quiet" in told and "--verbose" in told
-    for old in ("check", "summarise", "--resamples", "--resume", "--sensitive"):
+    for old in ("check", "summarise", "measures", "--resamples", "--resume", "--sensitive"):
         assert not re.search(rf"│ {old}\b", listed)
 
 
@@ -105,6 +106,20 @@ def test_old_names_work_and_say_so(cohort: Cohort, table: Path) -> None:
     assert notes[1].startswith("Note: summarise is now called aggregate")
     assert len(notes) == 2 and "Warning" not in done.stderr
     assert "Note" not in run("--quiet", "evaluate", table, "--resamples=100").stderr
+
+
+def test_measures_of_other_data_have_no_effect_and_that_is_said(
+    image: Path, tmp_path: Path
+) -> None:
+    """Of version 0.1: a model's own training cells are what its percentiles are among."""
+    done = run("data", "measures", "anything", "--out", tmp_path / "m.json", "--frame", 450)
+    assert done.returncode == 2 and "data measures is no command any more" in done.stderr
+    write_cue_model(tmp_path / "cue.onnx")
+    words = ("explain", image, "--model", tmp_path / "cue.onnx", "--out", tmp_path / "out")
+    done = run(*words, "--measures", tmp_path / "m.json")
+    assert "Note: --measures has no effect any more: the model file holds" in done.stderr
+    assert (tmp_path / "out" / "explanations.html").exists()
+    assert not (tmp_path / "m.json").exists() and "--measures" not in read_help("explain", "-h")
 
 
 def test_the_old_word_for_the_sensitive_threshold(image: Path) -> None:

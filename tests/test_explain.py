@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from leukoscope.explanation import (
     compute_verdict,
     flatten_cell,
 )
-from leukoscope.inference.model import OUTPUTS, Classifier
+from leukoscope.inference.model import OUTPUTS, Classifier, find_shipped_model
+from leukoscope.inference.stream import list_images
 from leukoscope.labels import LABELS
 from leukoscope.records import Decision, ModelMetadata
 from leukoscope.simulate import Cohort
@@ -134,8 +136,8 @@ def test_no_cell_gives_no_map() -> None:
     assert np.array_equal(flatten_cell(black), black)
 
 
-def write_cue_model(path: Path) -> None:
-    """`look_at_cue` as a model file of ours."""
+def write_cue_model(path: Path, *, measured: bool = True) -> None:
+    """`look_at_cue` as a model file of ours, with C-NMC's measures or none."""
     onnx = pytest.importorskip("onnx", reason="needs the extra train")
     helper, kinds = onnx.helper, onnx.TensorProto
     weight = np.zeros((1, 225, 225, 3), np.float32)
@@ -166,7 +168,9 @@ def write_cue_model(path: Path) -> None:
     decision = Decision(
         threshold=0.5, sensitive_threshold=0.2, conformal_lower=0.3, conformal_upper=0.7
     )
-    metadata = ModelMetadata(LABELS, 225, decision, CNMC, "test", "", "0")
+    shipped = Classifier(find_shipped_model()).metadata
+    measures = shipped.measures if measured else None
+    metadata = ModelMetadata(LABELS, 225, decision, CNMC, "test", "", "0", measures=measures)
     helper.set_model_props(model, {"leukoscope": metadata.to_json()})
     onnx.save(model, path)
 
@@ -300,8 +304,6 @@ def test_unexplainable_input_is_one_sentence(images: list[Path], tmp_path: Path)
     assert "no cell found" in fail("explain", tmp_path / "none.png", "--out", out)
     (tmp_path / "taken").write_text("mine")
     assert "a file" in fail("explain", images[0], "--out", tmp_path / "taken")
-    words = ("explain", images[0], "--out", out, "--measures", tmp_path / "taken")
-    assert "not a table of measures" in fail(*words)
     assert not out.exists() and (tmp_path / "taken").read_text() == "mine"
 
 
@@ -313,18 +315,51 @@ def test_too_many_images_are_refused_at_once(
         explain_images(images, tmp_path / "out")
 
 
-@pytest.mark.slow
-def test_measures_of_own_data_can_be_the_reference(
-    cohort: Cohort, images: list[Path], tmp_path: Path
+def test_a_model_without_measures_gives_no_percentiles_and_says_so(
+    images: list[Path], tmp_path: Path
 ) -> None:
-    done = run("data", "measures", cohort.root, "--out", tmp_path / "mine.json")
-    assert "leukaemic of" in done.stdout
-    run("explain", images[0], "--out", tmp_path / "out", "--measures", tmp_path / "mine.json")
-    ours, shipped = (
-        explain_images(images[:1], tmp_path / "again", measures=path).explanations[0].percentiles
-        for path in (tmp_path / "mine.json", None)
-    )
-    assert ours != shipped
+    write_cue_model(tmp_path / "cue.onnx", measured=False)
+    out, words = tmp_path / "out", "No percentiles, as the model file holds no measures"
+    done = run("explain", images[0], "--model", tmp_path / "cue.onnx", "--out", out)
+    assert words in " ".join(done.stdout.split())
+    table = pd.read_csv(out / "explanations.csv")
+    assert not [name for name in table if "percentile" in name] and table["area"].notna().all()
+    page = Page((out / "explanations.html").read_text())
+    assert words in page.text and "training cells:" not in page.text
+    assert not [cell for cell in page.get_all("td") if "bar" in cell.get("class", "")]
+    found = explain_images(images[:1], out, tmp_path / "cue.onnx")
+    assert words in repr(found) and found.explanations[0].percentiles == {}
+
+
+def test_percentiles_are_among_the_models_own_training_cells(
+    images: list[Path], tmp_path: Path
+) -> None:
+    write_cue_model(tmp_path / "cue.onnx")
+    classifier = Classifier(tmp_path / "cue.onnx")
+    places: list[float] = []
+    for times in (1, 3):
+        own = Classifier(tmp_path / "cue.onnx")
+        own.metadata = scale_measures(classifier.metadata, times)
+        found = explanation.explain_sources(list_images(images[:1]), own)
+        places.append(found.explanations[0].percentiles["normal"]["area"] or 0.0)
+    assert places[0] > 50 and places[1] < 5  # among cells three times as large, a small one
+
+
+def scale_measures(metadata: ModelMetadata, times: float) -> ModelMetadata:
+    """The training cells, larger."""
+    assert metadata.measures is not None
+    classes = {
+        label: dataclasses.replace(
+            known,
+            quantiles={
+                **known.quantiles,
+                "area": tuple(times * value for value in known.quantiles["area"]),
+            },
+        )
+        for label, known in metadata.measures.classes.items()
+    }
+    measures = dataclasses.replace(metadata.measures, classes=classes)
+    return dataclasses.replace(metadata, measures=measures)
 
 
 def test_calls_can_be_made_at_the_sensitive_threshold(images: list[Path], tmp_path: Path) -> None:

@@ -1,29 +1,23 @@
-"""Measures of drawn shapes with known values, and the reference they are compared with."""
+"""Measures of drawn shapes with known values, and the training cells they are compared with."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from leukoscope.arrays import UInt8Array
+from leukoscope.catalogue import Catalogue, select_usable
 from leukoscope.cells.measures import (
     MEASURES,
-    QUANTILES,
-    Provenance,
+    PERCENTS,
     compute_measures,
-    compute_reference,
     find_percentile,
-    read_reference,
-    write_reference,
+    summarise_measures,
 )
-from leukoscope.errors import DataError
+from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.labels import LABELS
-
-PROVENANCE = Provenance("abc", {"normal": 81, "leukaemic": 81}, {"normal": 3, "leukaemic": 4})
+from leukoscope.training import parts
 
 PURPLE, BLUE, PINK = (90, 40, 110), (130, 120, 190), (190, 140, 150)
 
@@ -99,52 +93,49 @@ def test_without_a_cell_nothing_is_measured() -> None:
     assert full["area"] == 225 * 225
 
 
-def test_percentiles_are_those_of_the_cells(tmp_path: Path) -> None:
+def test_percentiles_are_those_of_the_cells() -> None:
     crops = [draw(((112, 112), (radius, radius), PURPLE)) for radius in range(20, 101)]
     labels = ["normal"] * 41 + ["leukaemic"] * 40
-    done: list[tuple[int, int]] = []
-    reference = compute_reference(
-        crops, labels, PROVENANCE, progress=lambda *step: done.append(step)
-    )
+    found = summarise_measures(crops, labels, [f"P{n % 9}" for n in range(81)])
     area = compute_measures(crops[20])["area"]
-    assert find_percentile(reference, "normal", "area", area) == pytest.approx(50, abs=1)
-    assert find_percentile(reference, "leukaemic", "area", area) == 0
-    assert find_percentile(reference, "leukaemic", "area", 1e6) == 100
-    assert find_percentile(reference, "normal", "area", None) is None
-    assert find_percentile(reference, "normal", "nucleus_share", 0.5) is None  # measured of no cell
-    assert done[-1] == (81, 81)
-    write_reference(reference, tmp_path / "measures.json")
-    assert read_reference(tmp_path / "measures.json") == reference
-    with pytest.raises(DataError, match="received no leukaemic one"):
-        compute_reference(crops[:3], labels[:3], PROVENANCE)
+    assert find_percentile(found, "normal", "area", area) == pytest.approx(50, abs=1)
+    assert find_percentile(found, "leukaemic", "area", area) == 0
+    assert find_percentile(found, "leukaemic", "area", 1e6) == 100
+    assert find_percentile(found, "normal", "area", None) is None
+    assert find_percentile(found, "normal", "nucleus_share", 0.5) is None  # measured of no cell
+    normal = found.classes["normal"]
+    assert (normal.cells, normal.people, normal.measurable["nucleus_share"]) == (41, 9, 0)
 
 
-def test_the_shipped_table_is_whole_and_holds_numbers_only() -> None:
-    reference = read_reference()
-    assert reference.provenance.cells == {"normal": 2632, "leukaemic": 5334}
-    for label in LABELS:
-        for measure in MEASURES:
-            row = reference.quantiles[label][measure.name]
-            assert len(row) == len(QUANTILES) and list(row) == sorted(row)
-    middle = QUANTILES.index(50)
-    sick, well = (reference.quantiles[label]["area"][middle] for label in reversed(LABELS))
+def test_too_few_cells_have_no_quantiles() -> None:
+    """The percentile of a value among three cells says nothing."""
+    crops = [draw(((112, 112), (radius, radius), PURPLE)) for radius in range(20, 43)]
+    found = summarise_measures(crops, ["normal"] * 20 + ["leukaemic"] * 3, ["P"] * 23)
+    assert find_percentile(found, "normal", "area", 5000) is not None
+    assert find_percentile(found, "leukaemic", "area", 5000) is None
+    assert found.classes["leukaemic"].measurable["area"] == 3
+
+
+def test_the_shipped_model_holds_the_measures_of_its_training_cells() -> None:
+    found = Classifier(find_shipped_model()).metadata.measures
+    assert found is not None and found.percents == PERCENTS
+    assert {label: own.cells for label, own in found.classes.items()} == {
+        "normal": 2632,
+        "leukaemic": 5334,
+    }
+    for own in found.classes.values():
+        assert set(own.quantiles) == set(own.measurable) == {one.name for one in MEASURES}
+        assert all(len(row) == len(PERCENTS) for row in own.quantiles.values())
+    middle = PERCENTS.index(50)
+    sick, well = (found.classes[label].quantiles["area"][middle] for label in reversed(LABELS))
     assert sick > well  # as the audit finds: leukaemic cells are the larger ones
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1, "quantiles": {}}', "\0"])
-def test_an_invalid_table_is_one_sentence(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "measures.json"
-    path.write_text(text)
-    with pytest.raises(DataError, match=r"not a table of measures|not text"):
-        read_reference(path)
-
-
-def test_a_table_of_another_format(tmp_path: Path) -> None:
-    path = tmp_path / "measures.json"
-    write_reference(read_reference(), path)
-    content = json.loads(path.read_text())
-    path.write_text(json.dumps(content | {"format": 99}))
-    with pytest.raises(DataError, match="another format"):
-        read_reference(path)
-    with pytest.raises(DataError, match="no such file"):
-        read_reference(tmp_path / "gone.json")
+def test_training_measures_cells_of_both_classes_evenly(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "_MEASURED", 25)
+    cells = select_usable(catalogue)
+    found = parts._measure_cells(catalogue.crops, cells)
+    for own in found.classes.values():
+        assert own.cells == own.measurable["area"] == 25 and own.people > 1

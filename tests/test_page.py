@@ -402,7 +402,7 @@ def test_what_the_page_decides_is_correct(page: Browser) -> None:
     assert (
         found["table"]
         .splitlines()[1]
-        .startswith('"a ""b"", c.bmp",a,normal,0.30000000000000004,0.7,0.4')
+        .startswith('"a ""b"", c.bmp",,a,normal,0.30000000000000004,0.7,0.4')
     )
 
 

@@ -19,6 +19,7 @@ from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.io.runs import create_run
 from leukoscope.labels import LABELS
 from leukoscope.records import (
+    ClassMeasures,
     DataRecord,
     Decision,
     Expected,
@@ -32,6 +33,7 @@ from leukoscope.records import (
     SplitRecord,
     SubjectLine,
     SubjectRecord,
+    TrainingMeasures,
 )
 from leukoscope.settings import Recipe, TrainingSettings
 from leukoscope.splits import SPLITS
@@ -44,6 +46,15 @@ METADATA = ModelMetadata(
     "texture",
     "abc",
     "0.2",
+    measures=TrainingMeasures(
+        (0.0, 50.0, 100.0),
+        {
+            label: ClassMeasures(
+                30, 3, {"area": 30, "hue": 2}, {"area": (1.0, 2.0, 2.5), "hue": ()}
+            )
+            for label in LABELS
+        },
+    ),
     subjects=SubjectRecord(SubjectLine(1.5, -1, 6, 4), 5, {"roc_auc": ScoreRecord(0.9, None, 1)}),
 )
 RUN = RunRecord(
@@ -59,6 +70,9 @@ RUN = RunRecord(
     machine=Machine("Linux", "x86_64"),
     started="2026-01-01",
 )
+
+
+KNOWN: dict[str, Any] = {"cells": 3, "people": 1, "measurable": {}, "quantiles": {}}
 
 
 def test_records_come_back_as_they_were() -> None:
@@ -82,6 +96,21 @@ def test_records_come_back_as_they_were() -> None:
         ({"dataset": {"class_words": {"early": "blue"}}}, "blue"),
         ({"dataset": {"crop": {"frame_px": 3}}}, "frame_px"),
         ({"dataset": {"quality": {"area_px": [9, 3]}}}, "area_px"),
+        ({"measures": {"percents": [0, 60, 50]}}, "percents"),
+        ({"measures": {"percents": [0, 50, 101]}}, "percents"),
+        ({"measures": {"percents": []}}, "percents"),
+        ({"measures": {"percents": [0, 100]}}, "quantiles of area of normal"),
+        ({"measures": {"classes": {"normal": None}}}, "Expected `object`, got `null`"),
+        ({"measures": {"classes": {"normal": {**KNOWN, "cells": -1}}}}, "cells"),
+        (
+            {"measures": {"classes": {"normal": {**KNOWN, "measurable": {"area": -1}}}}},
+            "measurable",
+        ),
+        (
+            {"measures": {"classes": {"normal": {**KNOWN, "quantiles": {"area": [1, 3, 2]}}}}},
+            "area",
+        ),
+        ({"measures": {"classes": {"blue": KNOWN}}}, "classes of measures"),
         ({"classes": ["blue", "red"]}, "of the classes blue, red"),
         ({"format": 99}, "format 99.*update Leukoscope"),
         ({"format": True}, "format"),
@@ -230,7 +259,7 @@ def test_invalid_records_are_refused(text: str) -> None:
 
 def merge(whole: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     return whole | {
-        key: merge(whole[key], value) if isinstance(value, dict) else value
+        key: merge(whole.get(key, {}), value) if isinstance(value, dict) else value
         for key, value in change.items()
     }
 
@@ -254,7 +283,9 @@ def test_a_model_of_format_4_is_read() -> None:
             "scores": {"roc_auc": {"value": 0.9, "low": None, "high": 1}},
         },
     }
-    assert ModelMetadata.from_json(json.dumps(old), "m.onnx") == METADATA
+    assert ModelMetadata.from_json(json.dumps(old), "m.onnx") == dataclasses.replace(
+        METADATA, measures=None
+    )
     with pytest.raises(ModelError, match="threshold"):
         ModelMetadata.from_json(json.dumps(old | {"threshold": 2.0}), "m.onnx")
 

@@ -23,7 +23,7 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from leukoscope.cells.crop import read_crop
-from leukoscope.cells.measures import MEASURES, read_reference
+from leukoscope.cells.measures import MEASURES
 from leukoscope.datasets.cnmc import CNMC
 from leukoscope.explanation import Explanation, draw_layer, explain_cell
 from leukoscope.inference.model import Classifier
@@ -78,7 +78,7 @@ def explain_here(cell: bytes, cue: Classifier) -> Explanation:
     return explain_cell(
         crop,
         cue.predict,
-        read_reference(None),
+        cue.metadata.measures,
         image="a.png",
         probability=probability,
         call="leukaemic" if probability >= cue.threshold else "normal",

@@ -7,8 +7,10 @@ of range; so later code need not check for keys. The type of each number has its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from math import isfinite
 from typing import Annotated, Any, TypedDict
 
 import msgspec
@@ -22,6 +24,7 @@ __all__ = [
     "LEAVE_OUT",
     "MODEL_FORMAT",
     "UNCERTAIN",
+    "ClassMeasures",
     "DataRecord",
     "Decision",
     "Expected",
@@ -36,6 +39,7 @@ __all__ = [
     "SplitRecord",
     "SubjectLine",
     "SubjectRecord",
+    "TrainingMeasures",
     "rename_old_split",
 ]
 
@@ -56,6 +60,7 @@ Result = Annotated[float, msgspec.Meta(ge=-1 - 1e-9, le=1 + 1e-9)]  # means may 
 CropSide = Annotated[int, msgspec.Meta(ge=16, le=4096)]
 Format = Annotated[int, msgspec.Meta(ge=MODEL_FORMAT, le=MODEL_FORMAT)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 
 
@@ -154,6 +159,55 @@ class SubjectRecord:
 
 
 @dataclass(frozen=True)
+class ClassMeasures:
+    """How the measures of one class's training cells are distributed.
+
+    Attributes:
+        cells: how many were measured.
+        people: whose cells they are.
+        measurable: name of a measure → cells of them in which it could be measured.
+        quantiles: name of a measure → its value at each of the percents, rising; empty where too
+            few cells could be measured.
+    """
+
+    cells: Count
+    people: Count
+    measurable: Mapping[str, Count]
+    quantiles: Mapping[str, tuple[Signed, ...]]
+
+
+@dataclass(frozen=True)
+class TrainingMeasures:
+    """How the measures of a model's training cells are distributed (`cells.measures`).
+
+    Attributes:
+        percents: 0 to 100, rising: where the quantiles are kept.
+        classes: label → its cells.
+    """
+
+    percents: tuple[Percent, ...]
+    classes: Mapping[str, ClassMeasures]
+
+    def __post_init__(self) -> None:
+        if not self.percents or not _rises((0.0, *self.percents, 100.0)):
+            raise ValueError("percents, expected to rise from 0 to 100")
+        if set(self.classes) != set(LABELS):
+            raise ValueError(f"classes of measures, expected {' and '.join(LABELS)}")
+        for label, found in self.classes.items():
+            for name, values in found.quantiles.items():
+                if values and (len(values) != len(self.percents) or not _rises(values)):
+                    raise ValueError(
+                        f"quantiles of {name} of {label} cells, expected {len(self.percents)} "
+                        "rising numbers"
+                    )
+
+
+def _rises(values: Sequence[float]) -> bool:
+    """Whether no value is below the one before, and all are finite."""
+    return all(map(isfinite, values)) and all(low <= high for low, high in pairwise(values))
+
+
+@dataclass(frozen=True)
 class ModelMetadata:
     """Metadata of a model file, under the key "leukoscope".
 
@@ -167,6 +221,7 @@ class ModelMetadata:
         version: of the program that wrote it.
         expected: performance on new people; None where it was not tested.
         subjects: subject-level calibration; None where it is not known.
+        measures: of the training cells; None in files of older versions and of single folds.
         format: `MODEL_FORMAT`.
     """
 
@@ -179,6 +234,7 @@ class ModelMetadata:
     version: str
     expected: Expected | None = None
     subjects: SubjectRecord | None = None
+    measures: TrainingMeasures | None = None
     format: Format = MODEL_FORMAT
 
     def to_dict(self) -> dict[str, Any]:

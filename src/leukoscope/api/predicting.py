@@ -136,7 +136,6 @@ class Model:
         images: Images,
         out: StrPath | None = None,
         *,
-        measures: StrPath | None = None,
         operating_point: str = "balanced",
         progress: bool | None = None,
     ) -> ExplanationResult:
@@ -154,7 +153,6 @@ class Model:
             found = explain_sources(
                 list_inputs(given),
                 self._classifier,
-                measures=None if measures is None else Path(measures),
                 operating_point=operating_point,
                 banner=_find_banner(list_paths(given)),
                 model=self.name,
@@ -239,7 +237,6 @@ def explain(
     model: Model | StrPath | TrainedRun | None = None,
     *,
     out: StrPath | None = None,
-    measures: StrPath | None = None,
     operating_point: str = "balanced",
     progress: bool | None = None,
 ) -> ExplanationResult:
@@ -252,7 +249,6 @@ def explain(
         model: as in `predict`.
         out: folder for a PNG a cell, explanations.csv and explanations.html; by default nothing is
             written.
-        measures: a JSON file of `leukoscope data measures`; by default the shipped one.
         operating_point: as in `Model.predict`.
         progress: show a counter on standard error; by default in terminals and notebooks.
 
@@ -268,9 +264,7 @@ def explain(
     >>> found.page.name, len(found.table)
     ('explanations.html', 1)
     """
-    return get_model(model).explain(
-        images, out, measures=measures, operating_point=operating_point, progress=progress
-    )
+    return get_model(model).explain(images, out, operating_point=operating_point, progress=progress)
 
 
 @check_arguments

@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from leukoscope.arrays import UInt8Array
-from leukoscope.cells.crop import CROP_PX, cut_crop, find_inside
+from leukoscope.cells.crop import CROP_PX, find_inside
+from leukoscope.cells.extract import FINDER, cut_cells
 from leukoscope.cells.quality import CellQuality, measure_quality
 from leukoscope.datasets.spec import CropSpec
 from leukoscope.errors import DataError
@@ -36,6 +37,7 @@ Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
 _FORMAT = 5
+_SEVERAL = "{:,} cells in it, expected one cell in each image of a data set"
 _DAY = 86_400
 _FACTS_NUMBERS = {name: [""] for name in ("hue", "saturation", "brightness", "sharpness")}
 _FACTS_TYPES: dict[str, Any] = {"image": str, "pixel_hash": str, "problem": str}
@@ -77,7 +79,7 @@ def open_store(
     """
     name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
     home = get_cache_folder() / "cells" / name
-    folder = home / f"{_FORMAT}-{crop.frame_px}-{compute_stamp(sources)}"
+    folder = home / f"{_FORMAT}.{FINDER}-{crop.frame_px}-{compute_stamp(sources)}"
     if not folder.exists():
         try:
             home.mkdir(parents=True, exist_ok=True)
@@ -147,9 +149,11 @@ def _pack_one(source: Source, spec: CropSpec, crop: UInt8Array) -> dict[str, Any
     rgb = try_read_image(source)
     if isinstance(rgb, str):
         return row | asdict(CellQuality()) | {"problem": rgb}
-    crop[:] = cut_crop(rgb, spec)
+    cells = cut_cells(rgb, spec)
+    if len(cells) > 1:
+        return row | asdict(CellQuality()) | {"problem": _SEVERAL.format(len(cells))}
+    crop[:] = cells[0].crop
     height, width = rgb.shape[:2]
     facts = {"pixel_hash": compute_pixel_hash(rgb), "width": width, "height": height}
-    return (
-        row | facts | asdict(measure_quality(crop, find_inside(rgb.shape, spec))) | {"problem": ""}
-    )
+    quality = measure_quality(crop, find_inside(cells[0].box[:1:-1], spec))
+    return row | facts | asdict(quality) | {"problem": ""}

@@ -13,41 +13,35 @@ of the crop (half of the image's), as no image says its scale. Sources:
                    fraction of light that passes, in three octaves
     stain, hue     mean absorbance of green, and hue of the mean colour
 
-A `Reference` holds the quantiles of both classes' cells, to compute a value's percentiles.
+A model file keeps the quantiles of its training cells' measures (`records.TrainingMeasures`), to
+compute a value's percentiles.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
-from importlib import resources
-from pathlib import Path
+from dataclasses import dataclass
 
 import cv2
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.blur import blur_within
 from leukoscope.cells.crop import compute_foreground
-from leukoscope.errors import DataError
-from leukoscope.io.files import read_text, write_text
 from leukoscope.labels import LABELS
 from leukoscope.machine import count_workers
+from leukoscope.records import ClassMeasures, TrainingMeasures
 
 __all__ = [
     "MEASURES",
     "MIN_AREA",
+    "PERCENTS",
     "Measure",
-    "Reference",
     "compute_measures",
-    "compute_reference",
     "find_percentile",
-    "read_reference",
-    "write_reference",
+    "summarise_measures",
 ]
 
 FloatArray = npt.NDArray[np.float32]
@@ -56,8 +50,8 @@ BoolArray = npt.NDArray[np.bool_]
 MIN_AREA = 200
 """Pixels of the crop below which there is no cell to measure."""
 
-QUANTILES = tuple(range(0, 101, 5))
-"""Percents at which a reference keeps a measure's value."""
+PERCENTS = tuple(float(percent) for percent in range(0, 101, 5))
+"""Where quantiles are kept."""
 
 _OUTLINE_SIGMA = 3.0  # px along the outline
 _NUCLEUS_SIGMA = 1.5  # px; the nucleus is a body, its chromatin is not
@@ -69,7 +63,7 @@ _MAX_HOLES = 0.1  # greatest share of the body that is bright: more is chromatin
 _MIN_CYTOPLASM = 0.03  # least share of the inside that is bright
 _RIM = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # 4 px: the cut edge is no chromatin
 _BANDS = {"texture_fine": 1.0, "texture_medium": 2.0, "texture_coarse": 4.0}
-_FORMAT = 1
+_MIN_CELLS = 20  # that a class's quantiles need: each stands for 5% of them
 
 
 @dataclass(frozen=True)
@@ -208,131 +202,63 @@ def _cut_rim(cell: BoolArray) -> BoolArray:
     return np.asarray(cv2.erode(padded, _RIM)[1:-1, 1:-1].astype(bool))
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """What a reference was measured from.
-
-    Attributes:
-        fingerprint: of the data.
-        cells: label → number of cells.
-        persons: label → number of people.
-        told: label → measure → cells in which it could be measured.
-    """
-
-    fingerprint: str
-    cells: Mapping[str, int]
-    persons: Mapping[str, int]
-    told: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Distribution of each measure over the cells of a data set.
-
-    Attributes:
-        quantiles: label → measure → its value at each of `QUANTILES`, rising.
-        provenance: what was measured.
-    """
-
-    quantiles: Mapping[str, Mapping[str, tuple[float, ...]]]
-    provenance: Provenance
-
-
-def compute_reference(
-    crops: Iterable[UInt8Array],
-    labels: Iterable[str],
-    provenance: Provenance,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> Reference:
-    """Measure all cells of a data set; every cell has equal weight.
+def summarise_measures(
+    crops: Iterable[UInt8Array], labels: Sequence[str], people: Sequence[str]
+) -> TrainingMeasures:
+    """Measure cells, and keep the quantiles of both classes; every cell has equal weight.
 
     Args:
-        crops: n of uint8 (225, 225, 3), RGB.
+        crops: n of uint8 (225, 225, 3), RGB; one after the other, so that they may be read late.
         labels: n of leukaemic, normal.
-        provenance: kept with the numbers.
-        progress: called with (done, n).
+        people: n names, to count.
 
-    Raises:
-        DataError: a class without cells.
+    Returns:
+        The quantiles; none of a measure that fewer than 20 cells of a class have.
     """
-    words = np.asarray(list(labels))
-    rows = []
     with ThreadPoolExecutor(count_workers()) as pool:
-        for row in pool.map(lambda crop: compute_measures(np.asarray(crop)), crops):
-            rows.append(row)
-            if progress:
-                progress(len(rows), len(words))
-    quantiles: dict[str, dict[str, tuple[float, ...]]] = {}
-    told: dict[str, dict[str, int]] = {}
-    for label in LABELS:
-        own = [row for row, word in zip(rows, words, strict=True) if word == label]
-        if not own:
-            raise DataError(f"Expected cells of both classes to measure; received no {label} one.")
-        quantiles[label], told[label] = {}, {}
-        for measure in MEASURES:
-            values = [value for row in own if (value := row[measure.name]) is not None]
-            told[label][measure.name] = len(values)
-            found = np.percentile(values, QUANTILES).tolist() if values else []
-            quantiles[label][measure.name] = tuple(float(f"{value:.5g}") for value in found)
-    return Reference(quantiles, replace(provenance, told=told))
+        rows = list(pool.map(lambda crop: compute_measures(np.asarray(crop)), crops))
+    cells = list(zip(rows, labels, people, strict=True))
+    found = {label: [(row, who) for row, word, who in cells if word == label] for label in LABELS}
+    return TrainingMeasures(
+        PERCENTS,
+        {
+            label: _summarise_class([row for row, _ in own], len({who for _, who in own}))
+            for label, own in found.items()
+        },
+    )
+
+
+def _summarise_class(rows: Sequence[Mapping[str, float | None]], people: int) -> ClassMeasures:
+    known = {
+        measure.name: [value for row in rows if (value := row[measure.name]) is not None]
+        for measure in MEASURES
+    }
+    return ClassMeasures(
+        cells=len(rows),
+        people=people,
+        measurable={name: len(values) for name, values in known.items()},
+        quantiles={name: _compute_quantiles(values) for name, values in known.items()},
+    )
+
+
+def _compute_quantiles(values: Sequence[float]) -> tuple[float, ...]:
+    if len(values) < _MIN_CELLS:
+        return ()
+    return tuple(float(f"{value:.5g}") for value in np.percentile(values, PERCENTS))
 
 
 def find_percentile(
-    reference: Reference, label: str, name: str, value: float | None
+    measures: TrainingMeasures, label: str, name: str, value: float | None
 ) -> float | None:
     """Share of a class's cells below a value, 0 to 100, between the quantiles by a straight line.
 
     Args:
-        reference: the quantiles.
+        measures: of the training cells.
         label: the class.
         name: of the measure.
-        value: of the cell; None stays None.
+        value: of the cell; None stays None, and so does a measure without quantiles.
     """
-    known = reference.quantiles[label].get(name)
+    known = measures.classes[label].quantiles.get(name)
     if value is None or not known:
         return None
-    return float(np.interp(value, known, QUANTILES))
-
-
-def write_reference(reference: Reference, path: Path) -> None:
-    """Write a reference as JSON, whole."""
-    content = {
-        "format": _FORMAT,
-        "percents": QUANTILES,
-        "provenance": asdict(reference.provenance),
-        "quantiles": reference.quantiles,
-    }
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_reference(path: Path | None = None) -> Reference:
-    """Read a reference; by default the shipped one.
-
-    Raises:
-        DataError: no such file, or not a reference of this version.
-    """
-    path = path or Path(str(resources.files("leukoscope") / "shipped" / "measures.json"))
-    text = read_text(path, "a file of `leukoscope data measures`")
-    try:
-        content = json.loads(text)
-        quantiles = {
-            label: {
-                measure.name: tuple(map(float, content["quantiles"][label][measure.name]))
-                for measure in MEASURES
-            }
-            for label in LABELS
-        }
-        fits = content["format"] == _FORMAT and tuple(content["percents"]) == QUANTILES
-        lengths = {len(row) for rows in quantiles.values() for row in rows.values()}
-        provenance = msgspec.convert(content["provenance"], Provenance)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: not a table of measures. Expected a file of `leukoscope data measures`."
-        ) from error
-    if not fits or not lengths <= {0, len(QUANTILES)}:
-        raise DataError(
-            f"{path}: a table of measures of another format. Create it again with "
-            "`leukoscope data measures`."
-        )
-    return Reference(quantiles, provenance)
+    return float(np.interp(value, known, measures.percents))

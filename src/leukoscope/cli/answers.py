@@ -30,6 +30,7 @@ class AnswerPrinter:
         self._write: Callable[[Answer], None] | None = None
         self._calls: Counter[str] = Counter()
         self._unsure = self._warned = 0
+        self._noun = "image"
 
     def __enter__(self) -> Self:
         """Open the output."""
@@ -56,6 +57,8 @@ class AnswerPrinter:
     def show(self, answer: Answer) -> None:
         """Write one prediction."""
         self._calls[answer.call] += 1
+        if answer.cell:
+            self._noun = "cell"
         self._unsure += answer.conformal_call == UNCERTAIN
         self._warned += bool(answer.warnings) and answer.call != ERROR
         if self._as_json:
@@ -71,8 +74,7 @@ class AnswerPrinter:
         """
         total, failed = self._calls.total(), self._calls[ERROR]
         counts = ", ".join(f"{count:,} {call}" for call, count in sorted(self._calls.items()))
-        images = "1 image" if total == 1 else f"{total:,} images"
-        console.print(f"{images}: {counts}.")
+        console.print(f"{total:,} {self._noun}{'s' * (total != 1)}: {counts}.")
         if self._out:
             console.print(f"Written: {self._out}", markup=False)
         if total == failed:

@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 from leukoscope.cli.verbosity import set_verbosity
 from leukoscope.errors import warn_renamed
 
-__all__ = ["Quiet", "Verbose", "add_command", "warn_of_old_name"]
+__all__ = ["Quiet", "Verbose", "add_command", "warn_of_gone_name", "warn_of_old_name"]
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show results and errors only.")]
 Verbose = Annotated[
@@ -65,6 +65,12 @@ def add_command(
 def warn_of_old_name(old: str, new: str) -> None:
     """Warn that an old name was used; the command line shows it as one line."""
     words = f"{old} is now called {new}; the old name works until version 1.0."
+    warn_renamed(words)
+
+
+def warn_of_gone_name(name: str, why: str) -> None:
+    """Warn that an old name has no effect any more; the command line shows it as one line."""
+    words = f"{name} has no effect any more: {why}. It is accepted until version 1.0."
     warn_renamed(words)
 
 

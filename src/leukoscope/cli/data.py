@@ -1,4 +1,4 @@
-"""leukoscope data audit, data augmentations, data measures."""
+"""leukoscope data audit, data augmentations."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from leukoscope.cli.options import (
     parse_changes,
     read_options,
 )
+from leukoscope.errors import SettingsError
 
 app = typer.Typer(
     name="data", help="Inspect a data set before training on it.", no_args_is_help=True
@@ -98,34 +99,16 @@ def augmentations(
     typer.echo(f"{out}: each row is one cell; the first column is the cell itself.")
 
 
-def measures(
-    data: Data,
-    out: Annotated[Path, typer.Option(help="The JSON to write, for explain --measures.")],
-    reader: Reader = "auto",
-    labels: Labels = None,
-    subject_from: SubjectFrom = "",
-    classes: Classes = "",
-    frame: Frame = None,
-) -> None:
-    """Measure all cells (area, outline, texture, colour) and keep both classes' quantiles."""
-    from leukoscope.cli.progress import show_progress
-    from leukoscope.workflow.measuring import measure_cells
-
-    titles = ("Reading images", "Comparing cells", "Measuring cells")
-    with show_progress(*titles) as (on_decode, on_link, on_measure):
-        reference = measure_cells(
-            data,
-            out,
-            read_options(reader, labels, subject_from, classes, frame),
-            on_decode=on_decode,
-            on_link=on_link,
-            on_measure=on_measure,
-        )
-    cells, people = reference.provenance.cells, reference.provenance.persons
-    words = ", ".join(f"{cells[label]:,} {label} of {people[label]} people" for label in cells)
-    typer.echo(f"{out}: {words}.")
-
-
 add_command(app, audit, old_name="check")
 add_command(app, augmentations)
-add_command(app, measures)
+
+
+@app.command(
+    hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
+def measures() -> None:
+    """Of version 0.1."""
+    raise SettingsError(
+        "data measures is no command any more: a model file holds the measures of its training "
+        "cells. Train again to compare with those of other cells."
+    )

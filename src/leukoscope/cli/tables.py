@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from leukoscope.cells.extract import name_cell
 from leukoscope.cli.options import name_options
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.report.audit_page import describe_audit
@@ -101,7 +102,7 @@ def print_explanations(result: ExplanationResult) -> None:
     out = Console(highlight=False, markup=False)
     rows = [
         (
-            PurePosixPath(found.image).name,
+            name_cell(PurePosixPath(found.image).name, found.cell),
             found.call,
             f"{found.probability:.3f}",
             f"{found.check.flat_probability:.3f}",
@@ -116,7 +117,7 @@ def print_explanations(result: ExplanationResult) -> None:
         out.print(f"… and {len(result.explanations) - _SHOWN} more (see the page).")
     for name, reason in result.refused.items():
         out.print(f"Not explained: {name}: {reason}.")
-    for sentence in result.sentences:
+    for sentence in result.notes:
         out.print(sentence)
     out.print(f"{result.seconds:.1f} s a cell. Page: {result.page}")
     out.print(RESEARCH_ONLY)

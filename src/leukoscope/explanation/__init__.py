@@ -17,7 +17,6 @@ from leukoscope.explanation.occlusion import FloatArray, Predict, compute_map, f
 from leukoscope.explanation.words import (
     describe_check,
     describe_flat,
-    describe_measure,
     describe_reference,
     describe_verdict,
     format_measure,
@@ -37,7 +36,6 @@ __all__ = [
     "compute_verdict",
     "describe_check",
     "describe_flat",
-    "describe_measure",
     "describe_reference",
     "describe_verdict",
     "draw_layer",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from leukoscope.cells.measures import Measure, Reference
+from collections.abc import Iterator
+
+from leukoscope.cells.measures import MEASURES, Measure
 from leukoscope.explanation.explain import Explanation
 from leukoscope.explanation.faithfulness import Faithfulness, Verdict
 from leukoscope.labels import LEUKAEMIC, NORMAL
+from leukoscope.records import TrainingMeasures
 
 __all__ = [
     "describe_check",
     "describe_flat",
-    "describe_measure",
     "describe_reference",
     "describe_verdict",
     "format_measure",
@@ -39,27 +41,34 @@ def format_percentile(value: float | None) -> str:
     return f"{number}{ending or 'th'}"
 
 
-def describe_measure(explanation: Explanation, measure: Measure) -> str:
-    """ "Area 9,300 px: 71st percentile of leukaemic, 93rd of normal cells"."""
-    value = explanation.measures[measure.name]
-    text = f"{measure.title} {format_measure(measure, value)}"
-    if value is None:
-        return text
-    sick, well = (
-        format_percentile(explanation.percentiles[label][measure.name])
-        for label in (LEUKAEMIC, NORMAL)
-    )
-    return f"{text}: {sick} percentile of leukaemic, {well} of normal cells"
-
-
-def describe_reference(reference: Reference) -> str:
-    """The cells that measures are compared with."""
-    known = reference.provenance
+def describe_reference(reference: TrainingMeasures | None) -> str:
+    """The cells that percentiles are among, or why there are none; whole sentences."""
+    if reference is None:
+        return (
+            "No percentiles, as the model file holds no measures of its training cells (files of "
+            "older versions and of single folds do not)."
+        )
     counts = " and ".join(
-        f"{known.cells[label]:,} {label} cells of {known.persons[label]} people"
+        f"{found.cells:,} {label} cells of {found.people:,} people"
         for label in (LEUKAEMIC, NORMAL)
+        for found in (reference.classes[label],)
     )
-    return f"{counts} (data {known.fingerprint})"
+    return " ".join(
+        [f"Percentiles are among the model's training cells: {counts}.", *_list_rare(reference)]
+    )
+
+
+def _list_rare(reference: TrainingMeasures) -> Iterator[str]:
+    """A sentence for each measure that most cells do not have."""
+    for measure in MEASURES:
+        counts = [
+            (found.measurable.get(measure.name, 0), found.cells, label)
+            for label in (LEUKAEMIC, NORMAL)
+            for found in (reference.classes[label],)
+        ]
+        if any(2 * known < cells for known, cells, _ in counts):
+            words = " and ".join(f"{known:,} {label}" for known, _, label in counts)
+            yield f"{measure.title}: measurable in {words} of them only."
 
 
 def describe_check(check: Faithfulness) -> str:

@@ -22,7 +22,16 @@ from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.machine import count_workers
 from leukoscope.records import UNCERTAIN, Decision, ModelMetadata
 
-__all__ = ["ERROR", "Answer", "Predictor", "list_images", "predict_sources", "start_answers"]
+__all__ = [
+    "ERROR",
+    "Answer",
+    "Answered",
+    "Predictor",
+    "list_images",
+    "predict_by_image",
+    "predict_sources",
+    "start_answers",
+]
 
 ERROR = "error"
 """Call of an image that could not be read, or that is far from any training cell."""
@@ -45,7 +54,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """The prediction of one image, a row.
+    """The prediction of one cell, a row.
 
     Attributes:
         image: its name.
@@ -75,6 +84,10 @@ class Answer:
         return asdict(self)
 
 
+Answered = tuple[Answer, Cell | None]
+"""A prediction and its cell; None where the image could not be read."""
+
+
 def list_images(paths: Sequence[Path]) -> list[Source]:
     """All images in files, folders and zips, in the order given; named by whole path if several.
 
@@ -98,12 +111,24 @@ def list_images(paths: Sequence[Path]) -> list[Source]:
 def predict_sources(
     sources: Iterable[Readable], classifier: Predictor, threshold: float | None = None
 ) -> Iterator[Answer]:
-    """Predict each cell of each image in turn; pixels are held for 32 images at a time.
+    """As `predict_by_image`: the predictions alone, a row a cell."""
+    for image in predict_by_image(sources, classifier, threshold):
+        for answer, _ in image:
+            yield answer
+
+
+def predict_by_image(
+    sources: Iterable[Readable], classifier: Predictor, threshold: float | None = None
+) -> Iterator[list[Answered]]:
+    """Predict each image in turn; pixels are held for 32 images at a time.
 
     Args:
         sources: the images.
         classifier: the network.
         threshold: probability from which a cell is called leukaemic; by default the network's.
+
+    Yields:
+        The predictions of an image's cells, one at least.
     """
     metadata = classifier.metadata
     threshold = metadata.decision.threshold if threshold is None else threshold
@@ -137,7 +162,7 @@ def _read(source: Readable, spec: DatasetSpec) -> tuple[str, list[Cell] | str]:
 
 def _answer(
     read: Sequence[tuple[str, list[Cell] | str]], classifier: Predictor, threshold: float
-) -> Iterator[Answer]:
+) -> Iterator[list[Answered]]:
     crops = [cell.crop for _, cells in read if not isinstance(cells, str) for cell in cells]
     answers = iter(classifier.predict_batch(np.stack(crops)).tolist() if crops else [])
     metadata = classifier.metadata
@@ -145,10 +170,12 @@ def _answer(
         subject = metadata.dataset.find_subject(name)
         blank = Answer(name, "", None, ERROR, ERROR, "", threshold, subject)
         if isinstance(cells, str):
-            yield replace(blank, warnings=cells)
+            yield [(replace(blank, warnings=cells), None)]
             continue
-        for cell in cells:
-            yield _describe_answer(blank, cell, next(answers), metadata.decision)
+        yield [
+            (_describe_answer(blank, cell, next(answers), metadata.decision), cell)
+            for cell in cells
+        ]
 
 
 def _describe_answer(

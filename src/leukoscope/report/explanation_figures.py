@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -14,11 +13,13 @@ from matplotlib.figure import Figure, SubFigure
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import compute_foreground
+from leukoscope.cells.extract import name_cell
 from leukoscope.cells.measures import MEASURES
 from leukoscope.explanation import (
     Explanation,
     describe_check,
     describe_flat,
+    describe_reference,
     find_limit,
     format_measure,
     scale_map,
@@ -91,7 +92,7 @@ def draw_card(explanation: Explanation, banner: str | None = None) -> bytes:
         head.text(
             0.01,
             0.45,
-            f"{_shorten(explanation.image)}: {explanation.call}, probability of leukaemic "
+            f"{_shorten(explanation)}: {explanation.call}, probability of leukaemic "
             f"{explanation.probability:.3f}",
             fontsize=11,
             va="center",
@@ -106,9 +107,9 @@ def _split(figure: SubFigure) -> tuple[SubFigure, SubFigure]:
     return left, right
 
 
-def _shorten(name: str, limit: int = 60) -> str:
-    name = name.replace("\\", "/").rsplit("/", 1)[-1]
-    return name if len(name) <= limit else f"{name[: limit - 1]}…"
+def _shorten(explanation: Explanation, limit: int = 60) -> str:
+    name = explanation.image.replace("\\", "/").rsplit("/", 1)[-1]
+    return name_cell(name if len(name) <= limit else f"{name[: limit - 1]}…", explanation.cell)
 
 
 def _paint_pictures(figure: SubFigure, explanation: Explanation) -> None:
@@ -138,22 +139,27 @@ def _paint_measures(figure: SubFigure, explanation: Explanation) -> None:
     for row, measure in enumerate(MEASURES):
         value = explanation.measures[measure.name]
         labels.append(f"{measure.title}: {format_measure(measure, value)}")
-        _paint_percentiles(
-            axes,
-            row,
-            [explanation.percentiles[label][measure.name] for label in (LEUKAEMIC, NORMAL)],
-        )
+        for shift, label in ((-0.16, LEUKAEMIC), (0.12, NORMAL)):
+            if label in explanation.percentiles:
+                place = explanation.percentiles[label][measure.name]
+                _paint_percentile(axes, row + shift, label, place)
     axes.set_yticks([])
     for row, text in enumerate(labels):
         axes.text(0, row - 0.32, text, fontsize=8, va="bottom", ha="left")
-    axes.set(xlim=(0, 100), ylim=(len(MEASURES) - 0.3, -0.75), xticks=[0, 25, 50, 75, 100])
-    axes.set_xlabel("percentile among leukaemic (orange) and normal (blue) cells", fontsize=8)
+    axes.set(xlim=(0, 100), ylim=(len(MEASURES) - 0.3, -0.75))
+    if explanation.percentiles:
+        axes.set_xticks([0, 25, 50, 75, 100])
+        words = "percentile among leukaemic (orange) and normal (blue) training cells"
+    else:
+        axes.set_xticks([])
+        axes.spines["bottom"].set_visible(False)
+        words = textwrap.fill(describe_reference(None), 62)
+    axes.set_xlabel(words, fontsize=8)
     axes.tick_params(labelsize=8, length=2)
     axes.spines["left"].set_visible(False)
 
 
-def _paint_percentiles(axes: Axes, row: int, percentiles: Sequence[float | None]) -> None:
-    for shift, label, value in zip((-0.16, 0.12), (LEUKAEMIC, NORMAL), percentiles, strict=True):
-        axes.barh(row + shift, 100, height=0.22, color="#eceef1")
-        if value is not None:
-            axes.barh(row + shift, value, height=0.22, color=CLASS_COLOURS[label])
+def _paint_percentile(axes: Axes, at: float, label: str, value: float | None) -> None:
+    axes.barh(at, 100, height=0.22, color="#eceef1")
+    if value is not None:
+        axes.barh(at, value, height=0.22, color=CLASS_COLOURS[label])

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from leukoscope.arrays import UInt8Array
-from leukoscope.cells.measures import MEASURES, Reference
+from leukoscope.cells.measures import MEASURES
 from leukoscope.explanation import (
     MAPS,
     Explanation,
@@ -27,6 +27,7 @@ from leukoscope.explanation import (
 )
 from leukoscope.io.files import write_text
 from leukoscope.labels import LEUKAEMIC, NORMAL
+from leukoscope.records import TrainingMeasures
 from leukoscope.report.explanation_figures import draw_cell, draw_overlay
 from leukoscope.report.page import build_environment
 
@@ -41,7 +42,7 @@ def write_explanation_page(
     path: Path,
     *,
     people: str,
-    reference: Reference,
+    reference: TrainingMeasures | None,
     refused: Mapping[str, str],
     facts: Mapping[str, str],
     banner: str | None = None,
@@ -53,8 +54,9 @@ def write_explanation_page(
         verdict: of all of them.
         path: where to write; replaced whole.
         people: what the verdict's intervals are over.
-        reference: the cells that the measures are compared with.
-        refused: image → why there is no explanation of it.
+        reference: the training cells that the measures are compared with; None where the model
+            file has no measures of them.
+        refused: image and cell in words → why there is no explanation of it.
         facts: name → value, in the order to show.
         banner: a warning above everything.
     """
@@ -67,6 +69,7 @@ def write_explanation_page(
             facts=facts,
             people=people,
             provenance=describe_reference(reference),
+            compared=reference is not None,
             refused=refused,
             sentences=describe_verdict(verdict, people),
             table=[_build_row(verdict, name) for name in MAPS],
@@ -78,7 +81,7 @@ def write_explanation_page(
 def _build_cell(explanation: Explanation) -> dict[str, Any]:
     limit = find_limit(explanation)
     return {
-        "name": explanation.image,
+        "name": explanation.name,
         "call": explanation.call,
         "probability": f"{explanation.probability:.3f}",
         "warnings": explanation.warnings,
@@ -98,6 +101,7 @@ def _build_cell(explanation: Explanation) -> dict[str, Any]:
                         "words": format_percentile(explanation.percentiles[label][measure.name]),
                     }
                     for label in (LEUKAEMIC, NORMAL)
+                    if label in explanation.percentiles
                 ],
             }
             for measure in MEASURES

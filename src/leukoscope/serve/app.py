@@ -17,10 +17,9 @@ from starlette.responses import FileResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from leukoscope import __version__
-from leukoscope.cells.measures import Reference, read_reference
 from leukoscope.inference.decision import SENSITIVITY
 from leukoscope.inference.model import Classifier
-from leukoscope.inference.stream import Answer, predict_sources
+from leukoscope.inference.stream import Answered, predict_by_image
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.registry import suggest
 from leukoscope.serve.contract import (
@@ -31,7 +30,7 @@ from leukoscope.serve.contract import (
     Explained,
     Health,
     Model,
-    Row,
+    build_row,
 )
 from leukoscope.serve.explaining import Explainer
 from leukoscope.serve.facts import collect_facts
@@ -55,7 +54,6 @@ def build_app(
     *,
     token: str | None = None,
     loopback: bool = True,
-    reference: Reference | None = None,
 ) -> FastAPI:
     """Build the application around one model.
 
@@ -64,10 +62,7 @@ def build_app(
         limits: of requests.
         token: required at /v1 and /metrics; by default none is.
         loopback: whether only names of this machine are accepted as Host.
-        reference: the cells that an explanation's measures are compared with; by default the
-            shipped ones.
     """
-    beside = reference or read_reference(None)
     metrics = Metrics()
     gate = Gate(limits)
     metrics.watch_inside(lambda: gate.inside)
@@ -75,7 +70,7 @@ def build_app(
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         app.state.batcher = Batcher(classifier, metrics.count_batch)
-        app.state.explainer = Explainer(app.state.batcher, beside, limits)
+        app.state.explainer = Explainer(app.state.batcher, limits)
         app.state.pool = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="request")
         yield
         app.state.explainer.close()
@@ -126,8 +121,9 @@ def _handle_errors(app: FastAPI) -> None:
 def _add_predict(
     app: FastAPI, classifier: Classifier, limits: Limits, gate: Gate, metrics: Metrics
 ) -> None:
-    def answer(batcher: Batcher, files: list[UploadedFile], threshold: float) -> list[Answer]:
-        return list(predict_sources(list_uploaded(files, limits), batcher, threshold))
+    def answer(batcher: Batcher, files: list[UploadedFile], threshold: float) -> list[Answered]:
+        images = predict_by_image(list_uploaded(files, limits), batcher, threshold)
+        return [answered for image in images for answered in image]
 
     @app.post(
         "/v1/predict",
@@ -150,19 +146,19 @@ def _add_predict(
             Query(deprecated=True, description="Old name of operating_point=sensitive."),
         ] = False,
     ) -> Answers:
-        """One row an image, the numbers of `leukoscope predict`. Nothing sent is kept."""
+        """One row a cell, the numbers of `leukoscope predict`. Nothing sent is kept."""
         check_query(request, ("operating_point", "sensitive"))
         length = check_length(request.headers, limits)
         chosen = operating_point == "sensitive" or sensitive
         threshold = classifier.sensitive_threshold if chosen else classifier.threshold
         with gate.enter(length):
             files = await read_upload(request, limits)
-            answers = await asyncio.get_running_loop().run_in_executor(
+            answered = await asyncio.get_running_loop().run_in_executor(
                 app.state.pool, answer, app.state.batcher, files, threshold
             )
-        metrics.count_answers(answers)
+        metrics.count_answers(answer for answer, _ in answered)
         return Answers(
-            rows=[Row(**found.to_dict()) for found in answers],
+            rows=[build_row(answer, cell) for answer, cell in answered],
             called_at=threshold,
             threshold=classifier.threshold,
             sensitive_threshold=classifier.sensitive_threshold,
@@ -185,15 +181,19 @@ def _add_explain(app: FastAPI, classifier: Classifier) -> None:
             float | None,
             Query(ge=0, le=1, description="Leukaemic from here on. Default: the model's own."),
         ] = None,
+        cell: Annotated[
+            str,
+            Query(description="Name of the cell (`cell` of its row), if the image has several."),
+        ] = "",
     ) -> Explained:
-        """One image: a map with its check, and measures, the numbers of `leukoscope explain`."""
-        check_query(request, ("threshold",))
+        """One cell: a map with its check, and measures, the numbers of `leukoscope explain`."""
+        check_query(request, ("threshold", "cell"))
         explainer: Explainer = app.state.explainer
         length = check_length(request.headers, explainer.limits)
         called_at = classifier.threshold if threshold is None else threshold
         with explainer.gate.enter(length):
             file = take_single(await read_upload(request, explainer.limits))
-            return await explainer.explain(request, file, called_at)
+            return await explainer.explain(request, file, cell, called_at)
 
 
 def _add_model(app: FastAPI, classifier: Classifier, limits: Limits) -> None:

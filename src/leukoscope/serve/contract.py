@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from leukoscope.cells.extract import Box, Cell
+from leukoscope.inference.stream import Answer
 from leukoscope.labels import CLASS_COLOURS, LEUKAEMIC, NORMAL
 from leukoscope.serve.limits import Limits
 from leukoscope.serve.upload import FIELD
@@ -24,11 +26,12 @@ __all__ = [
     "Model",
     "Place",
     "Row",
+    "build_row",
 ]
 
 
 class Row(BaseModel):
-    """The prediction of one image."""
+    """The prediction of one cell, or why an image has none."""
 
     image: str = Field(description="Its name; within a zip, its path there.")
     cell: str = Field(description="Names the cell within the image; empty where the image is it.")
@@ -49,12 +52,21 @@ class Row(BaseModel):
         description="As its name gives it by the rule of the model's data set (`facts.naming`); "
         "empty where it gives none."
     )
+    box: Box | None = Field(
+        description="Where the cell lies in the image: left, top, width and height in pixels; "
+        "null where the image could not be read."
+    )
+
+
+def build_row(answer: Answer, cell: Cell | None) -> Row:
+    """The row of a prediction and its cell."""
+    return Row(**answer.to_dict(), box=cell.box if cell else None)
 
 
 class Answers(BaseModel):
     """Predictions for one request, in its order; the images of a zip are sorted by name."""
 
-    rows: list[Row]
+    rows: list[Row] = Field(description="One a cell; an image has one at least.")
     called_at: float = Field(description="Probability from which a cell was called leukaemic.")
     threshold: float = Field(description="The model's balanced threshold.")
     sensitive_threshold: float = Field(
@@ -91,17 +103,19 @@ class Measured(BaseModel):
     unit: str
     value: float | None = Field(description="Null where not measurable.")
     words: str = Field(description="The value with its unit.")
-    percentiles: dict[str, Place] = Field(description="By class.")
+    percentiles: dict[str, Place] = Field(
+        description="By class; empty where the model has no measures of its training cells."
+    )
 
 
 class Explained(BaseModel):
     """The explanation of one prediction."""
 
-    row: Row = Field(description="As /v1/predict returns for the image.")
+    row: Row = Field(description="As /v1/predict returns for the cell.")
     called_at: float = Field(description="Probability from which the cell was called leukaemic.")
     layer: str = Field(
         description="The map as a PNG in base64 with clear places, to lay over the central square "
-        "of the image that the model sees (`facts.frame_px` of /v1/model): "
+        "of the cell's box that the model sees (`facts.frame_px` of /v1/model): "
         f"{CLASS_COLOURS[LEUKAEMIC]} where the detail speaks for leukaemic, "
         f"{CLASS_COLOURS[NORMAL]} for normal. Not to be shown where `believed` is false."
     )
@@ -111,7 +125,9 @@ class Explained(BaseModel):
     flat: str = Field(description="Prediction for the cell without its detail, in words.")
     check: Check
     measures: list[Measured]
-    reference: str = Field(description="The cells that the percentiles are among.")
+    reference: str = Field(
+        description="The cells that the percentiles are among, or why there are none, in words."
+    )
     passes: int = Field(description="Number of forward passes.")
     seconds: float
     notice: str

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +15,8 @@ import numpy.typing as npt
 from fastapi import Request
 
 from leukoscope.arrays import UInt8Array
-from leukoscope.cells.measures import MEASURES, Reference
+from leukoscope.cells.extract import name_cell
+from leukoscope.cells.measures import MEASURES
 from leukoscope.explanation import (
     Explanation,
     describe_check,
@@ -26,11 +28,11 @@ from leukoscope.explanation import (
     format_measure,
     format_percentile,
 )
-from leukoscope.inference.stream import Answer, predict_sources
-from leukoscope.io.sources import Source
+from leukoscope.inference.stream import Answered, predict_by_image
 from leukoscope.labels import LABELS
 from leukoscope.notices import RESEARCH_ONLY
-from leukoscope.serve.contract import Check, Explained, Measured, Place, Row
+from leukoscope.records import TrainingMeasures
+from leukoscope.serve.contract import Check, Explained, Measured, Place, Row, build_row
 from leukoscope.serve.limits import Limits, RefusedError, UploadedFile, list_uploaded, narrow
 from leukoscope.serve.queue import Batcher, Gate
 
@@ -41,29 +43,38 @@ _LOOK_SECONDS = 0.25  # between looks whether the client is still there
 
 
 class Explainer:
-    """Explains images one by one.
+    """Explains cells one by one.
 
     Attributes:
         limits: what one request may hold: one image.
         gate: limits the requests at once.
     """
 
-    def __init__(self, batcher: Batcher, reference: Reference, limits: Limits) -> None:
+    def __init__(self, batcher: Batcher, limits: Limits) -> None:
         self.limits = narrow(limits)
         self.gate = Gate(replace(self.limits, requests=limits.explanations))
-        self._batcher, self._reference = batcher, reference
+        self._batcher = batcher
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="explainer")
         self._closed = threading.Event()
 
-    async def explain(self, request: Request, file: UploadedFile, threshold: float) -> Explained:
-        """Explain one image, unless the client goes away.
+    async def explain(
+        self, request: Request, file: UploadedFile, asked: str, threshold: float
+    ) -> Explained:
+        """Explain one cell of an image, unless the client goes away.
+
+        Args:
+            request: to see whether the client is still there.
+            file: the image.
+            asked: which cell of the image; "" where it has one.
+            threshold: probability from which the cell is called leukaemic.
 
         Raises:
-            RefusedError: no cell to explain, out of time, or the client has gone.
+            RefusedError: no such cell, several and none named, nothing to explain, out of time, or
+                the client has gone.
         """
         work = _Work(self._batcher, self.limits.explanation_seconds, self._closed)
         found = asyncio.get_running_loop().run_in_executor(
-            self._pool, self._explain, file, threshold, work
+            self._pool, self._explain, file, asked, threshold, work
         )
         try:
             while not (await asyncio.wait({found}, timeout=_LOOK_SECONDS))[0]:
@@ -79,17 +90,27 @@ class Explainer:
         self._closed.set()
         self._pool.shutdown(cancel_futures=True)
 
-    def _explain(self, file: UploadedFile, threshold: float, work: _Work) -> Explained:
+    def _explain(self, file: UploadedFile, asked: str, threshold: float, work: _Work) -> Explained:
         work.start()
-        (source,) = list_uploaded([file], self.limits)
-        (answer,) = predict_sources([source], self._batcher, threshold)
-        counted = Source(file.name, len(file.data), "", file.data)  # its pixels are counted once
-        found = explain_answer(
-            counted, answer, work.predict, self._reference, self._batcher.metadata.dataset.crop
-        )
+        reference = self._batcher.metadata.measures
+        (image,) = predict_by_image(list_uploaded([file], self.limits), self._batcher, threshold)
+        answer, cell = _choose(image, asked)
+        found = explain_answer(answer, cell, work.predict, reference)
         if isinstance(found, str):
-            raise RefusedError(422, f"{file.name}: {found.rstrip('.')}.")
-        return _describe(found, answer, threshold, self._reference)
+            raise RefusedError(422, f"{name_cell(file.name, asked)}: {found.rstrip('.')}.")
+        return _describe(found, build_row(answer, cell), threshold, reference)
+
+
+def _choose(image: Sequence[Answered], asked: str) -> Answered:
+    """The cell that was asked for; the only one where none was named."""
+    for answer, cell in image:
+        if cell is None or answer.cell == asked or (not asked and len(image) == 1):
+            return answer, cell
+    names = ", ".join(answer.cell for answer, _ in image)
+    expected = f"one of its cells, {names}, as ?cell=NAME" if names else "no ?cell=, as it is one"
+    raise RefusedError(
+        422, f"{image[0][0].image}: expected {expected}; received {asked or 'none'}."
+    )
 
 
 @dataclass
@@ -127,11 +148,11 @@ class _Work:
 
 
 def _describe(
-    found: Explanation, answer: Answer, threshold: float, reference: Reference
+    found: Explanation, row: Row, threshold: float, reference: TrainingMeasures | None
 ) -> Explained:
     check = found.check
     return Explained(
-        row=Row(**answer.to_dict()),
+        row=row,
         called_at=threshold,
         layer=base64.b64encode(encode_layer(found)).decode(),
         limit=find_limit(found),
@@ -157,6 +178,7 @@ def _describe(
                 percentiles={
                     label: Place(value=value, words=format_percentile(value))
                     for label in reversed(LABELS)
+                    if label in found.percentiles
                     for value in (found.percentiles[label][measure.name],)
                 },
             )

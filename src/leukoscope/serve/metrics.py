@@ -36,7 +36,10 @@ class Metrics:
             registry=self._registry,
         )
         self._images = Counter(
-            "leukoscope_images", "Images predicted.", ("call",), registry=self._registry
+            "leukoscope_images",
+            "Cells predicted; an image without one counts once.",
+            ("call",),
+            registry=self._registry,
         )
         self._batches = Histogram(
             "leukoscope_batch_crops",
@@ -65,7 +68,7 @@ class Metrics:
         self._batches.observe(crops)
 
     def count_answers(self, answers: Iterable[Answer]) -> None:
-        """The images of one request."""
+        """The rows of one request."""
         for answer in answers:
             self._images.labels(answer.call).inc()
 

@@ -14,14 +14,15 @@ from leukoscope import __version__
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import compute_fingerprint
 from leukoscope.cells.crop import CROP_PX
+from leukoscope.cells.measures import summarise_measures
 from leukoscope.cells.quality import measure_limits
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import ModelError
 from leukoscope.inference.novelty import Novelty, fit_novelty
-from leukoscope.io.runs import Part, Run
+from leukoscope.io.runs import FINAL, Part, Run
 from leukoscope.io.tables import write_table
 from leukoscope.labels import LABELS
-from leukoscope.records import Decision, Expected, ModelMetadata, SubjectRecord
+from leukoscope.records import Decision, Expected, ModelMetadata, SubjectRecord, TrainingMeasures
 from leukoscope.settings import Recipe
 from leukoscope.splits import choose_stopping, find_seen
 
@@ -32,6 +33,7 @@ __all__ = ["Work", "predict_part", "train_part"]
 
 _CHUNK = 512  # crops in memory at a time
 _COMPARED = 256  # cells on which an export must agree with Keras
+_MEASURED = 1000  # training cells of each class whose measures a model keeps the quantiles of
 _LEARNED = 2000  # training cells that novelty is fitted on, where no features are cached
 
 
@@ -91,10 +93,20 @@ def train_part(
         version=__version__,
         expected=expected,
         subjects=subjects,
+        measures=_measure_cells(work.crops, cells) if name == FINAL else None,
     )
     save_keras(model, part.keras, metadata)
     _export(work, part, model, cells, metadata, decision.novelty_limit)
     part.checkpoint.unlink()
+
+
+def _measure_cells(crops: UInt8Array, cells: pd.DataFrame) -> TrainingMeasures:
+    """Quantiles of the measures of at most 1,000 cells a class, evenly chosen: 5 ms a cell."""
+    by_label = [cells[cells["label"] == label].index.to_numpy() for label in LABELS]
+    chosen = cells.loc[np.concatenate([_spread(rows, _MEASURED) for rows in by_label])]
+    return summarise_measures(
+        (crops[row] for row in chosen.index), chosen["label"].tolist(), chosen["group"].tolist()
+    )
 
 
 def _export(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from leukoscope.arrays import UInt8Array
-from leukoscope.cells.crop import cut_crop
+from leukoscope.cells.extract import cut_cells
 from leukoscope.datasets.spec import CropSpec
 from leukoscope.errors import DataError
 from leukoscope.evaluation import (
@@ -155,9 +155,9 @@ def _read_pictures(root: Path, table: pd.DataFrame, crop: CropSpec) -> dict[str,
     try:
         for source in list_sources(root):
             if source.name in wanted:
-                pictures[source.name] = brighten(
-                    cut_middle(cut_crop(read_image(source.read(), source.name), crop), _SHOWN_PX)
-                )
+                cells = cut_cells(read_image(source.read(), source.name), crop)
+                if len(cells) == 1:
+                    pictures[source.name] = brighten(cut_middle(cells[0].crop, _SHOWN_PX))
     except (DataError, OSError):
         return {}
     return pictures

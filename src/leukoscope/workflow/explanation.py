@@ -12,24 +12,25 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from leukoscope.cells.measures import Reference, read_reference
+from leukoscope.cells.extract import name_cell
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.explanation import (
     Explanation,
     Verdict,
     compute_verdict,
+    describe_reference,
     describe_verdict,
     explain_answer,
 )
 from leukoscope.inference.model import Classifier
-from leukoscope.inference.stream import list_images, predict_sources
+from leukoscope.inference.stream import Answered, list_images, predict_by_image
 from leukoscope.io.files import write_bytes
 from leukoscope.io.sources import Source
 from leukoscope.io.tables import write_table
 from leukoscope.labels import LABELS
 from leukoscope.notices import RESEARCH_ONLY, find_banner
-from leukoscope.records import ModelMetadata
+from leukoscope.records import ModelMetadata, TrainingMeasures
 from leukoscope.report.explanation_figures import draw_card
 from leukoscope.report.explanation_page import write_explanation_page
 from leukoscope.workflow.prediction import choose_threshold, open_classifier
@@ -55,11 +56,12 @@ class ExplanationResult:
 
     Attributes:
         explanations: one a cell.
-        refused: image → why there is none of it.
+        refused: image and cell in words → why there is none of it.
         verdict: the check over all cells.
         sentences: the verdict in words.
         people: what the verdict's intervals are over, in words.
-        reference: the cells that the measures are compared with.
+        reference: the training cells that the measures are compared with; None where the model
+            file has no measures of them.
         facts: name → value of model and cells, in the order to show.
         banner: to show above all output, such as "Simulated cells"; or None.
         seconds: mean per cell.
@@ -71,7 +73,7 @@ class ExplanationResult:
     verdict: Verdict
     sentences: list[str]
     people: str
-    reference: Reference
+    reference: TrainingMeasures | None
     facts: dict[str, str]
     banner: str | None
     seconds: float
@@ -79,19 +81,24 @@ class ExplanationResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a cell, as explanations.csv."""
+        """One row a cell, as explanations.csv; no percentiles where the model has no measures."""
         return pd.DataFrame([found.to_row() for found in self.explanations])
 
     def __repr__(self) -> str:
         count = len(self.explanations)
-        return " ".join([f"{count} cell{'s' * (count != 1)} explained.", *self.sentences])
+        return " ".join([f"{count} cell{'s' * (count != 1)} explained.", *self.notes])
+
+    @property
+    def notes(self) -> list[str]:
+        """The verdict in words, and whether there are no percentiles."""
+        return [*self.sentences, *([] if self.reference else [describe_reference(None)])]
 
     def _repr_html_(self) -> str:
         """Pictures of the first cells, then the verdict, for notebooks."""
         shown = self.explanations[:_SHOWN]
         pictures = [base64.b64encode(draw_card(cell, self.banner)).decode() for cell in shown]
         more = len(self.explanations) - len(shown)
-        words = [*([f"… and {more} more."] if more else []), *self.sentences, RESEARCH_ONLY]
+        words = [*([f"… and {more} more."] if more else []), *self.notes, RESEARCH_ONLY]
         return "".join(
             f'<img src="data:image/png;base64,{picture}" alt="" style="max-width:100%">'
             for picture in pictures
@@ -103,7 +110,6 @@ def explain_images(
     out: Path,
     model: Path | None = None,
     *,
-    measures: Path | None = None,
     operating_point: str = "balanced",
     progress: Callable[[int, int], None] | None = None,
 ) -> ExplanationResult:
@@ -113,20 +119,18 @@ def explain_images(
         images: files, folders and zips.
         out: folder for a PNG a cell, explanations.csv and explanations.html.
         model: a run folder or an ONNX file; by default the shipped model.
-        measures: a reference of `leukoscope data measures`; by default the shipped one.
         operating_point: which threshold calls, as in `predict_images`.
-        progress: called with (done, total).
+        progress: called with (done, total) cells.
 
     Raises:
-        LeukoscopeError: a path that is not there, nothing to explain, too many images, or a model
-            or reference that cannot be used.
+        LeukoscopeError: a path that is not there, nothing to explain, too many cells, or a model
+            that cannot be used.
     """
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: a file. Expected the name of a folder.")
     result = explain_sources(
         list_images(images),
         open_classifier(model),
-        measures=measures,
         operating_point=operating_point,
         banner=next(filter(None, map(find_banner, images)), None),
         model=str(model or _SHIPPED),
@@ -139,7 +143,6 @@ def explain_sources(
     sources: Sequence[Source],
     classifier: Classifier,
     *,
-    measures: Path | None = None,
     operating_point: str = "balanced",
     banner: str | None = None,
     model: str = _SHIPPED,
@@ -150,33 +153,27 @@ def explain_sources(
     Args:
         sources: the images.
         classifier: the network.
-        measures: as in `explain_images`.
         operating_point: which threshold calls.
         banner: to show above all output.
         model: name of the network.
-        progress: called with (done, total).
+        progress: called with (done, total) cells.
 
     Raises:
-        LeukoscopeError: nothing to explain, too many images, or a reference that cannot be used.
+        LeukoscopeError: nothing to explain, or too many cells.
     """
-    if len(sources) > MAX_CELLS:
-        raise DataError(
-            f"{len(sources):,} images, and each takes a second or more. Expected at most "
-            f"{MAX_CELLS}; choose those you want to look at."
-        )
-    reference, threshold = read_reference(measures), choose_threshold(classifier, operating_point)
-    crop = classifier.metadata.dataset.crop
+    threshold = choose_threshold(classifier, operating_point)
+    answered = _predict_few(sources, classifier, threshold)
+    reference = classifier.metadata.measures
     explanations: list[Explanation] = []
     refused: dict[str, str] = {}
-    answers = predict_sources(sources, classifier, threshold)
-    for done, (source, answer) in enumerate(zip(sources, answers, strict=True), start=1):
-        found = explain_answer(source, answer, classifier.predict, reference, crop)
+    for done, (answer, cell) in enumerate(answered, start=1):
+        found = explain_answer(answer, cell, classifier.predict, reference)
         if isinstance(found, str):
-            refused[answer.image] = found
+            refused[name_cell(answer.image, answer.cell)] = found
         else:
             explanations.append(found)
         if progress:
-            progress(done, len(sources))
+            progress(done, len(answered))
     if not explanations:
         name, reason = next(iter(refused.items()))
         raise DataError(
@@ -200,12 +197,33 @@ def explain_sources(
     )
 
 
+def _predict_few(
+    sources: Sequence[Source], classifier: Classifier, threshold: float
+) -> list[Answered]:
+    """The predictions of all images with their cells, refused before the first is explained."""
+    if len(sources) > MAX_CELLS:
+        raise DataError(_refuse(f"{len(sources):,} images"))
+    answered: list[Answered] = []
+    for image in predict_by_image(sources, classifier, threshold):
+        answered += image
+        if len(answered) > MAX_CELLS:
+            raise DataError(_refuse(f"Over {MAX_CELLS} cells in {len(sources):,} images"))
+    return answered
+
+
+def _refuse(received: str) -> str:
+    return (
+        f"{received}, and each takes a second or more. Expected at most {MAX_CELLS}; choose those "
+        "you want to look at."
+    )
+
+
 def write_explanations(result: ExplanationResult, out: Path) -> ExplanationResult:
     """Write a PNG a cell, explanations.csv and explanations.html; returns it with its page."""
-    names = _name_pictures([found.image for found in result.explanations])
-    for found in result.explanations:
-        write_bytes(out / names[found.image], draw_card(found, result.banner))
-    table = result.table.assign(picture=[names[found.image] for found in result.explanations])
+    names = _name_pictures(result.explanations)
+    for found, name in zip(result.explanations, names, strict=True):
+        write_bytes(out / name, draw_card(found, result.banner))
+    table = result.table.assign(picture=names)
     write_table(out / "explanations.csv", table)
     page = out / "explanations.html"
     write_explanation_page(
@@ -229,18 +247,19 @@ def _find_subjects(images: Sequence[str], spec: DatasetSpec) -> tuple[list[str] 
     return subjects, f"over {len(set(subjects))} subjects"
 
 
-def _name_pictures(images: Sequence[str]) -> dict[str, str]:
-    """Image → a file name of its own."""
-    found: dict[str, str] = {}
+def _name_pictures(explanations: Sequence[Explanation]) -> list[str]:
+    """A file name of its own for each cell."""
+    found: list[str] = []
     taken: set[str] = set()
-    for image in images:
-        stem = re.sub(r"[^\w.-]", "_", PurePosixPath(image).stem)[:80].lstrip(".") or "cell"
+    for cell in explanations:
+        stem = "-".join(filter(None, (PurePosixPath(cell.image).stem[:80], cell.cell[:20])))
+        stem = re.sub(r"[^\w.-]", "_", stem).lstrip(".") or "cell"
         name, number = stem, 1
         while name.lower() in taken:
             number += 1
             name = f"{stem}-{number}"
         taken.add(name.lower())
-        found[image] = f"{name}.png"
+        found.append(f"{name}.png")
     return found
 
 

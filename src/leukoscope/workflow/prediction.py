@@ -8,7 +8,7 @@ from pathlib import Path
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import ModelError, SettingsError
 from leukoscope.inference.model import Classifier, find_shipped_model
-from leukoscope.inference.stream import Answer, list_images, predict_sources
+from leukoscope.inference.stream import Answer, list_images, predict_by_image
 from leukoscope.io.sources import Source
 from leukoscope.records import ModelMetadata
 
@@ -93,10 +93,11 @@ def predict_images(
         images: files, folders and zips.
         model: a run folder or an ONNX file; by default the shipped model.
         operating_point: one of `OPERATING_POINTS`: the threshold of the call.
-        progress: called with (done, total).
+        progress: called with (done, total) images.
 
     Returns:
-        The predictions as they come, in the order of the images, and the model's metadata.
+        The predictions as they come, one a cell, in the order of the images; and the model's
+        metadata.
 
     Raises:
         LeukoscopeError: a path that is not there, or a model that cannot be used.
@@ -116,10 +117,11 @@ def answer_sources(
     """Predictions as they come, in the order of the images; arguments as of `predict_images`."""
     threshold = choose_threshold(classifier, operating_point)
 
-    def answer() -> Iterator[Answer]:
-        for done, found in enumerate(predict_sources(sources, classifier, threshold), start=1):
+    def predict() -> Iterator[Answer]:
+        for done, found in enumerate(predict_by_image(sources, classifier, threshold), start=1):
             if progress:
                 progress(done, len(sources))
-            yield found
+            for answer, _ in found:
+                yield answer
 
-    return answer()
+    return predict()

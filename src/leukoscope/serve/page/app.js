@@ -8,7 +8,7 @@ import { formatCount, formatCounted } from "./formatting.js";
 import { addCells, buildGallery, clearGallery, focusCard, listShown, prepareCards, updateGallery } from "./gallery.js";
 import { pick } from "./lists.js";
 import { showAgreement, showCounts, showReport, showSubjects } from "./panels.js";
-import { findPictures, listChosen, listDropped } from "./reading.js";
+import { findPictures, listChosen, listDropped, openCell } from "./reading.js";
 import { buildViewer, openViewer, startReading } from "./viewer.js";
 
 /**
@@ -186,9 +186,9 @@ async function answer(pictures, { limits }, simulated) {
   let done = 0;
   await engine.predict(pictures, limits, (rows, first) => {
     if (round !== state.round) return;
-    const added = rows.map((row, place) => {
-      const { name, open } = pick(pictures, first + place);
-      return { cell: toCell(row, name, simulated), open };
+    const added = rows.flatMap((ofPicture, place) => {
+      const picture = pick(pictures, first + place);
+      return ofPicture.map((row) => ({ cell: toCell(row, picture.name, simulated), picture, open: () => openCell(picture, row) }));
     });
     state.cells.push(...added.map(({ cell }) => cell));
     addCells(gallery, added, state.threshold);

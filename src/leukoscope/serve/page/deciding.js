@@ -11,8 +11,8 @@
  * @typedef {import("./engine.js").Facts} Facts
  *
  * @typedef {object} Cell
- * @property {string} image        its name, once on the page
- * @property {string} cell         names it within the image; "" where the image is the cell
+ * @property {string} image        its name
+ * @property {string} cell         names the cell within the image; "" where the image is the cell
  * @property {string} subject      the name in the data, or ""
  * @property {number | null} probability  of leukaemic; null where the image could not be read
  * @property {Call | "uncertain"} conformalCall  the class left when the other is ruled out, whatever the threshold
@@ -236,17 +236,33 @@ export function nameWarning(words) {
 }
 
 /**
+ * Image and cell in words, as `name_cell` of cells/extract.py.
+ * @param {Pick<Cell, "image" | "cell">} cell
+ */
+export function nameCell({ image, cell }) {
+  return cell ? `${image}, cell ${cell}` : image;
+}
+
+/**
+ * @param {Cell} a
+ * @param {Cell} b
+ */
+function compareNames(a, b) {
+  return ORDER.compare(a.image, b.image) || ORDER.compare(a.cell, b.cell);
+}
+
+/**
  * Negative where `a` stands before `b`: by probability, the likeliest first, unread images last.
  * @param {Cell} a
  * @param {Cell} b
  */
 export function compareCells(a, b) {
-  return (b.probability ?? -1) - (a.probability ?? -1) || ORDER.compare(a.image, b.image);
+  return (b.probability ?? -1) - (a.probability ?? -1) || compareNames(a, b);
 }
 
 /** @param {Iterable<Cell>} cells */
 function sortByName(cells) {
-  return [...cells].sort((a, b) => ORDER.compare(a.image, b.image));
+  return [...cells].sort(compareNames);
 }
 
 /**
@@ -269,9 +285,9 @@ export function writeAnswers(cells, threshold) {
  * @param {{threshold: number, sensitive_threshold: number}} model
  */
 export function writeLabels(cells, model) {
-  const columns = ["image", "subject", "label", "probability", "threshold", "sensitive_threshold"];
+  const columns = ["image", "cell", "subject", "label", "probability", "threshold", "sensitive_threshold"];
   return writeCsv(columns, listLabelled(cells).map((cell) => [
-    cell.image, cell.subject, cell.reading, cell.probability, model.threshold, model.sensitive_threshold,
+    cell.image, cell.cell, cell.subject, cell.reading, cell.probability, model.threshold, model.sensitive_threshold,
   ]));
 }
 

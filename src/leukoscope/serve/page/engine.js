@@ -8,7 +8,8 @@
  *
  * @typedef {object} Row
  * @property {string} image
- * @property {string} cell
+ * @property {string} cell   names the cell within the image; "" where the image is the cell
+ * @property {[number, number, number, number] | null} box  left, top, width, height in the image
  * @property {number | null} probability
  * @property {string} call
  * @property {"leukaemic" | "normal" | "uncertain" | "error"} conformal_call
@@ -20,8 +21,9 @@
  * @property {boolean} believed  whether it beat every map that knows nothing; else it is not to be shown
  * @property {string} verdict
  * @property {string} flat       what is said of the cell without its detail
- * @property {{title: string, words: string, percentiles: Record<"leukaemic" | "normal", {words: string}>}[]} measures
- * @property {string} reference  the cells that percentiles are among
+ * @property {{title: string, words: string, percentiles: Partial<Record<"leukaemic" | "normal", {words: string}>>}[]} measures
+ *   without percentiles where the model has none of its training cells
+ * @property {string} reference  the cells that percentiles are among, or why there are none
  *
  * @typedef {object} Facts  as `Facts` of serve/contract.py, where each is described
  * @property {string} dataset
@@ -56,10 +58,10 @@
  *
  * @typedef {object} Engine
  * @property {() => Promise<Model>} describe
- * @property {(pictures: Picture[], limits: Limits, onRows: (rows: Row[], first: number) => void) => Promise<void>} predict
- *   calls `onRows` with the rows of pictures[first], pictures[first + 1], …, in any order of requests
- * @property {(picture: Picture, threshold: number, signal: AbortSignal) => Promise<Explained>} explain
- *   what the answer rests on, called at the threshold; takes seconds, ends early by the signal
+ * @property {(pictures: Picture[], limits: Limits, onRows: (rows: Row[][], first: number) => void) => Promise<void>} predict
+ *   calls `onRows` with the rows, one a cell, of pictures[first], pictures[first + 1], …, in any order of requests
+ * @property {(picture: Picture, cell: string, threshold: number, signal: AbortSignal) => Promise<Explained>} explain
+ *   what the answer for a cell rests on, called at the threshold; takes seconds, ends early by the signal
  * @property {() => Promise<Blob>} drawSamples   a zip of simulated cells
  *
  * @typedef {(path: string, options?: RequestInit) => Promise<Response>} Ask
@@ -85,10 +87,11 @@ export function connectServer(readToken) {
   return {
     describe: async () => (await ask("v1/model")).json(),
     drawSamples: async () => (await ask("v1/samples.zip")).blob(),
-    explain: async ({ name, open }, threshold, signal) => {
+    explain: async ({ name, open }, cell, threshold, signal) => {
+      const asked = new URLSearchParams({ threshold: String(threshold), ...(cell && { cell }) });
       const body = new FormData();
       body.append("files", await open(), toImageName(name));
-      return (await ask(`v1/explain?threshold=${threshold}`, { method: "POST", body, signal })).json();
+      return (await ask(`v1/explain?${asked}`, { method: "POST", body, signal })).json();
     },
     predict: async (pictures, limits, onRows) => {
       const parts = cutParts(pictures, limits);
@@ -122,7 +125,7 @@ async function askServer(path, token, options = {}) {
  * Take one request after another, until none is left.
  * @param {Ask} ask
  * @param {ReturnType<typeof cutParts>} parts
- * @param {(rows: Row[], first: number) => void} onRows
+ * @param {(rows: Row[][], first: number) => void} onRows
  */
 async function predictParts(ask, parts, onRows) {
   for (let part = await parts.next(); !part.done; part = await parts.next()) {
@@ -130,8 +133,26 @@ async function predictParts(ask, parts, onRows) {
     const body = new FormData();
     for (const { name, blob } of files) body.append("files", blob, name);
     const { rows } = await (await ask("v1/predict", { method: "POST", body })).json();
-    onRows(rows, first);
+    onRows(groupRows(rows, files.length), first);
   }
+}
+
+/**
+ * Rows in the order of the images → those of each image: a new one begins with another name, or
+ * where a cell's name comes again.
+ * @param {Row[]} rows
+ * @param {number} images
+ */
+function groupRows(rows, images) {
+  /** @type {Row[][]} */
+  const found = [];
+  for (const row of rows) {
+    const last = found.at(-1);
+    if (last?.every(({ image, cell }) => image === row.image && cell !== row.cell)) last.push(row);
+    else found.push([row]);
+  }
+  if (found.length === images) return found;
+  throw new Error(`The server answered for ${found.length} images of ${images}. Do all have names of their own?`);
 }
 
 /**
@@ -157,7 +178,7 @@ async function* cutParts(pictures, limits) {
 }
 
 /**
- * A name under which the server takes a file for one image: one row comes back for it.
+ * A name under which the server takes a file for one image.
  * @param {string} name
  */
 function toImageName(name) {

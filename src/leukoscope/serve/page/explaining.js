@@ -88,7 +88,7 @@ async function explainOnce({ hooks, known }, card, signal) {
   const threshold = hooks.readThreshold(), call = callCell(card.cell, threshold);
   const before = known.get(card);
   if (before?.call === call) return before.explained;
-  const explained = await hooks.explain({ name: card.cell.image, open: card.open }, threshold, signal);
+  const explained = await hooks.explain(card.picture, card.cell.cell, threshold, signal);
   known.set(card, { call, explained });
   return explained;
 }
@@ -106,13 +106,16 @@ function setBusy(busy) {
 function show(explained, drawn) {
   find("v-said").textContent = explained.believed ? explained.verdict : `${explained.verdict} So it is not shown.`;
   find("v-flat").textContent = explained.flat;
-  find("v-beside").textContent = `Percentiles among ${explained.reference}. The measures are computed from the pixels; the network may use other features.`;
+  find("v-beside").textContent = `${explained.reference} The measures are computed from the pixels; the network may use other features.`;
   find("v-measures").replaceChildren(...explained.measures.map(({ title, words, percentiles }) => {
     const row = build("tr"), name = build("th", "", title);
     name.scope = "row";
-    row.append(name, ...[words, percentiles.leukaemic.words, percentiles.normal.words].map((text) => build("td", "", text)));
+    const places = [percentiles.leukaemic, percentiles.normal].flatMap((place) => place ? [place.words] : []);
+    row.append(name, ...[words, ...places].map((text) => build("td", "", text)));
     return row;
   }));
+  const compared = explained.measures.some(({ percentiles }) => percentiles.leukaemic || percentiles.normal);
+  for (const id of ["v-leukaemic", "v-normal", "v-percentiles"]) find(id).hidden = !compared;
   find("v-found").hidden = false;
   find("v-map").hidden = !drawn;
   if (drawn) find("v-overlay").replaceChildren(drawn);

@@ -2,7 +2,11 @@
  * The cells as a grid of buttons, sorted; pictures are held only for those near the window.
  *
  * @typedef {import("./deciding.js").Cell} Cell
- * @typedef {{cell: Cell, open: () => Promise<Blob>}} Found  a cell, and its file's bytes
+ * @typedef {object} Found
+ * @property {Cell} cell
+ * @property {import("./engine.js").Picture} picture  the image that it is in
+ * @property {() => Promise<Blob>} open               the cell's own picture
+ *
  * @typedef {Record<"button" | "frame" | "call" | "reading", HTMLElement>} Parts
  * @typedef {Found & {item: HTMLLIElement, parts: Parts}} Card
  *
@@ -13,7 +17,7 @@
  * @property {IntersectionObserver} watcher
  */
 
-import { callCell, compareCells, isOverruled } from "./deciding.js";
+import { callCell, compareCells, isOverruled, nameCell } from "./deciding.js";
 import { build } from "./dom.js";
 import { formatProbability } from "./formatting.js";
 import { pick } from "./lists.js";
@@ -199,7 +203,7 @@ function mergeCards(list, cards, added) {
  * @param {Found} found
  * @returns {Card}
  */
-function buildCard({ cell, open }) {
+function buildCard({ cell, picture, open }) {
   const item = build("li");
   const button = build("button", "cell");
   const frame = build("span", "frame"), text = build("span", "text");
@@ -207,14 +211,14 @@ function buildCard({ cell, open }) {
   const reading = build("span", "reading");
   button.type = "button";
   button.tabIndex = -1;
-  text.append(call, number, build("span", "file", cell.image.split("/").at(-1)));
+  text.append(call, number, build("span", "file", nameCell({ image: cell.image.split("/").at(-1) ?? "", cell: cell.cell })));
   if (cell.warnings) text.append(build("span", "note", cell.warnings));
   else if (cell.conformalCall === "uncertain") text.append(build("span", "doubt", "uncertain"));
   text.append(reading);
   button.append(frame, text);
-  button.title = cell.warnings ? `${cell.image}: ${cell.warnings}` : cell.image;
+  button.title = cell.warnings ? `${nameCell(cell)}: ${cell.warnings}` : nameCell(cell);
   item.append(button);
-  return { cell, open, item, parts: { button, frame, call, reading } };
+  return { cell, picture, open, item, parts: { button, frame, call, reading } };
 }
 
 /**

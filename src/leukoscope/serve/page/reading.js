@@ -79,6 +79,20 @@ export async function findPictures(files, rules) {
 }
 
 /**
+ * A cell's own picture: the image, or its box where the image holds several cells.
+ * @param {Picture} picture
+ * @param {Pick<import("./engine.js").Row, "cell" | "box">} row
+ */
+export async function openCell({ open }, { cell, box }) {
+  const whole = await open();
+  if (!cell || !box) return whole;
+  const cut = await createImageBitmap(whole, ...box);
+  const canvas = new OffscreenCanvas(cut.width, cut.height);
+  canvas.getContext("2d")?.drawImage(cut, 0, 0);
+  return canvas.convertToBlob();
+}
+
+/**
  * @param {string} name
  * @param {Rules} rules
  */

@@ -22,7 +22,7 @@
  * @property {boolean} blind  our answer, and what gives the truth away, stay hidden until the reader's call
  */
 
-import { callCell, listWarnings } from "./deciding.js";
+import { callCell, listWarnings, nameCell } from "./deciding.js";
 import { build, field, find, findButton } from "./dom.js";
 import { buildWhy, closeWhy, toggleWhy } from "./explaining.js";
 import { formatCount, formatProbability, formatShare } from "./formatting.js";
@@ -139,7 +139,7 @@ function hideAnswer() {
  */
 function showAnswer(cell, threshold, coverage) {
   const call = callCell(cell, threshold);
-  find("v-name").textContent = cell.image;
+  find("v-name").textContent = nameCell(cell);
   find("v-call").className = `call ${call}`;
   find("v-call").textContent = call === "error" ? "no answer" : call;
   find("v-probability").textContent = cell.probability === null
