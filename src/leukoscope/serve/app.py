@@ -183,7 +183,9 @@ def _add_explain(app: FastAPI, classifier: Classifier) -> None:
         ] = None,
         cell: Annotated[
             str,
-            Query(description="Name of the cell (`cell` of its row), if the image has several."),
+            Query(
+                description="Name of the cell, the field cell of its row, if the image has several."
+            ),
         ] = "",
     ) -> Explained:
         """One cell: a map with its check, and measures, the numbers of `leukoscope explain`."""
