@@ -199,7 +199,6 @@ FILES_READ: dict[str, Callable[[Any, Path], object]] = {
     "labels_csv": lambda has, file: lk.read_dataset(has["path"], labels_csv=file),
     "groups_csv": lambda has, file: lk.read_dataset(has["path"], groups_csv=file),
     "recipe": lambda _, file: lk.read_recipe(file.rename(file.with_suffix(".toml"))),
-    "measures": lambda has, file: lk.explain(has["images"], measures=file),
     "predictions": lambda _, file: lk.evaluate(file),
     "calibrate": lambda has, file: lk.aggregate(has["predictions"], calibrate=file),
     "model": lambda has, file: lk.predict(has["images"], file),

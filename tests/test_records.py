@@ -130,6 +130,7 @@ def test_invalid_metadata_is_refused(change: dict[str, Any], words: str) -> None
 
 MODEL_FULL = dataclasses.replace(
     METADATA,
+    dataset=dataclasses.replace(METADATA.dataset, subject_from="folder:-1", depth=1),
     expected=Expected("group-kfold", False, {"roc_auc": ScoreRecord(0.9, 0.8, 1.0)}, "good"),
     subjects=SubjectRecord(SubjectLine(1.5, -1, 6, 4), 5, {"roc_auc": ScoreRecord(0.9, 0.8, 1)}),
 )

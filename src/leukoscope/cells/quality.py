@@ -25,6 +25,7 @@ __all__ = ["CellQuality", "find_warnings", "measure_limits", "measure_quality"]
 
 _MAX_SHARE = 0.75  # of the crop that may be foreground where cells are cut out on black
 _BORDER = 0.5  # of the border that is foreground: as much on a bright ground, little on black
+_FULL = 0.9  # of one image's edge: a cell that is cut tightly may reach half of it
 _PIECE = 0.1  # a second body, as a share of the first; a cell that is cut out has none
 _RIM_PX = 3  # left out where sharpness is measured: the cut edge is sharp in any image
 _NO_CELL = 0.5  # of the smallest usual area: below, there is no cell
@@ -164,7 +165,7 @@ def find_warnings(rgb: UInt8Array, crop: UInt8Array, spec: DatasetSpec) -> Itera
     if spec.quality is None:
         return
     found, limits = measure_quality(crop, find_inside(rgb.shape, spec.crop)), spec.quality
-    filled = found.border > _BORDER or found.area > max(_MAX_SHARE * CROP_PX**2, limits.area_px[1])
+    filled = found.border > _FULL or found.area > max(_MAX_SHARE * CROP_PX**2, limits.area_px[1])
     if found.area < _NO_CELL * limits.area_px[0]:
         yield "no cell found"
     elif limits.black_background and filled:

@@ -33,6 +33,7 @@ _Degree = Annotated[float, msgspec.Meta(ge=0, le=360)]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Sharpness = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 _Side = Annotated[int, msgspec.Meta(ge=16, le=4096)]
+_Depth = Annotated[int, msgspec.Meta(ge=0, le=1000)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 # Checked when JSON is read, as in `records`.
 
@@ -163,7 +164,7 @@ class DatasetSpec:
     name_pattern: str = ""
     naming: str = ""
     subject_from: str = ""
-    depth: int | None = None
+    depth: _Depth | None = None
     class_words: Mapping[str, str] = field(default_factory=dict)
     folds: tuple[str, ...] = ()
     test_part: str = ""
