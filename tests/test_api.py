@@ -272,7 +272,7 @@ def test_the_example_of_training(trained: tuple[str, lk.TrainedRun]) -> None:
 @needs_keras
 def test_a_run_is_accepted_by_all_later_steps(trained: tuple[str, lk.TrainedRun]) -> None:
     run = trained[1]
-    assert set(run.history["part"]) == {"part_0", "part_1"} and len(run.history) == 2
+    assert set(run.history["fold"]) == {"kfold_1", "kfold_2"} and len(run.history) == 2
     assert "demo (epochs=1)" in repr(run) and "Simulated cells" in run._repr_html_()
     assert run.plot_history().svg
     assert len(lk.evaluate(run, n_bootstrap=100).subjects) == 12

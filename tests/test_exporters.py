@@ -12,8 +12,8 @@ pytest.importorskip("keras", reason="needs the extra train")
 from leukoscope import __version__
 from leukoscope.datasets.cnmc import CNMC
 from leukoscope.errors import ModelError, SettingsError
-from leukoscope.export import EXPORTERS, export_model, export_onnx, find_exporter
-from leukoscope.export.onnx import EXPORTER
+from leukoscope.exporters import EXPORTERS, export_model, export_onnx, find_exporter
+from leukoscope.exporters.onnx import EXPORTER
 from leukoscope.inference.novelty import Novelty, fit_novelty
 from leukoscope.labels import LABELS
 from leukoscope.models import build_model, cut_features, keras
@@ -28,7 +28,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from leukoscope.export import Exporter
+from leukoscope.exporters import Exporter
 from leukoscope.models import add_novelty
 
 def convert(model, novelty, metadata):

@@ -39,10 +39,10 @@ ROOMS: dict[str, set[str]] = {
     "predictions": FILES | {"datasets", "datasets.spec"},
     "inference": CELLS,
     "models": VALUES | {"settings", "cells", "quiet"},
-    "export": CELLS | {"models", "inference"},
+    "exporters": CELLS | {"models", "inference"},
     "evaluation": TABLES,
     "training": TABLES
-    | {"models", "export", "inference", "catalogue", "splits", "evaluation", "notices", ""},
+    | {"models", "exporters", "inference", "catalogue", "splits", "evaluation", "notices", ""},
     "explanation": CELLS | {"inference"},
     "simulate": CELLS | {"notices"},
     "report": TABLES | {"notices", "evaluation", "catalogue", "explanation"},
@@ -50,6 +50,7 @@ ROOMS: dict[str, set[str]] = {
     | {"datasets.spec", "notices", "inference", "evaluation", "explanation", "simulate", ""},
     "workflow": TABLES
     | {"notices", "catalogue", "splits", "inference", "models", "training", "evaluation"}
+    | {"exporters"}
     | {"explanation", "report", "serve", "simulate"},
     "inputs": FILES | {"inference"},
     "progress": set(),

@@ -198,7 +198,7 @@ def test_official_folds_are_those_of_the_spec(tmp_path: Path) -> None:
     data, options = lay_out_table(tmp_path)
     catalogue = read_catalogue(data, options)
     assert catalogue.spec.folds == ("fold_0", "fold_1")
-    with pytest.raises(SplitError, match="no official labelled test part"):
+    with pytest.raises(SplitError, match="no official labelled test set"):
         make_split(select_usable(catalogue), "official", spec=catalogue.spec)
 
 

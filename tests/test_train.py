@@ -23,7 +23,7 @@ from leukoscope.catalogue import Catalogue, select_usable
 from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.reader import ReadOptions
 from leukoscope.errors import LeukoscopeError, ModelError, RunError, SettingsError
-from leukoscope.export import export_onnx
+from leukoscope.exporters import export_onnx
 from leukoscope.inference.decision import calibrate
 from leukoscope.inference.model import Classifier
 from leukoscope.inference.novelty import fit_novelty
@@ -304,18 +304,18 @@ def test_a_run_killed_and_resumed_ends_as_if_it_had_not_been(
     run_folder = request.getfixturevalue("run_folder" if kind == "whole" else "frozen_run")
     out = tmp_path / "killed"
     process = start(cohort, out, recipe, resume=False)
-    checkpoint = out / "parts" / "part_0" / "checkpoint.npz"
+    checkpoint = out / "folds" / "kfold_1" / "checkpoint.npz"
     deadline = time.monotonic() + 180
     while not checkpoint.exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (out / "parts" / "part_0" / "model.onnx").exists()
+    assert not (out / "folds" / "kfold_1" / "model.onnx").exists()
     assert start(cohort, out, recipe, resume=True).wait() == 0
-    for part in ("part_0", "part_1"):
+    for fold in ("kfold_1", "kfold_2"):
         found, expected = (
-            keras.saving.load_model(folder / "parts" / part / "model.keras", compile=False)
+            keras.saving.load_model(folder / "folds" / fold / "model.keras", compile=False)
             for folder in (out, run_folder)
         )
         for a, b in zip(found.get_weights(), expected.get_weights(), strict=True):
@@ -362,10 +362,10 @@ def test_a_frozen_run_trains_its_head_only(
         pairs = zip(layer.get_weights(), trained.get_layer(layer.name).get_weights(), strict=True)
         same = all(np.array_equal(a, b) for a, b in pairs)
         assert same == layer.name.startswith("lite0_"), layer.name
-    outputs = pd.read_csv(frozen_run / "parts/part_0/outputs.csv")
+    outputs = pd.read_csv(frozen_run / "folds/kfold_1/outputs.csv")
     rows = catalogue.table.reset_index().set_index("image").loc[outputs["image"], "index"]
-    part = keras.saving.load_model(frozen_run / "parts/part_0/model.keras", compile=False)
-    expected = predict_with_keras(part, catalogue.crops, rows.to_numpy())
+    network = keras.saving.load_model(frozen_run / "folds/kfold_1/model.keras", compile=False)
+    expected = predict_with_keras(network, catalogue.crops, rows.to_numpy())
     assert np.allclose(outputs["probability"], expected, atol=1e-5)
     assert len(list(cache.rglob("features-*.npy"))) == 1
 
@@ -392,10 +392,10 @@ def test_a_run_holds_what_it_promises(run_folder: Path, catalogue: Catalogue) ->
     assert not predictions["leaky"].any()
     assert predictions["probability"].between(0, 1).all()
     history = pd.read_csv(run_folder / "history.csv")
-    assert set(history["part"]) == {"part_0", "part_1", "final"}
+    assert set(history["fold"]) == {"kfold_1", "kfold_2", "final"}
     settings = json.loads((run_folder / "run.json").read_text())
     assert settings["recipe"]["model"]["input_px"] == 32 and "finished" in settings
-    for folder in (run_folder, run_folder / "parts/part_0"):
+    for folder in (run_folder, run_folder / "folds/kfold_1"):
         with zipfile.ZipFile(folder / "model.keras") as archive:
             text = archive.read("leukoscope.json").decode()
         inside = ModelMetadata.from_json(text, "model.keras")
@@ -506,11 +506,11 @@ def test_held_out_cells_are_scored_by_the_exported_network(
     kind: str, catalogue: Catalogue, request: pytest.FixtureRequest
 ) -> None:
     folder = request.getfixturevalue({"whole": "run_folder", "frozen": "frozen_run"}[kind])
-    rows = pd.read_csv(folder / "cells.csv", dtype={"part": str}).set_index("image")["row"]
-    for part in sorted((folder / "parts").iterdir()):
-        outputs = pd.read_csv(part / "outputs.csv")
+    rows = pd.read_csv(folder / "cells.csv", dtype={"fold": str}).set_index("image")["row"]
+    for network in sorted((folder / "folds").iterdir()):
+        outputs = pd.read_csv(network / "outputs.csv")
         crops = np.asarray(catalogue.crops[rows[outputs["image"]].to_numpy()])
-        exported = Classifier(part / "model.onnx").predict_batch(crops)
+        exported = Classifier(network / "model.onnx").predict_batch(crops)
         assert np.allclose(outputs[["probability", "novelty"]], exported, rtol=0, atol=1e-12)
 
 

@@ -12,7 +12,7 @@ and, where known:
     cell              names the cell within the image; "" where the image is the cell. Image and
                       cell together are unique in the table
     group             the person: subjects joined because they share a cell; default: the subject
-    part              the fold in which the cell was held out (`fold` is read as `part`); folds are
+    fold              the fold in which the cell was held out (`part` is read as `fold`); folds are
                       held out in turn, so a person in two of them was seen in training
     split             name of the split
     threshold         the probability from which the cell is called leukaemic, chosen on other
@@ -63,11 +63,11 @@ __all__ = [
 _REQUIRED = ("image", "subject", "label", "probability")
 _THRESHOLDS = ("threshold", "sensitive_threshold", "area_threshold", "context_threshold")
 _TEXT = (
-    *("image", "cell", "subject", "label", "group", "part", "fold", "split", "leaky", "pixel_hash"),
+    *("image", "cell", "subject", "label", "group", "fold", "part", "split", "leaky", "pixel_hash"),
     "conformal_call",
 )
 _SHARES = ("probability", "area_probability", "context_probability", *_THRESHOLDS)
-_RENAMED = {"sure_call": "conformal_call", "fold": "part"}
+_RENAMED = {"sure_call": "conformal_call", "part": "fold"}
 """Columns of version 0.1, and other words for ours → ours."""
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -137,7 +137,7 @@ def read_answers(
     name; rows without one are dropped, and their number is in `attrs["without_subject"]`.
 
     Args:
-        path: a CSV with image and probability, and where known subject, label, group, part, call,
+        path: a CSV with image and probability, and where known subject, label, group, fold, call,
             threshold.
         threshold: probability from which a cell counts as called leukaemic; by default from the
             column call, else the column threshold, else 0.5.
@@ -164,7 +164,7 @@ def normalise_answers(
     if not {"image", "probability"} <= set(table.columns):
         raise DataError(
             f"{name}: expected the columns image and probability (and where known subject, label, "
-            f"group, part); received {_list_few([str(c) for c in table.columns])}."
+            f"group, fold); received {_list_few([str(c) for c in table.columns])}."
         )
     if "call" in table:
         table = table[table["probability"].notna() | table["call"].isin(LABELS)]
@@ -219,7 +219,7 @@ def normalise_predictions(table: pd.DataFrame, spec: DatasetSpec | None = None) 
             table["subject"] = [name.subject for name in names if name]
     _check_columns(table)
     table["label"] = normalise_labels(table["label"])
-    for column in ("image", "cell", "subject", "group", "part", "split"):
+    for column in ("image", "cell", "subject", "group", "fold", "split"):
         if column in table:
             table[column] = table[column].astype(str).where(table[column].notna(), "")
     for column in (*_SHARES, "area", "novelty"):

@@ -6,8 +6,9 @@ of range; so later code need not check for keys. Records of version 0.1 are upgr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 import msgspec
@@ -343,12 +344,24 @@ class RunRecord:
             found = msgspec.json.decode(text)
             if isinstance(found, dict) and "dataset" not in found:
                 found = _upgrade_run(found)
-            return msgspec.convert(found, cls)
+            record = msgspec.convert(found, cls)
         except (msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise RunError(
                 f"{name}: not the record of a run ({error}). Expected a run.json that "
-                "`leukoscope train` wrote."
+                "`leukoscope train` wrote; put it back from a copy, or train again."
             ) from error
+        return replace(record, split=_rename_folds(record.split))
+
+
+def _rename_folds(split: SplitRecord) -> SplitRecord:
+    """Of runs from before 0.2, which called them part_0, part_1, …"""
+
+    def rename(name: str) -> str:
+        old = re.fullmatch(r"part_(\d+)", name)
+        return f"kfold_{int(old[1]) + 1}" if old else name
+
+    folds = (replace(fold, name=rename(fold.name)) for fold in split.folds)
+    return replace(split, folds=tuple(folds))
 
 
 def _upgrade_run(old: dict[str, Any]) -> dict[str, Any]:

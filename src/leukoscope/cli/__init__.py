@@ -7,7 +7,18 @@ import sys
 import typer
 
 from leukoscope import __version__
-from leukoscope.cli import aggregate, data, demo, evaluate, explain, predict, serve, simulate, train
+from leukoscope.cli import (
+    aggregate,
+    data,
+    demo,
+    evaluate,
+    explain,
+    export,
+    predict,
+    serve,
+    simulate,
+    train,
+)
 from leukoscope.cli.commands import Quiet, Verbose, add_command
 from leukoscope.cli.terminal import show_kept_at_exit, silence_libraries, wants_everything
 from leukoscope.cli.verbosity import asks_for_all, is_verbose, set_verbosity, show_notes
@@ -29,6 +40,7 @@ for command in (
     simulate.simulate,
     train.train,
     evaluate.evaluate,
+    export.export,
     predict.predict,
     explain.explain,
 ):
