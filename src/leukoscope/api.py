@@ -512,7 +512,7 @@ def evaluate(
     *,
     columns: Mapping[str, str] | None = None,
     threshold: float | None = None,
-    scores: Sequence[str] = (),
+    scores: str | Sequence[str] = (),
     n_bootstrap: int = 2000,
     seed: int = 0,
 ) -> EvaluationResult:
@@ -524,7 +524,7 @@ def evaluate(
         columns: column names of the table: our name → its name.
         threshold: probability from which a cell is called leukaemic, not chosen on these cells;
             by default the table's own, else 0.5.
-        scores: of your own, import paths "package.module:name" of a `ScoreKind`.
+        scores: of your own, import path "package.module:name" of a `ScoreKind`, or several.
         n_bootstrap: bootstrap resamples, of people.
         seed: of the resamples.
 

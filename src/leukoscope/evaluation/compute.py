@@ -33,7 +33,7 @@ def compute_evaluation(
     threshold: float | None = None,
     n_bootstrap: int = 2000,
     seed: int = 0,
-    scores: Sequence[str] = (),
+    scores: str | Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate a predictions table.
 
@@ -46,8 +46,8 @@ def compute_evaluation(
             `threshold`, or 0.5 where there is none.
         n_bootstrap: bootstrap resamples.
         seed: of the resamples.
-        scores: of your own, beside those built in: import paths "package.module:name" of
-            `ScoreKind`s.
+        scores: of your own, beside those built in: import path "package.module:name" of a
+            `ScoreKind`, or several.
 
     Raises:
         DataError: the table breaks the contract.

@@ -341,6 +341,7 @@ def report_damage(path: Path, expected: str, fix: str) -> Iterator[None]:
     except (LeukoscopeError, ImportError):
         raise
     except FileNotFoundError as error:
+        fix = fix.replace("delete it and ", "")
         raise RunError(f"{path}: missing. Expected {expected}. {fix}") from error
     except Exception as error:  # each library has its own
         words = " ".join(str(error).split()) or type(error).__name__

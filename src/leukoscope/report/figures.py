@@ -8,7 +8,7 @@ phone. The object-oriented API is used alone: nothing global changes, no window 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any
 
 import matplotlib as mpl
@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from leukoscope.errors import DataError
 from leukoscope.evaluation import Curve, Evaluation, FoldScores, ReliabilityBin, Score
 from leukoscope.labels import CLASS_COLOURS, LEUKAEMIC, NORMAL
 
@@ -116,7 +117,8 @@ def draw_glance(network: Mapping[str, Score], size: Mapping[str, Score]) -> str:
 
 
 def draw_roc(curves: Sequence[Curve]) -> str:
-    """ROC curves of the network in both views and of size alone."""
+    """ROC curves of the network in both views and of size alone; `DataError` without a curve."""
+    _check_something("ROC curve", curves, "cells of both classes")
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -130,7 +132,8 @@ def draw_roc(curves: Sequence[Curve]) -> str:
 
 
 def draw_precision_recall(curves: Sequence[Curve]) -> str:
-    """Precision over recall, with the share of leukaemic cells as the line of guessing."""
+    """Precision over recall, guessing as a line; `DataError` without a curve."""
+    _check_something("Precision-recall curve", curves, "cells of both classes")
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -147,6 +150,11 @@ def draw_precision_recall(curves: Sequence[Curve]) -> str:
     return draw_svg(4.5, paint)
 
 
+def _check_something(figure: str, points: Sized, expected: str) -> None:
+    if not len(points):
+        raise DataError(f"{figure}: nothing to draw. Expected a table with {expected}.")
+
+
 def _frame_unit_square(axes: Axes, x_label: str, y_label: str) -> None:
     ticks = np.linspace(0, 1, 6)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xticks=ticks, yticks=ticks, aspect="equal")
@@ -156,6 +164,7 @@ def _frame_unit_square(axes: Axes, x_label: str, y_label: str) -> None:
 
 def draw_confusion(evaluation: Evaluation) -> str:
     """True label by call, in cells; the shade is the share of the row."""
+    _check_something("Confusion matrix", evaluation.subjects, "one cell or more")
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -198,6 +207,7 @@ def draw_confusion(evaluation: Evaluation) -> str:
 
 def draw_reliability(bins: Sequence[ReliabilityBin]) -> str:
     """Share of leukaemic cells over the predicted probability, above the number of cells."""
+    _check_something("Reliability diagram", bins, "one cell or more")
 
     def paint(figure: Figure) -> None:
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
@@ -223,6 +233,7 @@ def draw_reliability(bins: Sequence[ReliabilityBin]) -> str:
 
 def draw_subjects(table: pd.DataFrame, evaluation: Evaluation) -> str:
     """Every cell a dot on its subject's row; rows by class, then by mean probability (bar)."""
+    _check_something("Cells by subject", table, "one cell or more")
     rows = [r for label in (LEUKAEMIC, NORMAL) for r in evaluation.subjects if r.label == label]
     scatter = np.random.default_rng(0)
 

@@ -297,11 +297,13 @@ def load_keras(path: Path, recipe: Recipe) -> keras.Model:
     """
     expected = "a Keras file that `leukoscope train` wrote"
     with report_damage(path, expected, "Put it back from a copy, or train again."):
+        with zipfile.ZipFile(path) as archive:  # Keras says of any such fault: no such file
+            if broken := archive.testzip():
+                raise ValueError(f"a broken {broken} in it")
         if not is_import_path(recipe.model.architecture):
             return keras.saving.load_model(path, compile=False)
         model = build_model(dataclasses.replace(recipe.model, pretrained=False))
-        with path.open("rb"):  # Keras says of a file that is not there that it is damaged
-            model.load_weights(path)
+        model.load_weights(path)
         return model
 
 

@@ -23,7 +23,8 @@ __all__ = ["train_all"]
 
 _OUTPUTS: dict[str, type] = {
     **dict.fromkeys(("image", "subject", "label", "group", "pixel_hash"), str),
-    **dict.fromkeys(("probability", "novelty", "area", "area_probability"), float),
+    **dict.fromkeys(("probability", "novelty", "area_probability"), float),
+    "area": int,
     "leaky": bool,
 }
 _CONTINUE = "Put it back from a copy, or delete it and continue the run with --continue"
@@ -102,7 +103,10 @@ def _gather_histories(run: Run, names: list[str]) -> None:
     found = []
     for name in names:
         network = run.find_network(name)
-        fix = f"{_CONTINUE}; to train this network again, delete {network.onnx} too."
+        fix = (
+            f"Put it back from a copy, or delete it and {network.onnx}, and continue the run with "
+            "--continue, which trains this network again."
+        )
         history = read_run_table(network.history, NETWORK_HISTORY, fix)
         found.append(history.assign(fold=name))
     write_table(run.history, pd.concat(found))
