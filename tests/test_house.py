@@ -59,7 +59,16 @@ ROOMS: dict[str, set[str]] = {
     | {"catalogue", "evaluation", "inference", "inputs", "notices", "progress", "results"}
     | {"splits", "training", "workflow"},
     "cli": TABLES
-    | {"catalogue", "evaluation", "inference", "notices", "quiet", "report", "simulate"}
+    | {
+        "catalogue",
+        "evaluation",
+        "exporters",
+        "inference",
+        "notices",
+        "quiet",
+        "report",
+        "simulate",
+    }
     | {"training", "workflow", ""},
     "__main__": {"cli"},
 }
@@ -124,7 +133,7 @@ def test_the_rules_see_every_way_to_import(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("", "api", "catalogue", "cli", "datasets", "evaluation", "explanation", "export"),
+        *("", "api", "catalogue", "cli", "datasets", "evaluation", "explanation", "exporters"),
         *("inference", "predictions", "records", "registry", "report", "results", "serve"),
         *("settings", "simulate", "splits"),
     ],

@@ -572,7 +572,7 @@ def test_without_a_final_network_a_fold_is_exported_and_without_data_drawn_cells
     with pytest.raises(RunError, match="files of the run itself"):
         lk.export(run, out=run / "folds" / "kfold_1" / "model.onnx")
     shutil.copy(run / "folds/kfold_2/model.keras", run / "folds/kfold_1/model.keras")
-    with pytest.raises(RunError, match="not the network of .* beside it"):
+    with pytest.raises(RunError, match=r"not the network of .* beside it"):
         lk.export(run, out=tmp_path / "mixed.onnx")
     assert not (tmp_path / "mixed.onnx").exists()
     (run / "run.json").write_text(text.replace('"finished": "', '"finished": "", "was": "'))

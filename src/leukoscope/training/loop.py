@@ -373,7 +373,11 @@ def _read_checkpoint(path: Path, model: keras.Model) -> _State | None:
         return None
     expected = "the checkpoint of a network that was training"
     fix = "Delete it to begin this network anew."
-    with report_damage(path, expected, fix), np.load(path, allow_pickle=False) as arrays:
+    with (
+        report_damage(path, expected, fix),
+        path.open("rb") as file,  # NumPy leaves the file of a broken archive open
+        np.load(file, allow_pickle=False) as arrays,
+    ):
         if sum(name.startswith("variable_") for name in arrays) != len(_list_variables(model)):
             raise RunError(
                 f"{path}: the checkpoint of another version of leukoscope. Delete it to begin this "
