@@ -21,7 +21,7 @@ from scipy.optimize import curve_fit
 
 from leukoscope.catalogue import read_catalogue, select_usable
 from leukoscope.evaluation import Evaluation, compute_evaluation, find_score
-from leukoscope.inference.decision import decide_by_part
+from leukoscope.inference.decision import decide_by_fold
 from leukoscope.io.tables import write_table
 from leukoscope.models import cut_head
 from leukoscope.settings import Recipe, read_recipe
@@ -77,9 +77,9 @@ def _score(
             model, _ = train_model(recipe, features, cells, cells[:0], checkpoint, seed=draw)
         own = table.loc[fold.evaluated, ["image", "subject", "group", "label"]]
         output = predict_with_keras(cut_head(model), features, own.index.to_numpy())
-        found.append(own.assign(part=fold.name, probability=output))
+        found.append(own.assign(fold=fold.name, probability=output))
     outputs = pd.concat(found, ignore_index=True)
-    return compute_evaluation(outputs.assign(**decide_by_part(outputs).to_dict("series")))
+    return compute_evaluation(outputs.assign(**decide_by_fold(outputs).to_dict("series")))
 
 
 def _draw_people(cells: pd.DataFrame, people: int, draw: int) -> list[str]:

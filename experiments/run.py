@@ -60,7 +60,7 @@ def _train(data: Path, out: Path, recipe: str, split: str, seed: int) -> Run:
 
 
 def _summarise(run: Run) -> dict[str, object]:
-    record, history = run.read_record(), pd.read_csv(run.history)
+    record, history = run.read_record(), run.read_history()
     found = compute_evaluation(read_predictions(run.predictions))
     scores = {score.name: score for score in found.by_cell}
     by_subject = {score.name: score for score in found.by_subject}

@@ -50,29 +50,29 @@ def main() -> None:
     request = parser.parse_args()
     run, catalogue = open_run(request.run), read_catalogue(request.data)
     rows = []
-    for part in run.read_record().split.folds:
-        rows += _ask_part(run, catalogue, part.name, request.cells)
-        print(part.name, flush=True)
+    for fold in run.read_record().split.folds:
+        rows += _ask_fold(run, catalogue, fold.name, request.cells)
+        print(fold.name, flush=True)
     table = pd.DataFrame(rows).groupby("kind", sort=False).mean(numeric_only=True).reset_index()
     write_table(request.out, table.round(4))
     write_text(request.out.with_suffix(".md"), _to_markdown(table))
     print(_to_markdown(table))
 
 
-def _ask_part(run: Run, catalogue: Catalogue, name: str, count: int) -> list[dict[str, object]]:
-    cells = pd.read_csv(run.cells, dtype={"part": str, "subject": str}, keep_default_na=False)
+def _ask_fold(run: Run, catalogue: Catalogue, name: str, count: int) -> list[dict[str, object]]:
+    cells = run.read_cells()
     outputs = {
-        other.name: pd.read_csv(run.find_part(other.name).outputs)
+        other.name: pd.read_csv(run.find_network(other.name).outputs)
         for other in run.read_record().split.folds
     }
     usual = outputs[name]["novelty"].to_numpy()
     others = [table["novelty"] for other, table in outputs.items() if other != name]
     limit = pd.concat(others).quantile(_USUAL)
     random = np.random.default_rng(0)
-    held_out = cells.loc[cells["part"] == name, "row"].to_numpy()
+    held_out = cells.loc[cells["fold"] == name, "row"].to_numpy()
     chosen = np.sort(random.choice(held_out, min(count, len(held_out)), replace=False))
     crops = np.asarray(catalogue.crops[chosen])
-    classifier = Classifier(run.find_part(name).onnx)
+    classifier = Classifier(run.find_network(name).onnx)
     rows: list[dict[str, object]] = []
     for kind, strange in _make_strange(crops, random).items():
         novelty = classifier.predict_batch(strange)[:, 1]

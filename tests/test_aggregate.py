@@ -37,7 +37,7 @@ def build_table(people: int = 16, cells: int = 25, separation: float = 1.0) -> p
                 "label": "leukaemic" if leukaemic else "normal",
                 "probability": 1 / (1 + np.exp(-logit)),
                 "called": logit > 0,
-                "part": f"part_{person // 2 % 4}",
+                "fold": f"kfold_{person // 2 % 4}",
                 "group": str(person),
                 "leaky": False,
             }
@@ -87,7 +87,7 @@ def test_probabilities_follow_the_mean_and_are_near_the_true_ones() -> None:
 
 def test_a_fold_is_not_calibrated_on_its_own_people() -> None:
     table = build_table()
-    own = table["part"] == "part_1"
+    own = table["fold"] == "kfold_1"
     before, after = get_probability(table), get_probability(flip(table, own))
     inside = table.loc[own, "subject"].unique()
     assert np.allclose(before[inside], after[inside])
@@ -95,7 +95,7 @@ def test_a_fold_is_not_calibrated_on_its_own_people() -> None:
 
 
 def test_without_folds_nobody_is_calibrated_on_themselves_under_any_name() -> None:
-    table = build_table().drop(columns="part")
+    table = build_table().drop(columns="fold")
     table["group"] = table["group"].replace({"2": "0"})  # 0 and 2 are one person
     own = table["group"] == "0"
     before, after = get_probability(table), get_probability(flip(table, own))
@@ -106,7 +106,7 @@ def test_without_folds_nobody_is_calibrated_on_themselves_under_any_name() -> No
 def test_another_table_calibrates_but_for_the_people_it_shares() -> None:
     reference = build_table()
     reference["group"] = reference["group"].replace({"0": "2"})  # 0 and 2 are one
-    new = reference[reference["subject"].isin(["0", "1"])].drop(columns=["label", "part", "group"])
+    new = reference[reference["subject"].isin(["0", "1"])].drop(columns=["label", "fold", "group"])
     summary = summarise_subjects(new, reference, n_bootstrap=10)
     assert set(summary.table["call"]) <= {"leukaemic", "normal"}
     assert summary.scores == () and "of the other table" in summary.calibration
@@ -145,7 +145,7 @@ def test_scores_are_of_subjects_with_intervals_over_people() -> None:
     names["group"] += names["label"]  # forty names, eight people
     auc, joined = (
         summarise_subjects(one, n_bootstrap=500).scores[2]
-        for one in (table, names.assign(part="a"))
+        for one in (table, names.assign(fold="a"))
     )
     assert auc.low is not None and auc.high is not None and auc.value is not None
     assert 0 <= auc.low < auc.value < auc.high <= 1
@@ -224,7 +224,7 @@ def test_the_command_prints_and_writes_a_row_a_subject(tmp_path: Path) -> None:
     rows = pd.read_csv(out, dtype={"subject": str})
     assert len(rows) == 16 and rows["probability"].between(0, 1).all()
     plain = tmp_path / "plain.csv"
-    build_table().drop(columns=["label", "part", "group", "called"]).to_csv(plain, index=False)
+    build_table().drop(columns=["label", "fold", "group", "called"]).to_csv(plain, index=False)
     done = run("aggregate", plain)
     assert "if another model" in " ".join(done.stdout.split()) and "Sensitivity" not in done.stdout
     done = run("aggregate", plain, "--calibrate", table)
@@ -246,7 +246,7 @@ def test_a_table_without_labels_uses_the_models_calibration() -> None:
     known, new = build_table(people=40), build_table(people=12, separation=2.0)
     line = fit_subject_line(known)
     assert line is not None and (line.names, line.leukaemic) == (40, 20)
-    blind = summarise_subjects(new.drop(columns=["label", "part"]), line=line, n_bootstrap=10)
+    blind = summarise_subjects(new.drop(columns=["label", "fold"]), line=line, n_bootstrap=10)
     truth = new.groupby("subject")["label"].first()
     rows = blind.table.set_index("subject")
     assert (rows["call"] == truth[rows.index]).mean() > 0.8

@@ -381,7 +381,7 @@ def test_a_run_is_accepted_by_all_later_steps(
     trained: tuple[str, lk.TrainedRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trained[1]
-    assert set(run.history["part"]) == {"part_0", "part_1"} and len(run.history) == 2
+    assert set(run.history["fold"]) == {"kfold_1", "kfold_2"} and len(run.history) == 2
     assert "demo (epochs=1)" in repr(run) and "Simulated cells" in run._repr_html_()
     monkeypatch.chdir(tmp_path)
     EXAMPLES["TrainedRun.plot_history"].globs["run"] = run

@@ -24,7 +24,7 @@ def build_table(**columns: object) -> pd.DataFrame:
             "subject": ["A&B" if n == 3 else str(n) for n in person],
             "label": np.where(leukaemic, "leukaemic", "normal"),
             "probability": np.clip(probability, 0, 1),
-            "part": (person % 4).astype(str),
+            "fold": (person % 4).astype(str),
             "leaky": False,
         }
     )

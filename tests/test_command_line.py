@@ -310,8 +310,8 @@ def test_each_epoch_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     from leukoscope.cli.progress import TrainingDisplay
 
     with TrainingDisplay.open(tmp_path / "run") as display:
-        for number, name in enumerate(("part_0", "part_1", "final"), start=1):
-            display.start_part(name, number, 3)
+        for number, name in enumerate(("kfold_1", "kfold_2", "final"), start=1):
+            display.start_network(name, number, 3)
             for epoch in (1, 2):
                 for step in range(1, 5):
                     display.show_step(EpochReport(epoch, 2, step, 4, 0.5, None))
@@ -334,10 +334,10 @@ def test_epochs_are_logged_as_tensorboard_reads_them(tmp_path: Path) -> None:
 
     log = log_to_tensorboard(tmp_path)
     for epoch in (1, 2):
-        report = EpochReport(epoch, 2, 4, 4, 1 / epoch, 0.75, stop_loss=0.5, part="part_0")
+        report = EpochReport(epoch, 2, 4, 4, 1 / epoch, 0.75, stop_loss=0.5, fold="kfold_1")
         log(report)  # of a step
         log(dataclasses.replace(report, finished=True))
-    (file,) = (tmp_path / "part_0").iterdir()
+    (file,) = (tmp_path / "kfold_1").iterdir()
     found = [
         (event.step, value.tag, float(tf.make_ndarray(value.tensor)))
         for record in tf.compat.v1.io.tf_record_iterator(str(file))

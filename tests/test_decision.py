@@ -9,7 +9,7 @@ import pytest
 from leukoscope.inference.decision import (
     average_by_subject,
     calibrate,
-    decide_by_part,
+    decide_by_fold,
     fit_decision,
 )
 from leukoscope.records import UNCERTAIN, Decision
@@ -26,7 +26,7 @@ def build_outputs(people: int = 40, cells: int = 60, seed: int = 0) -> pd.DataFr
             rows.append(
                 {
                     "group": str(person),
-                    "part": str(person % 4),
+                    "fold": str(person % 4),
                     "label": "leukaemic" if leukaemic else "normal",
                     "probability": 1 / (1 + np.exp(-logit)),
                 }
@@ -70,11 +70,11 @@ def test_a_person_with_most_of_the_cells_does_not_dominate() -> None:
 
 def test_a_fold_does_not_influence_its_own_decision() -> None:
     table = build_outputs()
-    before = decide_by_part(table)
-    own = table["part"] == "2"
+    before = decide_by_fold(table)
+    own = table["fold"] == "2"
     other = table["label"].map({"leukaemic": "normal", "normal": "leukaemic"})
     turned = table.assign(label=table["label"].where(~own, other))
-    after = decide_by_part(turned)
+    after = decide_by_fold(turned)
     pd.testing.assert_frame_equal(before[own], after[own])
     assert (before.loc[~own, "threshold"] != after.loc[~own, "threshold"]).any()
     assert before.loc[own, "threshold"].nunique() == 1
@@ -82,23 +82,23 @@ def test_a_fold_does_not_influence_its_own_decision() -> None:
 
 def test_probabilities_are_calibrated() -> None:
     table = build_outputs(seed=3)
-    decided = decide_by_part(table)
+    decided = decide_by_fold(table)
     leukaemic = table["label"] == "leukaemic"
     sure = table["probability"] > 0.95
     assert abs(table["probability"][sure].mean() - leukaemic[sure].mean()) > 0.05
     assert abs(decided["probability"][sure].mean() - leukaemic[sure].mean()) < 0.03
 
 
-@pytest.mark.parametrize("case", ["one class", "one part", "backwards"])
+@pytest.mark.parametrize("case", ["one class", "one fold", "backwards"])
 def test_where_nothing_can_be_chosen_nothing_changes(case: str) -> None:
     table = build_outputs(people=8)
     if case == "one class":
         table = table.assign(label="normal")
-    elif case == "one part":
-        table = table.assign(part="all")
+    elif case == "one fold":
+        table = table.assign(fold="all")
     else:
         table = table.assign(probability=1 - table["probability"])
-    decided = decide_by_part(table)
+    decided = decide_by_fold(table)
     assert (decided["probability"] == table["probability"]).all()
     assert (decided["threshold"] == 0.5).all() and (decided["sensitive_threshold"] == 0.5).all()
     assert (decided["conformal_call"] == UNCERTAIN).all()
@@ -115,7 +115,7 @@ def build_people(people: int, seed: int) -> pd.DataFrame:
         rows += [
             {
                 "group": str(person),
-                "part": str(person // 2 % 4),
+                "fold": str(person // 2 % 4),
                 "label": "leukaemic" if leukaemic else "normal",
                 "probability": 1 / (1 + np.exp(-logit)),
                 "novelty": abs(random.normal(10, 2)),
@@ -167,11 +167,11 @@ def test_a_conformal_call_is_the_one_class_of_the_set() -> None:
 
 def test_the_novelty_limit_comes_from_other_folds() -> None:
     table = build_people(60, 0)
-    found = decide_by_part(table)["novelty"]
+    found = decide_by_fold(table)["novelty"]
     assert (found > 1).mean() == pytest.approx(0.05, abs=0.01)
-    strange = table["part"] == "1"
+    strange = table["fold"] == "1"
     changed = table.assign(novelty=table["novelty"].where(~strange, 100.0))
-    assert (decide_by_part(changed)["novelty"][strange] > 4).all()
+    assert (decide_by_fold(changed)["novelty"][strange] > 4).all()
 
 
 def test_certain_outputs_stay_finite_and_in_order() -> None:

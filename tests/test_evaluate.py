@@ -275,15 +275,15 @@ def test_size_probability_follows_the_log_of_the_area() -> None:
 
 
 def test_folds_are_scored_separately() -> None:
-    table = build_table().assign(part=lambda t: (t["subject"].astype(int) // 12).astype(str))
+    table = build_table().assign(fold=lambda t: (t["subject"].astype(int) // 12).astype(str))
     found = compute_evaluation(table, n_bootstrap=50)
-    assert [(part.part, part.cells, part.subjects) for part in found.parts] == [
+    assert [(fold.fold, fold.cells, fold.subjects) for fold in found.folds] == [
         ("0", 180, 12),
         ("1", 180, 12),
     ]
-    own = table[table["part"] == "1"]
+    own = table[table["fold"] == "1"]
     expected = metrics.roc_auc_score(own["label"] == "leukaemic", own["probability"])
-    assert find_score(found.parts[1].scores, "roc_auc").value == pytest.approx(expected)
+    assert find_score(found.folds[1].scores, "roc_auc").value == pytest.approx(expected)
 
 
 def test_leaks_are_declared_or_found() -> None:
@@ -295,16 +295,16 @@ def test_leaks_are_declared_or_found() -> None:
     assert (leaky.status, leaky.leaking_cells) == ("leaky", 3)
     assert f"3 of {len(table)} cells" in leaky.statement
 
-    parts = np.where(table.index % 15 < 14, "0", "1")
-    assert compute_leak_status(table.assign(part=parts)).leaking_cells == len(table)
-    assert compute_leak_status(clean.assign(part=parts)).status == "clean"
+    folds = np.where(table.index % 15 < 14, "0", "1")
+    assert compute_leak_status(table.assign(fold=folds)).leaking_cells == len(table)
+    assert compute_leak_status(clean.assign(fold=folds)).status == "clean"
 
     hashes = [f"{i:032x}" for i in range(len(table))]
     hashes[-1] = hashes[0]
     repeated = compute_leak_status(clean.assign(pixel_hash=hashes))
     assert (repeated.status, repeated.repeated_cells) == ("clean", 1)
     halves = (table["subject"].astype(int) // 12).astype(str)
-    twice = compute_leak_status(table.assign(pixel_hash=hashes, part=halves))
+    twice = compute_leak_status(table.assign(pixel_hash=hashes, fold=halves))
     assert (twice.status, twice.leaking_cells) == ("leaky", 2)
 
 

@@ -12,8 +12,8 @@ pytest.importorskip("keras", reason="needs the extra train")
 from leukoscope import __version__
 from leukoscope.datasets.cnmc import CNMC
 from leukoscope.errors import ModelError, SettingsError
-from leukoscope.export import EXPORTERS, export_model, export_onnx, find_exporter
-from leukoscope.export.onnx import EXPORTER
+from leukoscope.exporters import EXPORTERS, export_model, find_exporter
+from leukoscope.exporters.onnx import EXPORTER, read_novelty
 from leukoscope.inference.novelty import Novelty, fit_novelty
 from leukoscope.labels import LABELS
 from leukoscope.models import build_model, cut_features, keras
@@ -28,7 +28,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from leukoscope.export import Exporter
+from leukoscope.exporters import Exporter
 from leukoscope.models import add_novelty
 
 def convert(model, novelty, metadata):
@@ -46,6 +46,10 @@ def answer_wrongly(path, crops):
 
 keras_file = Exporter("Keras", ".keras", convert, answer)
 wrong = Exporter("Wrong", ".keras", convert, answer_wrongly)
+text = Exporter("Text", ".txt", lambda *given: "text", answer)
+blind = Exporter("Blind", ".keras", convert, lambda path, crops: crops.mean(axis=(1, 2, 3)))
+broken = Exporter("Broken", ".keras", lambda *given: 1 / 0, answer)
+dotless = Exporter("Dotless", "keras", convert, answer)
 """
 
 CROPS = np.random.default_rng(0).integers(0, 255, (8, 225, 225, 3), np.uint8)
@@ -91,10 +95,13 @@ def test_contract(name: str, own_exporters: Path, trained: tuple) -> None:
     assert list(out.iterdir()) == []
 
 
-def test_onnx_is_built_in(tmp_path: Path, trained: tuple) -> None:
+def test_onnx_is_built_in_and_its_novelty_can_be_read_again(tmp_path: Path, trained: tuple) -> None:
     assert "onnx" in EXPORTERS.names() and find_exporter("onnx") is EXPORTER
     model, novelty, expected = trained
-    assert export_onnx(model, novelty, tmp_path / "m.onnx", METADATA, CROPS, expected) < 1e-4
+    export_model(EXPORTER, model, novelty, tmp_path / "m.onnx", METADATA, CROPS, expected)
+    again = read_novelty(tmp_path / "m.onnx")
+    np.testing.assert_allclose(again.kernel, novelty.kernel, rtol=1e-6)
+    np.testing.assert_allclose(again.bias, novelty.bias, rtol=1e-6)
 
 
 def test_a_users_own_one_that_predicts_incorrectly_writes_nothing(
@@ -110,7 +117,26 @@ def test_a_users_own_one_that_predicts_incorrectly_writes_nothing(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("onxn", "Unknown exporter 'onxn'.*Did you mean onnx"),
+        ("text", "Text: its `convert` failed .TypeError: it returned str.*the bytes of a file"),
+        ("blind", r"Blind: its `answer` failed .*array \(8,\).*Expected an array \(8, 2\)"),
+        ("broken", "Broken: its `convert` failed .ZeroDivisionError"),
+    ],
+)
+def test_a_users_own_one_that_fails_is_named(
+    name: str, words: str, own_exporters: Path, trained: tuple
+) -> None:
+    model, novelty, expected = trained
+    exporter, path = find_exporter(f"own_exporters_of_test:{name}"), own_exporters / "out" / "m"
+    with pytest.raises(SettingsError, match=words):
+        export_model(exporter, model, novelty, path, METADATA, CROPS, expected)
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("onxn", "Unknown export format 'onxn'. Expected onnx, or your own.*Did you mean onnx"),
+        ("own_exporters_of_test:dotless", "suffix 'keras'.*begins with a dot"),
         ("own_exporters_of_test:convert", "of type function. Expected an Exporter"),
     ],
 )

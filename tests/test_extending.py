@@ -14,7 +14,7 @@ pytest.importorskip("keras", reason="needs the extra train")
 from leukoscope.datasets.reader import ReadOptions
 from leukoscope.datasets.registry import read_dataset
 from leukoscope.evaluation.scores import find_scores
-from leukoscope.export import find_exporter
+from leukoscope.exporters import find_exporter
 from leukoscope.models import build_model
 from leukoscope.settings import parse_recipe
 from leukoscope.training.augment import augment_crop, make_generator

@@ -44,10 +44,10 @@ ROOMS: dict[str, set[str]] = {
     "predictions": FILES | {"datasets", "datasets.spec"},
     "inference": CELLS,
     "models": VALUES | {"settings", "cells", "quiet"},
-    "export": CELLS | {"models", "inference"},
+    "exporters": CELLS | {"models", "inference"},
     "evaluation": TABLES,
     "training": TABLES
-    | {"models", "export", "inference", "catalogue", "splits", "evaluation", "notices", ""},
+    | {"models", "exporters", "inference", "catalogue", "splits", "evaluation", "notices", ""},
     "explanation": CELLS | {"inference"},
     "simulate": CELLS | {"datasets", "notices"},
     "report": TABLES | {"notices", "evaluation", "catalogue", "explanation"},
@@ -55,6 +55,7 @@ ROOMS: dict[str, set[str]] = {
     | {"datasets.spec", "notices", "inference", "evaluation", "explanation", "simulate", ""},
     "workflow": TABLES
     | {"notices", "catalogue", "splits", "inference", "models", "training", "evaluation"}
+    | {"exporters"}
     | {"explanation", "report", "serve", "simulate"},
     "inputs": FILES | {"inference"},
     "progress": set(),
@@ -63,7 +64,16 @@ ROOMS: dict[str, set[str]] = {
     | {"catalogue", "evaluation", "inference", "inputs", "notices", "progress", "results"}
     | {"splits", "training", "workflow"},
     "cli": TABLES
-    | {"catalogue", "evaluation", "inference", "notices", "quiet", "report", "simulate"}
+    | {
+        "catalogue",
+        "evaluation",
+        "exporters",
+        "inference",
+        "notices",
+        "quiet",
+        "report",
+        "simulate",
+    }
     | {"training", "workflow", ""},
     "__main__": {"cli"},
 }
@@ -181,7 +191,7 @@ def test_a_relative_import_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("", "api", "catalogue", "cli", "datasets", "evaluation", "explanation", "export"),
+        *("", "api", "catalogue", "cli", "datasets", "evaluation", "explanation", "exporters"),
         *("inference", "predictions", "records", "registry", "report", "results", "serve"),
         *("settings", "simulate", "splits"),
     ],

@@ -37,7 +37,7 @@ def write_csv(path: Path, text: str) -> Path:
 
 
 def test_a_written_table_is_read_as_it_was(tmp_path: Path) -> None:
-    table = build_table().assign(leaky=[False, True, False], stain="pale", part=["1", "2", "2"])
+    table = build_table().assign(leaky=[False, True, False], stain="pale", fold=["1", "2", "2"])
     write_predictions(table, tmp_path / "predictions.csv")
     read = read_predictions(tmp_path / "predictions.csv")
     pd.testing.assert_frame_equal(read, table, check_dtype=False)
@@ -77,7 +77,7 @@ def test_subjects_are_read_from_names_and_keep_their_case(tmp_path: Path) -> Non
     )
     table = read_predictions(path)
     assert list(table["subject"]) == ["h3", "07"]
-    assert list(table["part"]) == ["0", "01"]
+    assert list(table["fold"]) == ["0", "01"]
 
 
 def test_without_subjects_the_columns_are_named() -> None:
@@ -131,10 +131,10 @@ def test_the_received_table_is_left_alone() -> None:
 
 
 def test_columns_of_version_0_1_are_read(tmp_path: Path) -> None:
-    text = "image,subject,label,probability,sure_call,fold\na.bmp,07,all,0.9,uncertain,1\n"
+    text = "image,subject,label,probability,sure_call,part\na.bmp,07,all,0.9,uncertain,1\n"
     read = read_predictions(write_csv(tmp_path / "old.csv", text))
-    assert list(read["conformal_call"]) == ["uncertain"] and list(read["part"]) == ["1"]
-    assert not {"sure_call", "fold"} & set(read)
+    assert list(read["conformal_call"]) == ["uncertain"] and list(read["fold"]) == ["1"]
+    assert not {"sure_call", "part"} & set(read)
 
 
 def test_a_column_may_be_two_of_ours(tmp_path: Path) -> None:

@@ -322,9 +322,9 @@ def test_a_users_own_reader_is_found_and_checked(
     assert len(read_dataset(data, use("mylab:good"))[1].rows) == 60
     with pytest.raises(DataError, match="mylab:bad gave 3 rows"):
         read_dataset(data, use("mylab:bad"))
-    with pytest.raises(SettingsError, match="os:path is of type module. Expected a Reader"):
+    with pytest.raises(SettingsError, match=r"os:path is of type module\. Expected a Reader"):
         read_dataset(data, use("os:path"))
-    with pytest.raises(SettingsError, match="of type type. Expected a Reader"):
+    with pytest.raises(SettingsError, match=r"of type type\. Expected a Reader"):
         read_dataset(data, use("leukoscope.datasets.reader:Reader"))
     with pytest.raises(SettingsError, match=r"Unknown reader 'cnmcc'.*Did you mean cnmc"):
         read_dataset(data, use("cnmcc"))
@@ -342,7 +342,7 @@ def test_official_folds_are_those_of_the_spec(tmp_path: Path) -> None:
     data, options = lay_out_table(tmp_path)
     catalogue = read_catalogue(data, options)
     assert catalogue.spec.folds == ("fold_0", "fold_1")
-    with pytest.raises(SplitError, match="no official labelled test part"):
+    with pytest.raises(SplitError, match="no official labelled test set"):
         make_split(select_usable(catalogue), "official", spec=catalogue.spec)
 
 

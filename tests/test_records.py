@@ -59,7 +59,7 @@ METADATA = ModelMetadata(
 )
 RUN = RunRecord(
     recipe=Recipe("mine", training=TrainingSettings(epochs=3)),
-    split=SplitRecord("group-kfold", False, (FoldRecord("part_0", 5, 3, 0),)),
+    split=SplitRecord("group-kfold", False, (FoldRecord("kfold_1", 5, 3, 0),)),
     seed=1,
     data=DataRecord("abc", 8, 4, 3),
     dataset=CNMC,

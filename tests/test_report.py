@@ -64,7 +64,7 @@ def build_table(separation: float = 1.0, people: int = 12, cells: int = 8) -> pd
                     "label": "leukaemic" if leukaemic else "normal",
                     "probability": 1 / (1 + np.exp(-logits[cell])),
                     "area": areas[cell],
-                    "part": f"fold & {person // 2 % 2}",
+                    "fold": f"fold & {person // 2 % 2}",
                 }
             )
     return pd.DataFrame(rows).assign(split="people", leaky=False)
@@ -83,7 +83,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
     table = build_table()
     history = pd.DataFrame(
         {
-            "part": ["0", "0", "1"],
+            "fold": ["0", "0", "1"],
             "epoch": [1, 2, 1],
             "loss": [0.7, 0.5, 0.6],
             "stop_loss": [0.7, 0.6, 0.6],
@@ -170,7 +170,7 @@ def describe(table: pd.DataFrame, **changes: object) -> str:
 
 
 def test_words_depend_on_the_split() -> None:
-    table = build_table().drop(columns="part")
+    table = build_table().drop(columns="fold")
     assert "the network was not trained on:" in describe(table)
     leaky = describe(table, leaky=True)
     assert "do not hold on new people" in leaky and "was not trained on:" not in leaky

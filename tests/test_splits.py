@@ -74,9 +74,9 @@ def build_even() -> pd.DataFrame:
 def test_folds_are_balanced_in_cells_and_people() -> None:
     table = build_even()
     for fold in make_split(table, "group-kfold", folds=5).folds:
-        part = table.loc[fold.evaluated]
+        cells = table.loc[fold.evaluated]
         for label, people in (("leukaemic", 6), ("normal", 4)):
-            of_class = part[part["label"] == label]
+            of_class = cells[cells["label"] == label]
             assert abs(of_class["group"].nunique() - people) <= 1
             share = len(of_class) / (table["label"] == label).sum()
             assert share == pytest.approx(0.2, abs=0.05)
@@ -84,8 +84,8 @@ def test_folds_are_balanced_in_cells_and_people() -> None:
 
 def test_seeds_give_different_folds_and_the_same_seed_the_same() -> None:
     table = build_even()
-    parts = [make_split(table, "group-kfold", seed=seed).folds[0].evaluated for seed in (0, 0, 1)]
-    assert parts[0].equals(parts[1])
+    first = [make_split(table, "group-kfold", seed=seed).folds[0].evaluated for seed in (0, 0, 1)]
+    assert first[0].equals(first[1])
     assert len(build_table([5] * 10, ["leukaemic", "normal"] * 5, list(range(10)))) == 50
 
 
@@ -150,7 +150,7 @@ def test_a_cell_without_a_subject_is_refused() -> None:
     [
         ("by-luck", "Unknown split"),
         ("leave-one-group-out:site", "no such column"),
-        ("official", "no official labelled test part"),
+        ("official", "no official labelled test set"),
         ("group-kfold", "cannot be dealt to 5 folds"),
     ],
 )

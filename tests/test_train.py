@@ -5,33 +5,38 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 pytest.importorskip("keras", reason="needs the extra: pip install 'leukoscope[train]'")
 
+import leukoscope as lk
 from leukoscope import __version__
 from leukoscope.catalogue import Catalogue, select_usable
+from leukoscope.cli import app
 from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.reader import ReadOptions
-from leukoscope.errors import LeukoscopeError, ModelError, RunError, SettingsError
-from leukoscope.export import export_onnx
+from leukoscope.errors import ModelError, RunError, SettingsError
+from leukoscope.exporters import export_model, find_exporter
 from leukoscope.inference.decision import calibrate
 from leukoscope.inference.model import Classifier
 from leukoscope.inference.novelty import fit_novelty
-from leukoscope.io.runs import open_run
+from leukoscope.io.runs import find_predictions, open_run
 from leukoscope.labels import LABELS
 from leukoscope.models import build_model, calibrate_model, cut_features, cut_head, keras
 from leukoscope.records import Decision, ModelMetadata
-from leukoscope.settings import ModelSettings, Recipe, TrainingSettings
+from leukoscope.settings import ModelSettings, Recipe, TrainingSettings, read_recipe
 from leukoscope.simulate import Cohort
 from leukoscope.splits import choose_stopping
 from leukoscope.training.batches import compute_weights, draw_order, iterate_batches
@@ -45,8 +50,11 @@ from leukoscope.training.loop import (
 from leukoscope.workflow.evaluation import evaluate_predictions
 from leukoscope.workflow.prediction import predict_images
 from leukoscope.workflow.training import TrainingRequest, train_run
+from test_exporters import OWN
 
 pytestmark = pytest.mark.train
+
+ONNX = find_exporter("onnx")
 
 SLOW_TEXTURE = pytest.param("texture", marks=pytest.mark.slow)
 SLOW_LITE0 = pytest.param("lite0", marks=pytest.mark.slow)
@@ -185,7 +193,9 @@ def test_every_architecture_exports_in_agreement_with_keras(name: str, tmp_path:
     features = run_keras(cut_features(model), CROPS, np.arange(8))
     novelty = fit_novelty(features[:5])
     answers = np.column_stack([expected, novelty.compute(features)])
-    difference = export_onnx(model, novelty, tmp_path / "m.onnx", build_metadata(), CROPS, answers)
+    difference = export_model(
+        ONNX, model, novelty, tmp_path / "m.onnx", build_metadata(), CROPS, answers
+    )
     assert difference < 1e-4
     classifier = Classifier(tmp_path / "m.onnx")
     alone = np.vstack([classifier.predict_batch(CROPS[n : n + 1]) for n in range(8)])
@@ -232,11 +242,13 @@ def test_an_export_that_differs_is_refused(tmp_path: Path) -> None:
     novelty = fit_novelty(features)
     right = np.column_stack([predict_with_keras(model, crops, np.arange(2)), [1.0, 1.0]])
     right[:, 1] = novelty.compute(run_keras(cut_features(model), crops, np.arange(2)))
-    export_onnx(model, novelty, tmp_path / "m.onnx", build_metadata(), crops, right)
+    export_model(ONNX, model, novelty, tmp_path / "m.onnx", build_metadata(), crops, right)
     (tmp_path / "m.onnx").unlink()
     for wrong in ([2e-4, 0], [0, 0.5]):
         with pytest.raises(ModelError, match="differs from Keras"):
-            export_onnx(model, novelty, tmp_path / "m.onnx", build_metadata(), crops, right + wrong)
+            export_model(
+                ONNX, model, novelty, tmp_path / "m.onnx", build_metadata(), crops, right + wrong
+            )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -304,18 +316,18 @@ def test_a_run_killed_and_resumed_ends_as_if_it_had_not_been(
     run_folder = request.getfixturevalue("run_folder" if kind == "whole" else "frozen_run")
     out = tmp_path / "killed"
     process = start(cohort, out, recipe, resume=False)
-    checkpoint = out / "parts" / "part_0" / "checkpoint.npz"
+    checkpoint = out / "folds" / "kfold_1" / "checkpoint.npz"
     deadline = time.monotonic() + 180
     while not checkpoint.exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (out / "parts" / "part_0" / "model.onnx").exists()
+    assert not (out / "folds" / "kfold_1" / "model.onnx").exists()
     assert start(cohort, out, recipe, resume=True).wait() == 0
-    for part in ("part_0", "part_1"):
+    for fold in ("kfold_1", "kfold_2"):
         found, expected = (
-            keras.saving.load_model(folder / "parts" / part / "model.keras", compile=False)
+            keras.saving.load_model(folder / "folds" / fold / "model.keras", compile=False)
             for folder in (out, run_folder)
         )
         for a, b in zip(found.get_weights(), expected.get_weights(), strict=True):
@@ -362,10 +374,10 @@ def test_a_frozen_run_trains_its_head_only(
         pairs = zip(layer.get_weights(), trained.get_layer(layer.name).get_weights(), strict=True)
         same = all(np.array_equal(a, b) for a, b in pairs)
         assert same == layer.name.startswith("lite0_"), layer.name
-    outputs = pd.read_csv(frozen_run / "parts/part_0/outputs.csv")
+    outputs = pd.read_csv(frozen_run / "folds/kfold_1/outputs.csv")
     rows = catalogue.table.reset_index().set_index("image").loc[outputs["image"], "index"]
-    part = keras.saving.load_model(frozen_run / "parts/part_0/model.keras", compile=False)
-    expected = predict_with_keras(part, catalogue.crops, rows.to_numpy())
+    network = keras.saving.load_model(frozen_run / "folds/kfold_1/model.keras", compile=False)
+    expected = predict_with_keras(network, catalogue.crops, rows.to_numpy())
     assert np.allclose(outputs["probability"], expected, atol=1e-5)
     assert len(list(cache.rglob("features-*.npy"))) == 1
 
@@ -391,11 +403,14 @@ def test_a_run_holds_what_it_promises(run_folder: Path, catalogue: Catalogue) ->
     assert sorted(predictions["image"]) == sorted(table["image"])
     assert not predictions["leaky"].any()
     assert predictions["probability"].between(0, 1).all()
+    cells = pd.read_csv(run_folder / "cells.csv")
+    assert set(cells["fold"]) == {"kfold_1", "kfold_2"}
+    assert cells["official_fold"].tolist() == table["fold"].tolist()
     history = pd.read_csv(run_folder / "history.csv")
-    assert set(history["part"]) == {"part_0", "part_1", "final"}
+    assert set(history["fold"]) == {"kfold_1", "kfold_2", "final"}
     settings = json.loads((run_folder / "run.json").read_text())
     assert settings["recipe"]["model"]["input_px"] == 32 and "finished" in settings
-    for folder in (run_folder, run_folder / "parts/part_0"):
+    for folder in (run_folder, run_folder / "folds/kfold_1"):
         with zipfile.ZipFile(folder / "model.keras") as archive:
             text = archive.read("leukoscope.json").decode()
         inside = ModelMetadata.from_json(text, "model.keras")
@@ -428,7 +443,9 @@ def test_evaluation_and_page_of_a_run(run_folder: Path) -> None:
     assert "Simulated cells" in text and "Research use only" in text
     assert evaluation.leak.status == "clean"
     metrics = json.loads((page.parent / "metrics.json").read_text())
-    assert metrics
+    assert metrics == evaluation.to_json()
+    assert metrics["counts"]["cells"] == len(pd.read_csv(run_folder / "predictions.csv"))
+    assert [fold["fold"] for fold in metrics["folds"]] == ["kfold_1", "kfold_2"]
 
 
 @pytest.mark.slow
@@ -506,12 +523,169 @@ def test_held_out_cells_are_scored_by_the_exported_network(
     kind: str, catalogue: Catalogue, request: pytest.FixtureRequest
 ) -> None:
     folder = request.getfixturevalue({"whole": "run_folder", "frozen": "frozen_run"}[kind])
-    rows = pd.read_csv(folder / "cells.csv", dtype={"part": str}).set_index("image")["row"]
-    for part in sorted((folder / "parts").iterdir()):
-        outputs = pd.read_csv(part / "outputs.csv")
+    rows = pd.read_csv(folder / "cells.csv", dtype={"fold": str}).set_index("image")["row"]
+    for network in sorted((folder / "folds").iterdir()):
+        outputs = pd.read_csv(network / "outputs.csv")
         crops = np.asarray(catalogue.crops[rows[outputs["image"]].to_numpy()])
-        exported = Classifier(part / "model.onnx").predict_batch(crops)
+        exported = Classifier(network / "model.onnx").predict_batch(crops)
         assert np.allclose(outputs[["probability", "novelty"]], exported, rtol=0, atol=1e-12)
+
+
+# --- exported by name
+
+
+def test_a_users_own_format_goes_from_end_to_end(
+    run_folder: Path, catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_format_of_test.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    name = "own_format_of_test:keras_file"
+    run = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    done = CliRunner().invoke(app, ["export", str(run), "--format", name])
+    assert done.exit_code == 0 and done.stdout.strip() == str(run / "exports" / "model.keras")
+    found = lk.export(run, name, tmp_path / "mine.keras")
+    assert found.network == "final" and found.difference < 1e-4
+    assert "cells of the run" in found.sentences[1]
+    crops = np.asarray(catalogue.crops[:5])
+    expected = Classifier(run / "model.onnx").predict_batch(crops)
+    exporter = find_exporter(name)
+    for path in (run / "exports" / "model.keras", tmp_path / "mine.keras"):
+        np.testing.assert_allclose(exporter.answer(path, crops), expected, rtol=1e-2, atol=1e-4)
+
+
+def test_without_a_final_network_a_fold_is_exported_and_without_data_drawn_cells_compare(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    for gone in ("model.keras", "model.onnx"):
+        (run / gone).unlink()
+    text = (run / "run.json").read_text()
+    root = json.loads(text)["root"]
+    (run / "run.json").write_text(text.replace(root, str(tmp_path / "gone")))
+    found = lk.export(run)
+    assert found.network == "kfold_1" and "not calibrated" in found.sentences[0]
+    assert "256 simulated cells" in found.sentences[1] and str(tmp_path / "gone") in str(found)
+    exported, own = Classifier(found.path), Classifier(run / "folds" / "kfold_1" / "model.onnx")
+    assert exported.metadata == own.metadata
+    assert np.allclose(exported.predict_batch(CROPS), own.predict_batch(CROPS), atol=1e-5)
+
+    with pytest.raises(RunError, match="files of the run itself"):
+        lk.export(run, out=run / "folds" / "kfold_1" / "model.onnx")
+    shutil.copy(run / "folds/kfold_2/model.keras", run / "folds/kfold_1/model.keras")
+    with pytest.raises(RunError, match=r"not the network of .* beside it"):
+        lk.export(run, out=tmp_path / "mixed.onnx")
+    assert not (tmp_path / "mixed.onnx").exists()
+    (run / "run.json").write_text(text.replace('"finished": "', '"finished": "", "was": "'))
+    with pytest.raises(RunError, match="has not ended"):
+        lk.export(run)
+
+
+# --- damaged files, and runs of other versions
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "emptied": lambda data: b"",
+    "cut off": lambda data: data[: len(data) // 2 - 3],
+    "garbled": lambda data: bytes(
+        255 - byte if n % 40 == 7 else byte for n, byte in enumerate(data)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("run.json", "cells.csv", "history.csv", "predictions.csv", "model.keras", "model.onnx"),
+        *("network-history.csv", "folds/kfold_2/outputs.csv"),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_named_in_one_sentence(
+    kind: str, name: str, cohort: Cohort, recipe: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    (run / name).write_bytes(DAMAGE[kind]((run / name).read_bytes()))
+    use: dict[str, Callable[[], object]] = {
+        "run.json": lambda: open_run(run).read_record(),
+        "cells.csv": lambda: open_run(run).read_cells(),
+        "history.csv": lambda: evaluate_predictions(run, n_bootstrap=100),
+        "predictions.csv": lambda: find_predictions(run),
+        "model.keras": lambda: lk.export(run),
+        "model.onnx": lambda: lk.load_model(run),
+    }
+    again = TrainingRequest(cohort.root, run, recipe, folds=2, resume=True)
+    with pytest.raises((RunError, ModelError)) as found:
+        use.get(name, lambda: train_run(again))()
+    words = str(found.value)
+    assert str(run / name) in words and "Expected" in words and "from a copy" in words.lower()
+    assert "\n" not in words
+
+
+@pytest.mark.parametrize("kind", ["rows", "cells", "history"])
+def test_a_table_that_lost_whole_rows_is_damaged_too(
+    kind: str, run_folder: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    name = "cells.csv" if kind == "cells" else "predictions.csv"
+    text = (run / name).read_text().splitlines(keepends=True)
+    if kind == "history":
+        name = "history.csv"
+        (run / name).write_text((run / name).read_text().replace("images_per_second", "speed"))
+    else:
+        (run / name).write_text("".join(text[:-1]))
+    read = {
+        "rows": lambda: find_predictions(run),
+        "cells": lambda: open_run(run).read_cells(),
+        "history": lambda: open_run(run).read_history(),
+    }
+    with pytest.raises(RunError, match=f"{name}: damaged. Expected"):
+        read[kind]()
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_checkpoint_is_one_sentence(
+    kind: str, catalogue: Catalogue, recipe: Path, tmp_path: Path
+) -> None:
+    table, path = select_usable(catalogue), tmp_path / "checkpoint.npz"
+    tiny = dataclasses.replace(read_recipe(recipe), training=TrainingSettings(epochs=1))
+    if kind == "garbled":
+        train_model(tiny, catalogue.crops, table, table[:0], path)
+    else:
+        np.savez(path, history=np.array("[]"), average=np.zeros(100))
+    path.write_bytes(DAMAGE[kind](path.read_bytes()))
+    with pytest.raises(RunError, match=r"checkpoint.npz: damaged.*Delete it to begin"):
+        train_model(tiny, catalogue.crops, table, table[:0], path)
+
+
+def test_runs_from_before_folds_had_their_name_are_read_and_continued(
+    cohort: Cohort, recipe: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    expected = pd.read_csv(run / "predictions.csv")
+    make_old(run)
+    evaluation, _ = evaluate_predictions(run, n_bootstrap=100)
+    assert [fold.fold for fold in evaluation.folds] == ["part_0", "part_1"]
+    assert [fold.name for fold in open_run(run).read_record().split.folds] == ["kfold_1", "kfold_2"]
+    assert set(open_run(run).read_cells()["fold"]) == {"part_0", "part_1"}
+    assert set(lk.export(run).path.parts[-2:]) == {"exports", "model.onnx"}
+    (run / "predictions.csv").unlink()
+    train_run(TrainingRequest(cohort.root, run, recipe, folds=2, resume=True))
+    pd.testing.assert_frame_equal(pd.read_csv(run / "predictions.csv"), expected)
+    assert not (run / "folds").exists()  # nothing was trained again
+
+
+def make_old(run: Path) -> None:
+    """As runs were before 0.2: parts/part_0, column part, part-history.csv."""
+    for path in run.rglob("*.csv"):
+        words = path.read_text().replace("kfold_1", "part_0").replace("kfold_2", "part_1")
+        head, rest = words.split("\n", 1)
+        names = [{"fold": "part", "official_fold": "fold"}.get(w, w) for w in head.split(",")]
+        path.write_text(",".join(names) + "\n" + rest)
+    for path in [*run.rglob("network-history.csv")]:
+        path.rename(path.with_name("part-history.csv"))
+    (run / "folds").rename(run / "parts")
+    for old, new in (("kfold_1", "part_0"), ("kfold_2", "part_1")):
+        (run / "parts" / old).rename(run / "parts" / new)
+        (run / "run.json").write_text((run / "run.json").read_text().replace(old, new))
 
 
 @pytest.mark.slow
@@ -530,4 +704,3 @@ def test_a_network_learns_what_is_there_to_learn(catalogue: Catalogue, tmp_path:
         recipe, easy, table.loc[training], table.loc[stopping], tmp_path / "c.npz"
     )
     assert history["stop_auc"].max() > 0.9
-    assert isinstance(history, pd.DataFrame) and issubclass(RunError, LeukoscopeError)

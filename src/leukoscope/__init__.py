@@ -20,6 +20,7 @@ __all__ = [
     "Dataset",
     "EvaluationResult",
     "ExplanationResult",
+    "ExportResult",
     "Figure",
     "LeukoscopeError",
     "MissingExtraError",
@@ -38,6 +39,7 @@ __all__ = [
     "audit",
     "evaluate",
     "explain",
+    "export",
     "list_images",
     "list_recipes",
     "load_model",
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from leukoscope.api.data import Split, audit, make_split, read_dataset
     from leukoscope.api.evaluating import aggregate, evaluate
     from leukoscope.api.predicting import Model, explain, list_images, load_model, predict
-    from leukoscope.api.training import train
+    from leukoscope.api.training import export, train
     from leukoscope.errors import (
         DataError,
         LeukoscopeError,
@@ -73,10 +75,11 @@ if TYPE_CHECKING:
     )
     from leukoscope.settings import Recipe, list_recipes, read_recipe
     from leukoscope.workflow.explanation import ExplanationResult
+    from leukoscope.workflow.exporting import ExportResult
 else:
     _HOMES = (  # the light ones first
         *("errors", "settings", "api.predicting", "results", "api.data"),
-        *("api.evaluating", "api.training", "workflow.explanation"),
+        *("api.evaluating", "api.training", "workflow.explanation", "workflow.exporting"),
     )
 
     def __getattr__(name):
@@ -85,6 +88,9 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
+        from leukoscope.machine import keep_library_files
+
+        keep_library_files()
         for home in _HOMES:
             module = import_module(f"leukoscope.{home}")
             if name in module.__all__:

@@ -83,7 +83,9 @@ _FLAG = ("True or False", lambda value: isinstance(value, bool))
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("path", "out", "folder", "labels_csv", "groups_csv", "measures"), _PATH),
     **dict.fromkeys(("html", "json"), _PATH),
-    **dict.fromkeys(("reader", "subject_from", "split", "device", "operating_point"), _TEXT),
+    **dict.fromkeys(
+        ("reader", "subject_from", "split", "device", "operating_point", "format"), _TEXT
+    ),
     **dict.fromkeys(("progress", "final", "resume"), _FLAG),
     "classes": (
         'words of the data and their classes, such as {"Early": "leukaemic"}',
@@ -96,8 +98,12 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         _names_columns,
     ),
     "scores": (
-        'a list of import paths, such as ["package.module:name"]',
-        lambda value: not isinstance(value, str) and _is_texts(value),
+        'import paths, such as ["package.module:name"]',
+        _is_texts,
+    ),
+    "tensorboard": (
+        "a folder, or True for one in the run",
+        lambda value: isinstance(value, bool) or is_path(value),
     ),
     "callbacks": (
         "a list of functions",

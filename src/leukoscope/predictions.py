@@ -12,7 +12,7 @@ and, where known:
     cell              names the cell within the image; "" where the image is the cell. Image and
                       cell together are unique in the table
     group             the person: subjects joined because they share a cell; default: the subject
-    part              the fold in which the cell was held out (`fold` is read as `part`); folds are
+    fold              the fold in which the cell was held out (`part` is read as `fold`); folds are
                       held out in turn, so a person in two of them was seen in training
     split             name of the split
     threshold         the probability from which the cell is called leukaemic, chosen on other
@@ -71,11 +71,11 @@ __all__ = [
 _REQUIRED = ("image", "subject", "label", "probability")
 _THRESHOLDS = ("threshold", "sensitive_threshold", "area_threshold", "context_threshold")
 _TEXT = (
-    *("image", "cell", "subject", "label", "group", "part", "fold", "split", "leaky", "pixel_hash"),
+    *("image", "cell", "subject", "label", "group", "fold", "part", "split", "leaky", "pixel_hash"),
     "conformal_call",
 )
 _SHARES = ("probability", "area_probability", "context_probability", *_THRESHOLDS)
-_RENAMED = {"sure_call": "conformal_call", "fold": "part"}
+_RENAMED = {"sure_call": "conformal_call", "part": "fold"}
 """Columns of version 0.1, and other words for ours → ours."""
 _OWN_RULE = " Name the model that predicted in `model` where its data set has a rule of its own."
 _OWN_WORDS = " Name the model that predicted in `model` where its data set has words of its own."
@@ -167,7 +167,7 @@ def read_answers(
     the images' paths; rows without one are dropped, their number in `attrs["without_subject"]`.
 
     Args:
-        path: a CSV with image and probability, and where known subject, label, group, part, call,
+        path: a CSV with image and probability, and where known subject, label, group, fold, call,
             threshold.
         threshold: probability from which a cell counts as called leukaemic; by default from the
             column call, else the column threshold, else 0.5.
@@ -194,7 +194,7 @@ def normalise_answers(
     if not {"image", "probability"} <= set(table.columns):
         raise DataError(
             f"{name}: expected the columns image and probability (and where known subject, label, "
-            f"group, part); received {_list_few([str(c) for c in table.columns])}."
+            f"group, fold); received {_list_few([str(c) for c in table.columns])}."
         )
     if "call" in table:
         table = table[table["probability"].notna() | table["call"].isin(LABELS)]
@@ -245,7 +245,7 @@ def normalise_predictions(table: pd.DataFrame, spec: DatasetSpec | None = None) 
         table["subject"] = subjects
     _check_columns(table, spec)
     table["label"] = normalise_labels(table["label"], spec)
-    for column in ("image", "cell", "subject", "group", "part", "split"):
+    for column in ("image", "cell", "subject", "group", "fold", "split"):
         if column in table:
             table[column] = table[column].astype(str).where(table[column].notna(), "")
     for column in (*_SHARES, "area", "novelty"):

@@ -7,8 +7,9 @@ of range; so later code need not check for keys. The type of each number has its
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from math import isfinite
 from typing import Annotated, Any, TypedDict
@@ -480,15 +481,26 @@ class RunRecord:
                 found = _upgrade_run(found)
             record = msgspec.convert(_keep_class_words(found), cls)
             check_recipe(record.recipe)
-            return record
         except (
             *(msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError),
             SettingsError,
         ) as error:
             raise RunError(
                 f"{name}: not the record of a run ({error}). Expected a run.json that "
-                "`leukoscope train` wrote."
+                "`leukoscope train` wrote; put it back from a copy, or train again."
             ) from error
+        return replace(record, split=_rename_folds(record.split))
+
+
+def _rename_folds(split: SplitRecord) -> SplitRecord:
+    """Of runs from before 0.2, which called them part_0, part_1, …"""
+
+    def rename(name: str) -> str:
+        old = re.fullmatch(r"part_(\d+)", name)
+        return f"kfold_{int(old[1]) + 1}" if old else name
+
+    folds = (replace(fold, name=rename(fold.name)) for fold in split.folds)
+    return replace(split, folds=tuple(folds))
 
 
 def _upgrade_run(old: dict[str, Any]) -> dict[str, Any]:

@@ -402,7 +402,7 @@ class TrainedRun:
     @property
     def history(self) -> pd.DataFrame:
         """One row an epoch of each network."""
-        return pd.read_csv(self.run.history)
+        return self.run.read_history()
 
     def plot_history(self) -> Figure:
         """Loss and AUC over epochs; `run` is what `train` returned.
@@ -420,7 +420,7 @@ class TrainedRun:
 
     def _repr_html_(self) -> str:
         banner = find_banner(Path(self.run.read_record().root))
-        last = self.history.groupby("part", sort=False).tail(1)
+        last = self.history.groupby("fold", sort=False).tail(1)
         return _join(banner, self._describe(), last)
 
     def _describe(self) -> list[str]:

@@ -7,6 +7,7 @@ and `subject-name-kfold` exist only to show how much a leak inflates a score; th
 from __future__ import annotations
 
 import html
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -31,12 +32,16 @@ __all__ = [
 ]
 
 
+_DEALT = ("group-kfold", "subject-name-kfold", "random")  # splits that take a number of folds
+
+
 @dataclass(frozen=True)
 class Fold:
     """One division of the cells. Values are index labels of the table that was split.
 
     Attributes:
-        name: of the fold.
+        name: of the fold: kfold_1, kfold_2, … where the split deals the folds itself, else what
+            the data call it, such as C-NMC's fold_0.
         training: cells to train on.
         evaluated: cells of people that must not be trained on.
         removed: cells excluded from training because their group is evaluated too.
@@ -106,19 +111,22 @@ def make_split(
             that column.
         name: one of `SPLITS`, or "leave-one-group-out:COLUMN" to evaluate each value of that
             column in turn.
-        folds: number of folds, for splits that take one.
-        seed: of the shuffling.
-        spec: of the data set, for official folds and test part; by default, the folds are those
+        folds: number of folds, 2 or more, for splits that take one.
+        seed: of the shuffling, 0 to 2³² - 1.
+        spec: of the data set, for official folds and test set; by default, the folds are those
             whose names begin with "fold".
 
     Returns:
         The split, checked.
 
     Raises:
-        SplitError: an unknown name, a cell without a subject, fewer groups than folds, no such
-            part in the data, or a group on both sides of a split that must not leak.
+        SplitError: an unknown name, a number of folds or a seed that cannot be, a cell without a
+            subject, fewer groups than folds, no such official folds in the data, or a group on
+            both sides of a split that must not leak.
     """
     name = _rename(name)
+    if name in _DEALT:
+        folds = _check_folds(folds, max(2, len(table)))
     _check_subjects(table)
     if name.startswith(LEAVE_OUT):
         split = _split_by_column(table, name)
@@ -131,6 +139,23 @@ def make_split(
         )
     check_split(table, split)
     return split
+
+
+def _name_dealt(number: int) -> str:
+    """Of a fold that a split dealt, number from 0; never that of an official one (fold_0)."""
+    return f"kfold_{number + 1}"
+
+
+def _check_folds(folds: object, highest: int) -> int:
+    try:
+        number = operator.index(folds)  # type: ignore[arg-type]
+    except TypeError:
+        number = 0
+    if not 2 <= number <= highest:
+        raise SplitError(
+            f"folds = {folds!r}. Expected a whole number, 2 to {highest:,} (the number of cells)."
+        )
+    return number
 
 
 def _rename(name: str) -> str:
@@ -149,12 +174,15 @@ def check_split(table: pd.DataFrame, split: Split) -> None:
         SplitError: naming the fold and a group, unless the split is marked leaky.
     """
     for fold in split.folds:
-        for part, cells in (("trained on", fold.training), ("evaluated", fold.evaluated)):
+        for side, cells in (("trained on", fold.training), ("evaluated", fold.evaluated)):
             if not len(cells):
-                raise SplitError(f"Split {split.name}, fold {fold.name}: no cell is {part}.")
-            if table.loc[cells, "label"].nunique() < 2 and part == "trained on":
                 raise SplitError(
-                    f"Split {split.name}, fold {fold.name}: the cells {part} are of one class. "
+                    f"Split {split.name}, fold {fold.name}: no cell is {side}. Expected cells on "
+                    "both sides; use fewer folds or more subjects."
+                )
+            if table.loc[cells, "label"].nunique() < 2 and side == "trained on":
+                raise SplitError(
+                    f"Split {split.name}, fold {fold.name}: the cells {side} are of one class. "
                     "Expected both; use fewer folds or more subjects."
                 )
         if split.leaky:
@@ -204,18 +232,18 @@ def _make_fold(table: pd.DataFrame, name: str, evaluated: pd.Series) -> Fold:
 
 def _split_by_group(asked: _Request) -> Split:
     table, folds, seed = asked.table, asked.folds, asked.seed
-    parts = _deal(table, "group", folds, seed)
-    made = [_make_fold(table, f"part_{part}", parts == part) for part in range(folds)]
+    dealt = _deal(table, "group", folds, seed)
+    made = [_make_fold(table, _name_dealt(number), dealt == number) for number in range(folds)]
     return Split("group-kfold", tuple(made), leaky=False)
 
 
 def _split_by_name(asked: _Request) -> Split:
     table, folds, seed = asked.table, asked.folds, asked.seed
-    parts = _deal(table, "subject", folds, seed)
-    none = table.index[:0]
+    dealt = _deal(table, "subject", folds, seed)
+    index, none = table.index, table.index[:0]
     made = [
-        Fold(f"part_{part}", table.index[parts != part], table.index[parts == part], none)
-        for part in range(folds)
+        Fold(_name_dealt(number), index[dealt != number], index[dealt == number], none)
+        for number in range(folds)
     ]
     return Split("subject-name-kfold", tuple(made), leaky=True)
 
@@ -229,8 +257,8 @@ def _split_at_random(asked: _Request) -> Split:
     except ValueError as error:
         raise SplitError(f"Split random: {error} Use fewer folds.") from error
     made = [
-        Fold(f"part_{part}", table.index[training], table.index[evaluated], none)
-        for part, (training, evaluated) in enumerate(divided)
+        Fold(_name_dealt(number), table.index[training], table.index[evaluated], none)
+        for number, (training, evaluated) in enumerate(divided)
     ]
     return Split("random", tuple(made), leaky=True)
 
@@ -253,14 +281,13 @@ def _split_officially(asked: _Request) -> Split:
     table, test = asked.table, asked.spec.test_part
     if not test:
         raise SplitError(
-            f"Split official: {asked.spec.name} has no official labelled test part. "
-            "Use group-kfold."
+            f"Split official: {asked.spec.name} has no official labelled test set. Use group-kfold."
         )
     known = table[table["fold"].isin((*asked.spec.folds, test))]
     evaluated = known["fold"] == test
     if not evaluated.any() or evaluated.all():
         raise SplitError(
-            f"Split official: expected the training folds and the part {test} with its labels; "
+            f"Split official: expected the training folds and {test} with its labels; "
             f"received {sorted(set(table['fold']) - {''}) or 'no folds'}. Use group-kfold."
         )
     return Split("official", (_make_fold(known, test, evaluated),), leaky=False)
@@ -323,34 +350,34 @@ def choose_stopping(table: pd.DataFrame, seed: int, share: float = 0.15) -> pd.I
             "Early stopping needs two groups of each class among the training cells; "
             "received one. Use fewer folds or more subjects."
         )
-    parts = _deal(table, "group", int(pieces), seed)
+    dealt = _deal(table, "group", int(pieces), seed)
     # the fold of many small groups: few large ones would be a poor sample of people
-    return table.index[parts == table.groupby(parts)["group"].nunique().idxmax()]
+    return table.index[dealt == table.groupby(dealt)["group"].nunique().idxmax()]
 
 
-def _deal(table: pd.DataFrame, key: str, parts: int, seed: int) -> pd.Series:
+def _deal(table: pd.DataFrame, key: str, folds: int, seed: int) -> pd.Series:
     """Deal whole people to folds, balanced in cells and in people of either class.
 
     People are dealt from the largest to the smallest, each to the fold that has the fewest of
     its class by then (share of its cells plus share of its people).
 
     Returns:
-        The fold of each row, 0 to parts - 1.
+        The fold of each row, 0 to folds - 1.
     """
     shuffled = _find_main_class(table, key).sample(frac=1, random_state=seed)
     shuffled = shuffled.sort_values("cells", ascending=False, kind="stable")
     dealt: dict[str, int] = {}
     for label, people in shuffled.groupby("label"):
-        if len(people) < parts:
+        if len(people) < folds:
             raise SplitError(
-                f"{len(people)} {label} {key}s cannot be dealt to {parts} folds. "
+                f"{len(people)} {label} {key}s cannot be dealt to {folds} folds. "
                 f"Use at most {len(people)} folds, or more subjects."
             )
-        load = np.zeros(parts)
+        load = np.zeros(folds)
         for person, cells in zip(people[key], people["cells"], strict=True):
-            part = int(load.argmin())
-            dealt[str(person)] = part
-            load[part] += cells / people["cells"].sum() + 1 / len(people)
+            fold = int(load.argmin())
+            dealt[str(person)] = fold
+            load[fold] += cells / people["cells"].sum() + 1 / len(people)
     return table[key].map(dealt).astype(int)
 
 

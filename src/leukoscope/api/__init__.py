@@ -12,7 +12,7 @@ Where to find them:
 
     predicting      Model, load_model, predict, explain, list_images
     data            read_dataset, audit, make_split
-    training        train
+    training        train, export
     evaluating      evaluate, aggregate
 
 Paths are strings or `Path`s. Images are paths of files, folders and zips, uint8 arrays

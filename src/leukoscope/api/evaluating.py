@@ -26,7 +26,7 @@ def evaluate(
     model: Model | StrPath | TrainedRun | None = None,
     columns: Mapping[str, str] | None = None,
     threshold: float | None = None,
-    scores: Collection[str] = (),
+    scores: str | Collection[str] = (),
     n_bootstrap: int = 2000,
     seed: int = 0,
 ) -> EvaluationResult:
@@ -41,7 +41,7 @@ def evaluate(
         columns: column names of the table: our name → its name.
         threshold: probability from which a cell is called leukaemic, not chosen on these cells;
             by default the table's own, else 0.5.
-        scores: a list of your own, import paths "package.module:name" of a `ScoreKind`.
+        scores: of your own, import path "package.module:name" of a `ScoreKind`, or several.
         n_bootstrap: bootstrap resamples, of people.
         seed: of the resamples.
 
@@ -74,7 +74,12 @@ def evaluate(
         title = Path(predictions).resolve().name
         table = read_predictions(source, columns, spec)
     table = set_threshold(table, threshold)
-    evaluation = compute_evaluation(table, n_bootstrap=n_bootstrap, seed=seed, scores=tuple(scores))
+    evaluation = compute_evaluation(
+        table,
+        n_bootstrap=n_bootstrap,
+        seed=seed,
+        scores=scores if isinstance(scores, str) else tuple(scores),
+    )
     return EvaluationResult(evaluation, table, title)
 
 

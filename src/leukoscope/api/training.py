@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leukoscope.api.data import get_dataset, read_dataset
-from leukoscope.arguments import check_arguments
+from leukoscope.arguments import check_arguments, is_path, refuse_argument
 from leukoscope.errors import SettingsError
 from leukoscope.progress import show_line
 from leukoscope.results import Dataset, TrainedRun
@@ -18,8 +18,9 @@ from leukoscope.results import Dataset, TrainedRun
 if TYPE_CHECKING:
     from leukoscope.settings import Recipe
     from leukoscope.training.loop import EpochReport
+    from leukoscope.workflow.exporting import ExportResult
 
-__all__ = ["train"]
+__all__ = ["export", "train"]
 
 StrPath = str | PathLike[str]
 
@@ -37,6 +38,7 @@ def train(
     resume: bool = False,
     device: str = "auto",
     callbacks: Collection[Callable[[EpochReport], object]] = (),
+    tensorboard: StrPath | bool = False,
     progress: bool | None = None,
     **settings: Any,
 ) -> TrainedRun:
@@ -52,8 +54,10 @@ def train(
         final: also train the final network, on all cells.
         resume: continue the run in `out`.
         device: "auto", "cpu" or "gpu".
-        callbacks: functions, each called with an `EpochReport` after each epoch: part, epoch,
+        callbacks: functions, each called with an `EpochReport` after each epoch: fold, epoch,
             epochs, loss, stop_auc (validation AUC) and more.
+        tensorboard: folder to log each epoch in for TensorBoard, one folder a network in it; True
+            for `tensorboard` in the run.
         progress: show progress on standard error; by default in terminals and notebooks.
         settings: changes to the recipe, such as epochs=3, learning_rate=1e-3 or blur=0.
 
@@ -63,9 +67,9 @@ def train(
 
     >>> import leukoscope as lk
     >>> run = lk.train("cells/", "run", recipe="demo", folds=2, final=False,
-    ...                epochs=1, callbacks=[lambda report: print(report.part, report.epoch)])
-    part_0 1
-    part_1 1
+    ...                epochs=1, callbacks=[lambda report: print(report.fold, report.epoch)])
+    kfold_1 1
+    kfold_2 1
     >>> len(run.predictions)
     60
     """
@@ -81,6 +85,11 @@ def train(
     set_device(device)
     from leukoscope.workflow.training import TrainingRequest, train_run
 
+    if tensorboard:
+        from leukoscope.training.tensorboard import log_to_tensorboard
+
+        target = folder / "tensorboard" if isinstance(tensorboard, bool) else Path(tensorboard)
+        callbacks = [*callbacks, log_to_tensorboard(target)]
     data = get_dataset(dataset, progress)
     request = TrainingRequest(
         data.path,
@@ -95,8 +104,39 @@ def train(
     )
     with show_line(progress) as show:
         watch = _Watch(callbacks, show)
-        run = train_run(request, on_part=watch.start_part, on_step=watch.show_step)
+        run = train_run(request, on_network=watch.start_network, on_step=watch.show_step)
     return TrainedRun(Run(run.folder.resolve()))
+
+
+@check_arguments
+def export(
+    run: StrPath | TrainedRun, format: str = "onnx", out: StrPath | None = None
+) -> ExportResult:
+    """Write the network of a finished run in another format, if it agrees with Keras.
+
+    Args:
+        run: a run, or its folder; its final network, or without one its first fold's.
+        format: "onnx", or your own export format as "package.module:name".
+        out: the file to write; by default `exports/model` in the run, with the format's suffix.
+
+    Returns:
+        Its `path`, the `network`, the largest `difference` of a probability, and `sentences` on
+        which cells it was compared.
+
+    Raises:
+        LeukoscopeError: no such format or run, or a network that differs from Keras; then nothing
+            is written.
+
+    >>> import leukoscope as lk
+    >>> exported = lk.export("run", "onnx")
+    >>> exported.path.name, exported.network, exported.difference < 1e-4
+    ('model.onnx', 'kfold_1', True)
+    """
+    from leukoscope.workflow.exporting import export_run
+
+    if not is_path(run):
+        raise refuse_argument("run", run, "a run of train, or its folder")
+    return export_run(Path(run), format, None if out is None else Path(out))
 
 
 def _refuse_reading(settings: Collection[str]) -> None:
@@ -117,10 +157,10 @@ class _Watch:
         callbacks: Collection[Callable[[EpochReport], object]],
         show: Callable[[str, bool], None],
     ) -> None:
-        self._callbacks, self._show, self._part, self._place = tuple(callbacks), show, "", ""
+        self._callbacks, self._show, self._fold, self._place = tuple(callbacks), show, "", ""
 
-    def start_part(self, name: str, number: int, count: int) -> None:
-        self._part, self._place = name, f"{name} ({number} of {count})"
+    def start_network(self, name: str, number: int, count: int) -> None:
+        self._fold, self._place = name, f"{name} ({number} of {count})"
 
     def show_step(self, report: EpochReport) -> None:
         auc = "" if report.stop_auc is None else f", validation AUC {report.stop_auc:.3f}"
@@ -128,4 +168,4 @@ class _Watch:
         self._show(f"{self._place}: {words}", report.finished)
         if report.finished:
             for callback in self._callbacks:
-                callback(dataclasses.replace(report, part=self._part))
+                callback(dataclasses.replace(report, fold=self._fold))

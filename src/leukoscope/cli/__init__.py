@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
 from leukoscope import __version__
-from leukoscope.cli import aggregate, data, demo, evaluate, explain, predict, serve, simulate, train
+from leukoscope.cli import (
+    aggregate,
+    data,
+    demo,
+    evaluate,
+    explain,
+    export,
+    predict,
+    serve,
+    simulate,
+    train,
+)
 from leukoscope.cli.commands import Quiet, Verbose, add_command
 from leukoscope.cli.options import name_options
 from leukoscope.cli.terminal import show_kept_at_exit, silence_libraries, wants_everything
 from leukoscope.cli.verbosity import asks_for_all, is_verbose, set_verbosity, show_notes
 from leukoscope.errors import LeukoscopeError, describe_os_error
+from leukoscope.machine import keep_library_files
 
 __all__ = ["app", "main"]
 
@@ -30,6 +43,7 @@ for command in (
     simulate.simulate,
     train.train,
     evaluate.evaluate,
+    export.export,
     predict.predict,
     explain.explain,
 ):
@@ -58,6 +72,10 @@ def _main(
 
 def main() -> None:
     """Run a command; a `LeukoscopeError` is one line and exit code 2."""
+    keep_library_files()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # code pages lack letters of names and tables
+            stream.reconfigure(errors="backslashreplace")
     silence_libraries(verbose=wants_everything() or asks_for_all(sys.argv))
     show_notes()
     try:

@@ -20,7 +20,7 @@ def demo(
         result = run_demo(
             out,
             on_stage=lambda words: console.print(f"[bold]{words}[/bold]"),
-            on_part=display.start_part,
+            on_network=display.start_network,
             on_step=display.show_step,
         )
     print_audit(result.audit, [result.audit_page])

@@ -70,7 +70,7 @@ class TrainingDisplay:
         self._progress, self._run = progress, run
         self._final, self._tensorboard = final, tensorboard
         self._task = progress.add_task("Training", total=None)
-        self._part, self._parts, self._name = 0, 1, ""
+        self._number, self._count, self._name = 0, 1, ""
         self._started = 0.0
         self._done_before: float | None = None  # when training began: a run may be continued
         self._log: Callable[[EpochReport], None] | None = None
@@ -104,34 +104,34 @@ class TrainingDisplay:
         words = "Computing features"
         self._progress.update(self._task, description=words, completed=done, total=total)
 
-    def start_part(self, name: str, number: int, count: int) -> None:
+    def start_network(self, name: str, number: int, count: int) -> None:
         """Called before each network is trained."""
-        if not self._part:
+        if not self._number:
             self.print(f"Run: {self._run}")
-        self._name, self._part, self._parts = name, number, count
+        self._name, self._number, self._count = name, number, count
 
     def show_step(self, report: EpochReport) -> None:
         """Called after each step, and when an epoch is over."""
         steps = report.steps * report.epochs
         done = report.steps * (report.epoch - 1) + report.step
-        share = (self._part - 1 + done / steps) / self._parts
+        share = (self._number - 1 + done / steps) / self._count
         if self._done_before is None:
-            self._done_before, self._started = share - 1 / steps / self._parts, time.monotonic()
+            self._done_before, self._started = share - 1 / steps / self._count, time.monotonic()
         self._progress.update(
             self._task,
-            description=f"{self._describe_part()}, epoch {report.epoch} of {report.epochs}, loss "
-            f"{report.loss:.3f}",
-            completed=done + steps * (self._part - 1),
-            total=steps * self._parts,
+            description=f"{self._describe_network()}, epoch {report.epoch} of {report.epochs}, "
+            f"loss {report.loss:.3f}",
+            completed=done + steps * (self._number - 1),
+            total=steps * self._count,
         )
         if report.finished:
             self._print_epoch(report, self._estimate_rest(share))
             self._log_epoch(report)
 
-    def _describe_part(self) -> str:
-        if self._final and self._part == self._parts:
+    def _describe_network(self) -> str:
+        if self._final and self._number == self._count:
             return "Final network"
-        return f"Fold {self._part} of {self._parts - self._final}"
+        return f"Fold {self._number} of {self._count - self._final}"
 
     def _estimate_rest(self, share: float) -> float:
         """Seconds to the end of the run, as fast as before; less where networks stop early."""
@@ -142,7 +142,7 @@ class TrainingDisplay:
         auc = "" if report.stop_auc is None else f", validation AUC {report.stop_auc:.3f}"
         left = f"{rest:.0f} s" if rest < 90 else f"{rest / 60:.0f} min"
         self.print(
-            f"{self._describe_part()}, epoch {report.epoch} of {report.epochs}: loss "
+            f"{self._describe_network()}, epoch {report.epoch} of {report.epochs}: loss "
             f"{report.loss:.3f}{auc}, {report.seconds or 0:.0f} s, about {left} left"
         )
 
@@ -153,4 +153,4 @@ class TrainingDisplay:
             from leukoscope.training.tensorboard import log_to_tensorboard
 
             self._log = log_to_tensorboard(self._tensorboard)
-        self._log(dataclasses.replace(report, part=self._name))
+        self._log(dataclasses.replace(report, fold=self._name))

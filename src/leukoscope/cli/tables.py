@@ -12,6 +12,7 @@ from rich.table import Table
 
 from leukoscope.cells.extract import name_cell
 from leukoscope.cli.options import name_options
+from leukoscope.evaluation.scores import SCORES
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.report.audit_page import describe_audit
 
@@ -35,6 +36,7 @@ _HEADLINE = (
     "specificity",
     "ece",
 )
+_BUILT_IN = {kind.name for kind in SCORES}
 
 
 def print_audit(audit: Audit, written: Sequence[Path]) -> None:
@@ -74,7 +76,7 @@ def print_audit(audit: Audit, written: Sequence[Path]) -> None:
 
 
 def print_evaluation(evaluation: Evaluation, page: Path) -> None:
-    """The headline scores, baselines beside them."""
+    """The headline scores and a user's own, baselines beside them."""
     out = Console(highlight=False, markup=False)
     views = [evaluation.by_cell, evaluation.by_subject, *(b.by_cell for b in evaluation.baselines)]
     found = [{score.name: score for score in view} for view in views]
@@ -84,7 +86,7 @@ def print_evaluation(evaluation: Evaluation, page: Path) -> None:
             *(_format(view[name]) for view in found[:2]),
             *(_format(view.get(name), interval=False) for view in found[2:]),
         )
-        for name in _HEADLINE
+        for name in (*_HEADLINE, *(name for name in found[0] if name not in _BUILT_IN))
     ]
     titles = ["Score", "By cell", "By subject"]
     out.print(_build_table([*titles, *(b.title for b in evaluation.baselines)], rows))

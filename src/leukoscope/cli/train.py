@@ -104,7 +104,7 @@ def train(
             on_decode=display.show_preparation,
             on_groups=display.print,
             on_features=display.show_features,
-            on_part=display.start_part,
+            on_network=display.start_network,
             on_step=display.show_step,
         )
     console.print(f"Finished. Next: leukoscope evaluate {run.folder}", markup=False, soft_wrap=True)

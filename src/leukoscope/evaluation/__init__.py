@@ -15,7 +15,7 @@ from leukoscope.evaluation.curves import (
 )
 from leukoscope.evaluation.intervals import FEW_PEOPLE, NOT_DEFINED, Score, find_score
 from leukoscope.evaluation.leaks import LeakStatus
-from leukoscope.evaluation.results import Counts, Evaluation, PartScores, SubjectRow
+from leukoscope.evaluation.results import Counts, Evaluation, FoldScores, SubjectRow
 from leukoscope.evaluation.scores import ScoreKind, Sums
 
 __all__ = [
@@ -26,9 +26,9 @@ __all__ = [
     "Counts",
     "Curve",
     "Evaluation",
+    "FoldScores",
     "LeakStatus",
     "LeftOut",
-    "PartScores",
     "ReliabilityBin",
     "Score",
     "ScoreKind",

@@ -92,7 +92,7 @@ def summarise_subjects(
 
     Args:
         table: as `predictions.read_answers` gives it: image, subject, probability, called; where
-            known label, group, part.
+            known label, group, fold.
         reference: the same with labels, of a network not trained on its cells, to calibrate on;
             by default the table itself. People of the table are excluded from it.
         line: used where neither has labels of both classes.
@@ -109,7 +109,7 @@ def summarise_subjects(
     rows["call"] = _decide(rows)
     scored = rows[(rows["call"].isin(LABELS)) & (rows["label"] != "")]
     return SubjectSummary(
-        table=rows.drop(columns="part").sort_values(
+        table=rows.drop(columns="fold").sort_values(
             ["mean_logit", "subject"], ascending=[False, True], ignore_index=True
         ),
         scores=_score(scored, n_bootstrap, seed) if len(scored) else (),
@@ -142,7 +142,7 @@ def _gather(table: pd.DataFrame) -> pd.DataFrame:
                 "subject": str(subject),
                 "group": str(own["group"].iloc[0] if "group" in own else subject),
                 "label": labels.pop() if len(labels) == 1 else "",
-                "part": frozenset(own["part"]) if "part" in own else frozenset(),
+                "fold": frozenset(own["fold"]) if "fold" in own else frozenset(),
                 "cells": len(own),
                 "warned": int((own["warnings"].astype(str) != "").sum()) if warns else 0,
                 "called_leukaemic": called,
@@ -197,24 +197,24 @@ def _calibrate(rows: pd.DataFrame, known: pd.DataFrame, *, itself: bool) -> tupl
             if itself
             else "The table to calibrate on lacks a class, so there is no probability and no call."
         )
-    parts = set().union(*known["part"])
-    by_part = itself and len(parts) > 1
-    found = [_predict_subject(row, known, by_part) for _, row in rows.iterrows()]
+    folds = set().union(*known["fold"])
+    by_fold = itself and len(folds) > 1
+    found = [_predict_subject(row, known, by_fold) for _, row in rows.iterrows()]
     source = "of the other folds" if itself else "of the other table"
     return np.array(found), (
         "Probability: from the mean logit of the subject's cells, calibrated on the subjects "
-        f"{source if by_part or not itself else 'other than itself'}, never on "
+        f"{source if by_fold or not itself else 'other than itself'}, never on "
         "the subject itself. It reflects the share of leukaemic subjects there "
         f"({(known['label'] == LEUKAEMIC).sum()} of {(known['label'] != '').sum()} names)."
     )
 
 
-def _predict_subject(row: pd.Series, known: pd.DataFrame, by_part: bool) -> float:
+def _predict_subject(row: pd.Series, known: pd.DataFrame, by_fold: bool) -> float:
     """Probability of one subject, fitted on the others; NaN where these lack a class."""
     same = {row["group"], *known.loc[known["subject"] == row["subject"], "group"]}
     others = ~known["group"].isin(same)
-    if by_part:
-        others &= ~known["part"].map(lambda part: bool(part & row["part"]))
+    if by_fold:
+        others &= ~known["fold"].map(lambda folds: bool(folds & row["fold"]))
     line = _fit_line(known[others & (known["label"] != "")])
     return float("nan") if line is None else float(_apply_line(row.to_frame().T, line)[0])
 

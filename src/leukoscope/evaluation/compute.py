@@ -16,7 +16,7 @@ from leukoscope.evaluation.baselines import Views, compute_baselines, compute_vi
 from leukoscope.evaluation.cohort import Cohort, FloatArray, build_cohort, draw_group_counts
 from leukoscope.evaluation.intervals import Score, compute_view
 from leukoscope.evaluation.leaks import compute_leak_status
-from leukoscope.evaluation.results import Counts, Evaluation, PartScores, SubjectRow
+from leukoscope.evaluation.results import Counts, Evaluation, FoldScores, SubjectRow
 from leukoscope.evaluation.scores import ScoreKind, find_scores
 from leukoscope.io.files import write_text
 from leukoscope.labels import LEUKAEMIC, NORMAL
@@ -24,7 +24,7 @@ from leukoscope.predictions import normalise_predictions, set_threshold
 
 __all__ = ["compute_evaluation", "write_metrics"]
 
-_PART_SCORES = ("weighted_f1", "roc_auc", "sensitivity", "specificity")
+_FOLD_SCORES = ("weighted_f1", "roc_auc", "sensitivity", "specificity")
 
 
 def compute_evaluation(
@@ -33,7 +33,7 @@ def compute_evaluation(
     threshold: float | None = None,
     n_bootstrap: int = 2000,
     seed: int = 0,
-    scores: Sequence[str] = (),
+    scores: str | Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate a predictions table.
 
@@ -46,8 +46,8 @@ def compute_evaluation(
             `threshold`, or 0.5 where there is none.
         n_bootstrap: bootstrap resamples.
         seed: of the resamples.
-        scores: of your own, beside those built in: import paths "package.module:name" of
-            `ScoreKind`s.
+        scores: of your own, beside those built in: import path "package.module:name" of a
+            `ScoreKind`, or several.
 
     Raises:
         DataError: the table breaks the contract.
@@ -83,7 +83,7 @@ def compute_evaluation(
         subject_auc=_compute_subject_auc(table, n_bootstrap, seed),
         baselines=compute_baselines(table, cohort, model, counts, kinds),
         subjects=_compute_subjects(table, called),
-        parts=_compute_parts(table, n_bootstrap, seed),
+        folds=_compute_folds(table, n_bootstrap, seed),
         leak=compute_leak_status(table),
         notes=_compute_notes(table),
     )
@@ -127,14 +127,14 @@ def _compute_subjects(table: pd.DataFrame, called: pd.Series) -> tuple[SubjectRo
         called=called.astype(float),
         right=(called == (table["label"] == LEUKAEMIC)).astype(float),
         group=table["group"] if "group" in table else table["subject"],
-        part=table.get("part", ""),
+        fold=table.get("fold", ""),
     )
     rows = [
         SubjectRow(
             subject=str(subject),
             group=str(own["group"].iloc[0]),
             label=str(label),
-            part=", ".join(sorted(set(own["part"]))),
+            fold=", ".join(sorted(set(own["fold"]))),
             cells=len(own),
             mean_probability=float(own["probability"].mean()),
             share_called_leukaemic=float(own["called"].mean()),
@@ -183,16 +183,16 @@ def _compute_context(
     return compute_views(cohort.replace_probability(probability, threshold), counts, kinds)
 
 
-def _compute_parts(table: pd.DataFrame, n_bootstrap: int, seed: int) -> tuple[PartScores, ...]:
-    if "part" not in table:
+def _compute_folds(table: pd.DataFrame, n_bootstrap: int, seed: int) -> tuple[FoldScores, ...]:
+    if "fold" not in table:
         return ()
-    parts = []
-    for name, cells in table.groupby("part"):
+    folds = []
+    for name, cells in table.groupby("fold"):
         cohort = build_cohort(cells)
         view = compute_view(cohort, draw_group_counts(cohort, n_bootstrap, seed))
-        scores = tuple(view.get(score) for score in _PART_SCORES)
-        parts.append(PartScores(str(name), len(cells), cells["subject"].nunique(), scores))
-    return tuple(parts)
+        scores = tuple(view.get(score) for score in _FOLD_SCORES)
+        folds.append(FoldScores(str(name), len(cells), cells["subject"].nunique(), scores))
+    return tuple(folds)
 
 
 def _compute_notes(table: pd.DataFrame) -> tuple[str, ...]:
@@ -202,7 +202,7 @@ def _compute_notes(table: pd.DataFrame) -> tuple[str, ...]:
             "The table has no column group, so each subject name is treated as one person. If one "
             "person has two names, the intervals are too narrow."
         )
-    if "part" in table and table["part"].nunique() > 1:
+    if "fold" in table and table["fold"].nunique() > 1:
         notes.append(
             "Scores over all cells pool the folds. Where each fold was scored by its own network, "
             "areas under curves also compare probabilities between networks."

@@ -35,7 +35,7 @@ def compute_leak_status(table: pd.DataFrame) -> LeakStatus:
     """Read the column `leaky`; where it is missing, look for people in two folds.
 
     `leaky` says of each row whether the network that scored it was trained on its person, or on
-    the same image under another name. Without such a column, the folds (column `part`) are taken
+    the same image under another name. Without such a column, the folds (column `fold`) are taken
     as held out in turn, so a person in two of them was seen in training.
     """
     split = ", ".join(sorted(set(table["split"].astype(str)))) if "split" in table else ""
@@ -44,8 +44,8 @@ def compute_leak_status(table: pd.DataFrame) -> LeakStatus:
     if "leaky" in table:
         leaking, status = table["leaky"].astype(bool), "clean"
     else:
-        leaking, status = _stands_in_two_parts(table, people), "unknown"
-        leaking |= _stands_in_two_parts(table, cells)
+        leaking, status = _stands_in_two_folds(table, people), "unknown"
+        leaking |= _stands_in_two_folds(table, cells)
     count, repeated = int(leaking.sum()), int(cells.duplicated().sum())
     if count:
         status = "leaky"
@@ -76,7 +76,7 @@ def _name_cells(table: pd.DataFrame) -> pd.Series:
     return table["pixel_hash"].where(known, table["image"])
 
 
-def _stands_in_two_parts(table: pd.DataFrame, names: pd.Series) -> pd.Series:
-    if "part" not in table:
+def _stands_in_two_folds(table: pd.DataFrame, names: pd.Series) -> pd.Series:
+    if "fold" not in table:
         return pd.Series(False, index=table.index)
-    return table.groupby(names)["part"].transform("nunique") > 1
+    return table.groupby(names)["fold"].transform("nunique") > 1

@@ -12,7 +12,7 @@ from leukoscope.evaluation.baselines import Baseline
 from leukoscope.evaluation.intervals import Score
 from leukoscope.evaluation.leaks import LeakStatus
 
-__all__ = ["Counts", "Evaluation", "PartScores", "SubjectRow"]
+__all__ = ["Counts", "Evaluation", "FoldScores", "SubjectRow"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SubjectRow:
     subject: str
     group: str
     label: str
-    part: str
+    fold: str
     cells: int
     mean_probability: float
     share_called_leukaemic: float
@@ -46,10 +46,10 @@ class SubjectRow:
 
 
 @dataclass(frozen=True)
-class PartScores:
+class FoldScores:
     """The scores of one fold, cells equally weighted."""
 
-    part: str
+    fold: str
     cells: int
     subjects: int
     scores: tuple[Score, ...]
@@ -76,7 +76,7 @@ class Evaluation:
         subject_auc: ROC-AUC of subjects by their mean probability.
         baselines: all-leukaemic, then size-only.
         subjects: one row a subject, highest mean probability first.
-        parts: one entry a fold.
+        folds: one entry a fold.
         leak: whether the split leaks.
         notes: caveats for reading the numbers.
     """
@@ -95,7 +95,7 @@ class Evaluation:
     subject_auc: Score
     baselines: tuple[Baseline, ...]
     subjects: tuple[SubjectRow, ...]
-    parts: tuple[PartScores, ...]
+    folds: tuple[FoldScores, ...]
     leak: LeakStatus
     notes: tuple[str, ...]
 

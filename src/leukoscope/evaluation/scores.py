@@ -195,17 +195,17 @@ SCORES = (
 """The built-in scores. A new score is one line here and one in the test."""
 
 
-def find_scores(paths: Sequence[str] = ()) -> tuple[ScoreKind, ...]:
+def find_scores(paths: str | Sequence[str] = ()) -> tuple[ScoreKind, ...]:
     """The built-in scores, then a user's own.
 
     Args:
-        paths: import paths "package.module:name" of `ScoreKind`s.
+        paths: import path "package.module:name" of a `ScoreKind`, or several.
 
     Raises:
         SettingsError: not an import path, not a `ScoreKind`, or a name that is taken.
     """
     kinds = list(SCORES)
-    for path in paths:
+    for path in [paths] if isinstance(paths, str) else paths:
         if not is_import_path(path):
             raise SettingsError(
                 f"Unknown score {path!r}. The built-in ones are always computed; give your own as "

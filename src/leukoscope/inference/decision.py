@@ -18,7 +18,7 @@ mode a cell takes the mean logit of all its subject's cells (`average_by_subject
 mixed into the scores of single cells.
 
 What is reported of a run is chosen without the people it is reported on: each fold is calibrated on
-the other folds (`decide_by_part`), the final network on all folds (`fit_decision`).
+the other folds (`decide_by_fold`), the final network on all folds (`fit_decision`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = [
     "SENSITIVITY",
     "average_by_subject",
     "calibrate",
-    "decide_by_part",
+    "decide_by_fold",
     "fit_decision",
 ]
 
@@ -102,11 +102,11 @@ def calibrate(raw: npt.ArrayLike, decision: Decision) -> FloatArray:
     return _apply_line(np.asarray(raw, np.float64), decision.slope, decision.intercept)
 
 
-def decide_by_part(table: pd.DataFrame, column: str = "probability") -> pd.DataFrame:
+def decide_by_fold(table: pd.DataFrame, column: str = "probability") -> pd.DataFrame:
     """Calibrate every fold, and choose its thresholds and limits, on the cells of the other folds.
 
     Args:
-        table: as `fit_decision`, with column part. With a single fold, nothing can be chosen.
+        table: as `fit_decision`, with column fold. With a single fold, nothing can be chosen.
         column: the outputs to calibrate.
 
     Returns:
@@ -114,8 +114,8 @@ def decide_by_part(table: pd.DataFrame, column: str = "probability") -> pd.DataF
         table has it novelty, 1 at the limit; rows as in `table`.
     """
     found = table[[]].copy()
-    for part in table["part"].unique():
-        own = table["part"] == part
+    for fold in table["fold"].unique():
+        own = table["fold"] == fold
         decision = fit_decision(table[~own], column)
         probability = calibrate(table.loc[own, column], decision)
         found.loc[own, "probability"] = probability

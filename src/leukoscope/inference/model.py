@@ -49,7 +49,10 @@ class Classifier:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
+            raise ModelError(
+                f"{path}: cannot be read ({error.strerror}). Expected a model.onnx that "
+                "`leukoscope train` wrote; check the path."
+            ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = count_workers()
         options.log_severity_level = 3
@@ -60,7 +63,7 @@ class Classifier:
         except Exception as error:  # ONNX Runtime raises classes of its own for each fault
             raise ModelError(
                 f"{path}: not a model file that can be read. Expected a model.onnx that "
-                "`leukoscope train` wrote."
+                "`leukoscope train` wrote; put it back from a copy, or train again."
             ) from error
         self.metadata = _read_metadata(self._session, path)
         self._input = self._session.get_inputs()[0].name

@@ -44,16 +44,16 @@ def draw_areas(table: pd.DataFrame) -> str:
     Args:
         table: labelled cells, columns label, fold, area (px of the crop).
     """
-    data = table.assign(part=table["fold"].replace("", "all"))
+    data = table.assign(fold=table["fold"].replace("", "all"))
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
         sns.boxplot(
             data=data,
-            x="part",
+            x="fold",
             y="area",
             hue="label",
-            order=sorted(data["part"].unique()),
+            order=sorted(data["fold"].unique()),
             hue_order=[label for label in _ORDER if label in set(data["label"])],
             palette=CLASS_COLOURS,
             fliersize=1,

@@ -8,7 +8,7 @@ phone. The object-oriented API is used alone: nothing global changes, no window 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any
 
 import matplotlib as mpl
@@ -22,15 +22,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from leukoscope.evaluation import Curve, Evaluation, PartScores, ReliabilityBin, Score
+from leukoscope.errors import DataError
+from leukoscope.evaluation import Curve, Evaluation, FoldScores, ReliabilityBin, Score
 from leukoscope.labels import CLASS_COLOURS, LEUKAEMIC, NORMAL
 
 __all__ = [
     "CLASS_COLOURS",
     "draw_confusion",
+    "draw_folds",
     "draw_glance",
     "draw_history",
-    "draw_parts",
     "draw_png",
     "draw_precision_recall",
     "draw_reliability",
@@ -46,7 +47,7 @@ _CURVE_STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#009E73", "linewidth": 1.8, "linestyle": (0, (5, 1.5))},
     {"color": _SIZE_COLOUR, "linewidth": 1.6, "linestyle": (0, (1.5, 1.2))},
 )
-_PART_COLOURS = ("#1d2530", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a6fae")
+_NETWORK_COLOURS = ("#1d2530", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a6fae")
 _STYLE = {
     **sns.axes_style("ticks"),
     "font.family": "DejaVu Sans",
@@ -116,7 +117,8 @@ def draw_glance(network: Mapping[str, Score], size: Mapping[str, Score]) -> str:
 
 
 def draw_roc(curves: Sequence[Curve]) -> str:
-    """ROC curves of the network in both views and of size alone."""
+    """ROC curves of the network in both views and of size alone; `DataError` without a curve."""
+    _check_something("ROC curve", curves, "cells of both classes")
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -130,7 +132,8 @@ def draw_roc(curves: Sequence[Curve]) -> str:
 
 
 def draw_precision_recall(curves: Sequence[Curve]) -> str:
-    """Precision over recall, with the share of leukaemic cells as the line of guessing."""
+    """Precision over recall, guessing as a line; `DataError` without a curve."""
+    _check_something("Precision-recall curve", curves, "cells of both classes")
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -147,6 +150,11 @@ def draw_precision_recall(curves: Sequence[Curve]) -> str:
     return draw_svg(4.5, paint)
 
 
+def _check_something(figure: str, points: Sized, expected: str) -> None:
+    if not len(points):
+        raise DataError(f"{figure}: nothing to draw. Expected a table with {expected}.")
+
+
 def _frame_unit_square(axes: Axes, x_label: str, y_label: str) -> None:
     ticks = np.linspace(0, 1, 6)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xticks=ticks, yticks=ticks, aspect="equal")
@@ -156,6 +164,7 @@ def _frame_unit_square(axes: Axes, x_label: str, y_label: str) -> None:
 
 def draw_confusion(evaluation: Evaluation) -> str:
     """True label by call, in cells; the shade is the share of the row."""
+    _check_something("Confusion matrix", evaluation.subjects, "one cell or more")
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -198,6 +207,7 @@ def draw_confusion(evaluation: Evaluation) -> str:
 
 def draw_reliability(bins: Sequence[ReliabilityBin]) -> str:
     """Share of leukaemic cells over the predicted probability, above the number of cells."""
+    _check_something("Reliability diagram", bins, "one cell or more")
 
     def paint(figure: Figure) -> None:
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
@@ -223,6 +233,7 @@ def draw_reliability(bins: Sequence[ReliabilityBin]) -> str:
 
 def draw_subjects(table: pd.DataFrame, evaluation: Evaluation) -> str:
     """Every cell a dot on its subject's row; rows by class, then by mean probability (bar)."""
+    _check_something("Cells by subject", table, "one cell or more")
     rows = [r for label in (LEUKAEMIC, NORMAL) for r in evaluation.subjects if r.label == label]
     scatter = np.random.default_rng(0)
 
@@ -275,13 +286,13 @@ def draw_history(history: pd.DataFrame) -> str:
         for word, suffix in (("Loss", "loss"), ("ROC-AUC", "auc"))
     ]
     panels = [(word, columns) for word, columns in panels if columns]
-    parts = list(history.groupby("part")) if "part" in history else [("", history)]
+    networks = list(history.groupby("fold", sort=False)) if "fold" in history else [("", history)]
 
     def paint(figure: Figure) -> None:
         all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (word, columns) in zip(all_axes, panels, strict=True):
-            for number, (_, own) in enumerate(parts):
-                colour = _PART_COLOURS[number % len(_PART_COLOURS)]
+            for number, (_, own) in enumerate(networks):
+                colour = _NETWORK_COLOURS[number % len(_NETWORK_COLOURS)]
                 for column in columns:
                     stop = column.startswith("stop_")
                     axes.plot(
@@ -293,31 +304,31 @@ def draw_history(history: pd.DataFrame) -> str:
             axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         all_axes[-1].set_xlabel("Epoch")
         stopping = any(column.startswith("stop_") for _, columns in panels for column in columns)
-        handles, words = _build_history_legend([str(name) for name, _ in parts], stopping)
+        handles, words = _build_history_legend([str(name) for name, _ in networks], stopping)
         figure.legend(handles, words, loc="outside upper center", ncols=3)
 
     return draw_svg(0.8 + 2.0 * len(panels), paint)
 
 
-def _build_history_legend(parts: list[str], stopping: bool) -> tuple[list[Line2D], list[str]]:
+def _build_history_legend(networks: list[str], stopping: bool) -> tuple[list[Line2D], list[str]]:
     handles = [Line2D([], [], color=_MUTED, linewidth=1.1, linestyle=(0, (2, 1.5)))]
     words = ["training set"]
     if stopping:
         handles.insert(0, Line2D([], [], color=_MUTED, linewidth=1.7))
         words.insert(0, "early-stopping set")
-    if parts != [""]:
+    if networks != [""]:
         handles += [
-            Line2D([], [], color=_PART_COLOURS[n % len(_PART_COLOURS)], linewidth=3)
-            for n in range(len(parts))
+            Line2D([], [], color=_NETWORK_COLOURS[n % len(_NETWORK_COLOURS)], linewidth=3)
+            for n in range(len(networks))
         ]
-        words += parts
+        words += networks
     return handles, words
 
 
-def draw_parts(parts: Sequence[PartScores]) -> str:
+def draw_folds(folds: Sequence[FoldScores]) -> str:
     """Forest plot: each score of each fold, with its interval."""
-    kinds = [score.title for score in parts[0].scores] if parts else []
-    height = len(parts) + 1.2
+    kinds = [score.title for score in folds[0].scores] if folds else []
+    height = len(folds) + 1.2
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -325,11 +336,11 @@ def draw_parts(parts: Sequence[PartScores]) -> str:
         for block, title in enumerate(kinds):
             top = block * height
             axes.text(0, top - 0.15, title, fontsize=9.5, fontweight="bold", va="center")
-            for number, part in enumerate(parts):
+            for number, fold in enumerate(folds):
                 y = top + 0.85 + number
-                _draw_interval(axes, part.scores[block], y, _PART_COLOURS[number % 6])
+                _draw_interval(axes, fold.scores[block], y, _NETWORK_COLOURS[number % 6])
                 ticks.append(y)
-                words.append(f"{part.part} (n = {part.subjects})")
+                words.append(f"{fold.fold} (n = {fold.subjects})")
         axes.set_yticks(ticks, words)
         axes.set(xlim=(0, 1), ylim=(height * len(kinds) - 0.6, -0.7), xlabel="Score")
         axes.set_xticks(np.linspace(0, 1, 6))

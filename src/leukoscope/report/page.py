@@ -94,7 +94,7 @@ def write_report(
         title: heading of the page.
         facts: name → value of the run (recipe, split, data, versions …), in the order to show.
         history: columns epoch, any ending in loss or auc (those starting with stop_ belong to the
-            early-stopping set), and part where there are several networks.
+            early-stopping set), and fold where there are several networks.
         pictures: image name → crop, uint8 (size, size, 3), RGB, of the cells that may be shown.
         banner: a warning above everything, such as "Simulated cells".
 
@@ -235,13 +235,13 @@ def _draw_figures(
             "Reliability diagram with the number of cells in each of fifteen bins",
             embed_svg(figures.draw_reliability(compute_reliability(table))),
         )
-    if evaluation.parts:
+    if evaluation.folds:
         yield _Figure(
             "Scores by fold",
             "Each dot is a fold's score by cell, each line its 95% interval over people; n counts "
             "subjects.",
             "Forest plot of four scores for each fold, with intervals",
-            embed_svg(figures.draw_parts(evaluation.parts)),
+            embed_svg(figures.draw_folds(evaluation.folds)),
         )
     if history is not None and len(history):
         yield _Figure(

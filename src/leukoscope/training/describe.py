@@ -89,9 +89,10 @@ def describe_subjects(run: Run, calibrated: pd.DataFrame) -> SubjectRecord | Non
 def describe_cells(table: pd.DataFrame, split: Split) -> pd.DataFrame:
     """cells.csv: the cells used, and the fold in which each is held out."""
     columns = ["image", "label", "subject", "group", "fold", "area", "pixel_hash"]
-    cells = table[columns].assign(row=table.index, part="")
+    cells = table[columns].rename(columns={"fold": "official_fold"})
+    cells = cells.assign(row=table.index, fold="")
     for fold in split.folds:
-        cells.loc[fold.evaluated, "part"] = fold.name
+        cells.loc[fold.evaluated, "fold"] = fold.name
     return cells
 
 

@@ -34,16 +34,19 @@ from sklearn.metrics import log_loss, roc_auc_score
 from leukoscope.arrays import UInt8Array
 from leukoscope.errors import RunError
 from leukoscope.io.files import move_into_place
+from leukoscope.io.runs import report_damage
 from leukoscope.labels import LEUKAEMIC
 from leukoscope.models import build_model, cut_head, keras
 from leukoscope.models.device import choose_compilation, choose_precision, set_precision
 from leukoscope.records import ModelMetadata
+from leukoscope.registry import is_import_path
 from leukoscope.settings import Recipe, TrainingSettings
 from leukoscope.training.batches import compute_weights, draw_order, iterate_batches
 
 __all__ = [
     "EpochReport",
     "build_schedule",
+    "load_keras",
     "predict_exactly",
     "predict_with_keras",
     "run_keras",
@@ -76,7 +79,8 @@ class EpochReport:
         stop_loss: validation loss, as `stop_auc`; None until the epoch is over.
         learning_rate: at the end of the epoch; None until it is over.
         seconds: that the epoch took; None until it is over.
-        part: name of the network in training, where the caller knows it.
+        fold: of the network in training, "final" for the one on all cells; "" where the caller
+            does not know it.
     """
 
     epoch: int
@@ -89,7 +93,7 @@ class EpochReport:
     stop_loss: float | None = None
     learning_rate: float | None = None
     seconds: float | None = None
-    part: str = ""
+    fold: str = ""
 
 
 @dataclass
@@ -258,7 +262,7 @@ def predict_with_keras(
 def run_keras(
     model: keras.Model, inputs: npt.NDArray[Any], rows: npt.NDArray[np.int64], batch: int = 64
 ) -> npt.NDArray[np.float64]:
-    """Outputs of a network, or of a part of one, for some rows, float64 (n, outputs)."""
+    """Outputs of a network, or of a piece of one, for some rows, float64 (n, outputs)."""
     found = [
         np.asarray(model.predict_on_batch(np.asarray(inputs[rows[start : start + batch]])))
         for start in range(0, len(rows), batch)
@@ -278,6 +282,29 @@ def predict_exactly(
         exact = build_model(dataclasses.replace(recipe.model, pretrained=False))
     exact.set_weights(model.get_weights())
     return predict_with_keras(exact, crops, rows)
+
+
+def load_keras(path: Path, recipe: Recipe) -> keras.Model:
+    """Read the network of a .keras file of a run.
+
+    Args:
+        path: of the file.
+        recipe: of the run. A backbone of a user's own is built anew by it, as the file may name
+            layers that only the user's code has.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    expected = "a Keras file that `leukoscope train` wrote"
+    with report_damage(path, expected, "Put it back from a copy, or train again."):
+        with zipfile.ZipFile(path) as archive:  # Keras says of any such fault: no such file
+            if broken := archive.testzip():
+                raise ValueError(f"a broken {broken} in it")
+        if not is_import_path(recipe.model.architecture):
+            return keras.saving.load_model(path, compile=False)
+        model = build_model(dataclasses.replace(recipe.model, pretrained=False))
+        model.load_weights(path)
+        return model
 
 
 def save_keras(model: keras.Model, path: Path, metadata: ModelMetadata) -> None:
@@ -344,7 +371,13 @@ def _write_checkpoint(path: Path, model: keras.Model, state: _State) -> None:
 def _read_checkpoint(path: Path, model: keras.Model) -> _State | None:
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as arrays:
+    expected = "the checkpoint of a network that was training"
+    fix = "Delete it to begin this network anew."
+    with (
+        report_damage(path, expected, fix),
+        path.open("rb") as file,  # NumPy leaves the file of a broken archive open
+        np.load(file, allow_pickle=False) as arrays,
+    ):
         if sum(name.startswith("variable_") for name in arrays) != len(_list_variables(model)):
             raise RunError(
                 f"{path}: the checkpoint of another version of leukoscope. Delete it to begin this "

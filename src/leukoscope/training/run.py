@@ -9,17 +9,25 @@ import pandas as pd
 from leukoscope.inference.decision import (
     average_by_subject,
     calibrate,
-    decide_by_part,
+    decide_by_fold,
     fit_decision,
 )
-from leukoscope.io.runs import FINAL, Run
+from leukoscope.io.runs import FINAL, NETWORK_HISTORY, Run, read_run_table
 from leukoscope.io.tables import write_table
 from leukoscope.predictions import write_predictions
 from leukoscope.splits import Split
 from leukoscope.training.describe import compute_expected, describe_subjects
-from leukoscope.training.parts import Work, predict_part, train_part
+from leukoscope.training.network import Work, predict_fold, train_network
 
 __all__ = ["train_all"]
+
+_OUTPUTS: dict[str, type] = {
+    **dict.fromkeys(("image", "subject", "label", "group", "pixel_hash"), str),
+    **dict.fromkeys(("probability", "novelty", "area_probability"), float),
+    "area": int,
+    "leaky": bool,
+}
+_CONTINUE = "Put it back from a copy, or delete it and continue the run with --continue"
 
 
 def train_all(
@@ -28,7 +36,7 @@ def train_all(
     split: Split,
     *,
     final: bool,
-    on_part: Callable[[str, int, int], None] | None = None,
+    on_network: Callable[[str, int, int], None] | None = None,
 ) -> None:
     """Train a network for each fold and predict its held-out cells; then the network for use.
 
@@ -39,26 +47,26 @@ def train_all(
         table: the usable cells; index = rows of the crops.
         split: its folds.
         final: whether to train on all cells too, calibrated on what the folds say.
-        on_part: called with (name, number, count) before each network is trained.
+        on_network: called with (name, number, count) before each network is trained.
     """
     run, names = work.run, [fold.name for fold in split.folds]
     count = len(names) + final
     for number, fold in enumerate(split.folds, start=1):
-        if on_part:
-            on_part(fold.name, number, count)
+        if on_network:
+            on_network(fold.name, number, count)
         cells = table.loc[fold.training]
-        train_part(work, fold.name, cells)
-        predict_part(work, cells, table.loc[fold.evaluated], fold.name)
+        train_network(work, fold.name, cells)
+        predict_fold(work, cells, table.loc[fold.evaluated], fold.name)
     outputs = _gather_predictions(run, split)
     _gather_histories(run, names)
     if final:
-        if on_part:
-            on_part(FINAL, count, count)
+        if on_network:
+            on_network(FINAL, count, count)
         decision = fit_decision(outputs)
         calibrated = outputs.assign(probability=calibrate(outputs["probability"], decision))
         expected = compute_expected(run, split)
         subjects = describe_subjects(run, calibrated)
-        train_part(work, FINAL, table, decision, expected, subjects)
+        train_network(work, FINAL, table, decision, expected, subjects)
         _gather_histories(run, [*names, FINAL])
 
 
@@ -67,14 +75,15 @@ def _gather_predictions(run: Run, split: Split) -> pd.DataFrame:
 
     What is said of a cell, calibration and thresholds too, never rests on its own fold.
     """
-    text = dict.fromkeys(("image", "subject", "group", "part", "pixel_hash"), str)
-    found = [
-        pd.read_csv(run.find_part(fold.name).outputs, dtype=text, keep_default_na=False)
-        for fold in split.folds
-    ]
+    found = []
+    for fold in split.folds:
+        path = run.find_network(fold.name).outputs
+        fix = f"{_CONTINUE}; the fold's network scores these cells again."
+        outputs = read_run_table(path, _OUTPUTS, fix, rows=len(fold.evaluated))
+        found.append(outputs.assign(fold=fold.name))
     outputs = pd.concat(found, ignore_index=True).assign(split=split.name)
-    decided, size = decide_by_part(outputs), decide_by_part(outputs, "area_probability")
-    context = decide_by_part(outputs.assign(probability=average_by_subject(outputs)))
+    decided, size = decide_by_fold(outputs), decide_by_fold(outputs, "area_probability")
+    context = decide_by_fold(outputs.assign(probability=average_by_subject(outputs)))
     write_predictions(
         outputs.assign(
             output=outputs["probability"],
@@ -91,5 +100,13 @@ def _gather_predictions(run: Run, split: Split) -> pd.DataFrame:
 
 def _gather_histories(run: Run, names: list[str]) -> None:
     """The networks' histories → one table."""
-    found = [pd.read_csv(run.find_part(name).history).assign(part=name) for name in names]
+    found = []
+    for name in names:
+        network = run.find_network(name)
+        fix = (
+            f"Put it back from a copy, or delete it and {network.onnx}, and continue the run with "
+            "--continue, which trains this network again."
+        )
+        history = read_run_table(network.history, NETWORK_HISTORY, fix)
+        found.append(history.assign(fold=name))
     write_table(run.history, pd.concat(found))

@@ -34,10 +34,10 @@ def log_to_tensorboard(folder: Path) -> Callable[[EpochReport], None]:
     def log(report: EpochReport) -> None:
         if not report.finished:
             return
-        if report.part not in writers:
-            target = folder / (report.part or "network")
-            writers[report.part] = tf.summary.create_file_writer(str(target))
-        writer = writers[report.part]
+        if report.fold not in writers:
+            target = folder / (report.fold or "network")
+            writers[report.fold] = tf.summary.create_file_writer(str(target))
+        writer = writers[report.fold]
         scalars = {
             "loss": report.loss,
             "validation_loss": report.stop_loss,

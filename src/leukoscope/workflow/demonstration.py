@@ -49,7 +49,7 @@ def run_demo(
     out: Path,
     *,
     on_stage: Callable[[str], None],
-    on_part: Callable[[str, int, int], None] | None = None,
+    on_network: Callable[[str, int, int], None] | None = None,
     on_step: Callable[[EpochReport], None] | None = None,
 ) -> DemoResult:
     """Simulate → audit → train → evaluate on held-out people → report → predict.
@@ -57,7 +57,7 @@ def run_demo(
     Args:
         out: a new or empty folder.
         on_stage: called with each step's name.
-        on_part: as in `train_run`.
+        on_network: as in `train_run`.
         on_step: as in `train_run`.
 
     Raises:
@@ -73,7 +73,7 @@ def run_demo(
     on_stage("3. Training on two folds, predicting the people of the third, in turn")
     run: Run = train_run(
         TrainingRequest(cohort.root, out / "run", recipe="demo", folds=3),
-        on_part=on_part,
+        on_network=on_network,
         on_step=on_step,
     )
     on_stage("4. Evaluating by person")

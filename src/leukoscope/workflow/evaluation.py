@@ -79,7 +79,7 @@ def evaluate_predictions(
             page,
             title=f"{record.recipe.name}, {record.split.name}",
             facts=_list_facts(run),
-            history=pd.read_csv(run.history),
+            history=run.read_history(),
             pictures=_read_pictures(Path(record.root), table, record.dataset.crop),
             banner=_find_run_banner(record),
         )
@@ -90,7 +90,7 @@ def evaluate_predictions(
 
 
 def _write_card(run: Run, record: RunRecord, evaluation: Evaluation, path: Path) -> None:
-    model = run.find_part(FINAL).onnx
+    model = run.find_network(FINAL).onnx
     expected = "No final network was trained in this run; each fold has its own."
     if model.exists():
         known = Classifier(model).metadata.expected
@@ -124,7 +124,7 @@ def _find_run_banner(record: RunRecord) -> str | None:
 def _list_facts(run: Run) -> dict[str, str]:
     record = run.read_record()
     recipe, data, split = record.recipe, record.data, record.split
-    speeds = pd.read_csv(run.history)["images_per_second"]
+    speeds = run.read_history()["images_per_second"]
     return {
         "Recipe": f"{recipe.name} ({recipe.model.architecture}, {recipe.model.input_px} px, "
         f"at most {recipe.training.epochs} epochs)",

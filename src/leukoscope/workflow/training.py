@@ -25,7 +25,7 @@ from leukoscope.training.describe import (
     describe_run,
     tell_time,
 )
-from leukoscope.training.parts import Work
+from leukoscope.training.network import Work
 from leukoscope.training.run import train_all
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def train_run(
     on_link: Callable[[int, int], None] | None = None,
     on_groups: Callable[[str], None] | None = None,
     on_features: Callable[[int, int], None] | None = None,
-    on_part: Callable[[str, int, int], None] | None = None,
+    on_network: Callable[[str, int, int], None] | None = None,
     on_step: Callable[[EpochReport], None] | None = None,
 ) -> Run:
     """Train and predict every fold of a split, then train the final network.
@@ -93,7 +93,7 @@ def train_run(
         on_link: called while cells are compared.
         on_groups: called with each sentence on what a file of groups overrides.
         on_features: called while the features of a frozen recipe are computed.
-        on_part: called with (name, number, count) before each network is trained.
+        on_network: called with (name, number, count) before each network is trained.
         on_step: called after each training step.
 
     Returns:
@@ -132,6 +132,6 @@ def train_run(
 
         inputs = read_features(recipe, catalogue, on_features)
     work = Work(run, recipe, catalogue.spec, catalogue.crops, inputs, request.seed, on_step)
-    train_all(work, table, split, final=request.final, on_part=on_part)
+    train_all(work, table, split, final=request.final, on_network=on_network)
     run.write_record(dataclasses.replace(run.read_record(), finished=tell_time()))
     return run

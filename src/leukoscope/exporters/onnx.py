@@ -16,26 +16,15 @@ import numpy.typing as npt
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import CROP_PX
 from leukoscope.errors import MissingExtraError
-from leukoscope.export.base import Exporter, export_model
+from leukoscope.exporters.base import Exporter
 from leukoscope.inference.model import METADATA_KEY, OUTPUTS, Classifier
 from leukoscope.inference.novelty import Novelty
 from leukoscope.records import ModelMetadata
 
-__all__ = ["EXPORTER", "export_onnx"]
+__all__ = ["EXPORTER", "read_novelty"]
 
 _OPSET = 17
-
-
-def export_onnx(
-    model: Any,
-    novelty: Novelty,
-    path: Path,
-    metadata: ModelMetadata,
-    crops: UInt8Array,
-    expected: npt.NDArray[np.float64],
-) -> float:
-    """Write a Keras model as ONNX, if its predictions agree: `export_model` for ONNX."""
-    return export_model(EXPORTER, model, novelty, path, metadata, crops, expected)
+_NOVELTY = "novelty_components"  # the layer that `models.add_novelty` adds
 
 
 def _convert(model: Any, novelty: Novelty, metadata: ModelMetadata) -> bytes:
@@ -64,3 +53,29 @@ def _answer(path: Path, crops: UInt8Array) -> npt.NDArray[np.float64]:
 
 
 EXPORTER = Exporter("ONNX", ".onnx", _convert, _answer)
+
+
+def read_novelty(path: Path) -> Novelty:
+    """The novelty of an ONNX file that this exporter wrote: its second output's matrix and offset.
+
+    A run keeps it nowhere else: the Keras file is the network that was trained, without it.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+        LookupError, ValueError: it has none.
+    """
+    try:
+        import onnx
+        from onnx import numpy_helper
+    except ImportError as error:
+        raise MissingExtraError("onnx", "train") from error
+    graph = onnx.load(path).graph
+    weights = {found.name: found for found in graph.initializer}
+    found = {
+        node.op_type: numpy_helper.to_array(weights[name]).astype(np.float64)
+        for node in graph.node
+        if _NOVELTY in node.name and node.op_type in ("MatMul", "Add")
+        for name in node.input
+        if name in weights
+    }
+    return Novelty(found["MatMul"], found["Add"].ravel())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from leukoscope.cells.measures import summarise_measures
 from leukoscope.cells.quality import measure_limits
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import ModelError
+from leukoscope.exporters import Exporter, export_model, find_exporter
 from leukoscope.inference.novelty import Novelty, fit_novelty
-from leukoscope.io.runs import FINAL, Part, Run
+from leukoscope.io.runs import FINAL, Network, Run
 from leukoscope.io.tables import write_table
 from leukoscope.labels import LABELS
 from leukoscope.records import Decision, Expected, ModelMetadata, SubjectRecord, TrainingMeasures
@@ -29,17 +31,19 @@ from leukoscope.splits import choose_stopping, find_seen
 if TYPE_CHECKING:
     from leukoscope.training.loop import EpochReport
 
-__all__ = ["Work", "predict_part", "train_part"]
+__all__ = ["COMPARED", "Work", "export_network", "predict_fold", "spread", "train_network"]
+
+COMPARED = 256
+"""Cells on which an export must agree with Keras."""
 
 _CHUNK = 512  # crops in memory at a time
-_COMPARED = 256  # cells on which an export must agree with Keras
 _MEASURED = 1000  # training cells of each class whose measures a model keeps the quantiles of
 _LEARNED = 2000  # training cells that novelty is fitted on, where no features are cached
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """Shared by the training of every part."""
+    """Shared by the training of every network."""
 
     run: Run
     recipe: Recipe
@@ -50,7 +54,7 @@ class Work:
     on_step: Callable[[EpochReport], None] | None
 
 
-def train_part(
+def train_network(
     work: Work,
     name: str,
     cells: pd.DataFrame,
@@ -65,10 +69,10 @@ def train_part(
     from leukoscope.models import calibrate_model
     from leukoscope.training.loop import save_keras, train_model
 
-    part = work.run.find_part(name)
-    if part.onnx.exists():
+    network = work.run.find_network(name)
+    if network.onnx.exists():
         return
-    part.folder.mkdir(parents=True, exist_ok=True)
+    network.folder.mkdir(parents=True, exist_ok=True)
     early = work.recipe.training.early_stopping
     stopping = choose_stopping(cells, work.seed) if early else cells.index[:0]
     training = cells.index.difference(stopping, sort=False)
@@ -77,11 +81,11 @@ def train_part(
         work.inputs,
         cells.loc[training],
         cells.loc[stopping],
-        part.checkpoint,
+        network.checkpoint,
         seed=work.seed,
         progress=work.on_step,
     )
-    write_table(part.history, history)
+    write_table(network.history, history)
     calibrate_model(model, decision.slope, decision.intercept)
     metadata = ModelMetadata(
         classes=LABELS,
@@ -95,15 +99,15 @@ def train_part(
         subjects=subjects,
         measures=_measure_cells(work.crops, cells) if name == FINAL else None,
     )
-    save_keras(model, part.keras, metadata)
-    _export(work, part, model, cells, metadata, decision.novelty_limit)
-    part.checkpoint.unlink()
+    save_keras(model, network.keras, metadata)
+    _export(work, network, model, cells, metadata, decision.novelty_limit)
+    network.checkpoint.unlink()
 
 
 def _measure_cells(crops: UInt8Array, cells: pd.DataFrame) -> TrainingMeasures:
     """Quantiles of the measures of at most 1,000 cells a class, evenly chosen: 5 ms a cell."""
     by_label = [cells[cells["label"] == label].index.to_numpy() for label in LABELS]
-    chosen = cells.loc[np.concatenate([_spread(rows, _MEASURED) for rows in by_label])]
+    chosen = cells.loc[np.concatenate([spread(rows, _MEASURED) for rows in by_label])]
     return summarise_measures(
         (crops[row] for row in chosen.index), chosen["label"].tolist(), chosen["group"].tolist()
     )
@@ -111,31 +115,70 @@ def _measure_cells(crops: UInt8Array, cells: pd.DataFrame) -> TrainingMeasures:
 
 def _export(
     work: Work,
-    part: Part,
+    network: Network,
     model: Any,
     cells: pd.DataFrame,
     metadata: ModelMetadata,
     novelty_limit: float,
 ) -> None:
-    """Write the network as ONNX, if it agrees with Keras."""
-    from leukoscope.export import export_onnx
+    """Write the network as ONNX: what predicts the held-out cells, and what users predict with."""
+    rows = spread(cells.index.to_numpy(), COMPARED)
+    export_network(
+        find_exporter("onnx"),
+        work.recipe,
+        model,
+        _fit_novelty(work, model, cells).divide(novelty_limit),
+        network.onnx,
+        metadata,
+        np.asarray(work.crops[rows]),
+        work.inputs[rows] if work.recipe.training.freeze_backbone else None,
+    )
+
+
+def export_network(
+    exporter: Exporter,
+    recipe: Recipe,
+    model: Any,
+    novelty: Novelty,
+    path: Path,
+    metadata: ModelMetadata,
+    crops: UInt8Array,
+    features: npt.NDArray[Any] | None = None,
+) -> float:
+    """Write a network of a run in one format, if it agrees with Keras on crops.
+
+    Args:
+        exporter: from `find_exporter`.
+        recipe: of the run.
+        model: keras.Model, calibrated.
+        novelty: of its features, 1 at the limit.
+        path: of the file.
+        metadata: kept in the file.
+        crops: to compare on, uint8 (n, 225, 225, 3).
+        features: of these crops, where they are known already.
+
+    Returns:
+        The largest difference of any probability.
+
+    Raises:
+        LeukoscopeError: as `export_model`.
+    """
     from leukoscope.models import cut_features, cut_head
     from leukoscope.training.loop import predict_exactly, predict_with_keras, run_keras
 
-    rows = _spread(cells.index.to_numpy(), _COMPARED)
-    crops, frozen = np.asarray(work.crops[rows]), work.recipe.training.freeze_backbone
-    novelty = _fit_novelty(work, model, cells).divide(novelty_limit)
-    features = work.inputs[rows] if frozen else run_keras(cut_features(model), work.crops, rows)
+    rows = np.arange(len(crops))
+    if features is None:
+        features = run_keras(cut_features(model), crops, rows)
     distances = novelty.compute(features)
 
-    def export(probability: npt.NDArray[np.float64]) -> None:
+    def export(probability: npt.NDArray[np.float64]) -> float:
         expected = np.column_stack([probability, distances])
-        export_onnx(model, novelty, part.onnx, metadata, crops, expected)
+        return export_model(exporter, model, novelty, path, metadata, crops, expected)
 
     try:
-        export(predict_with_keras(cut_head(model) if frozen else model, work.inputs, rows))
+        return export(predict_with_keras(cut_head(model), features, rows))
     except ModelError:  # float32 may differ by more than is allowed; compare in float64
-        export(predict_exactly(work.recipe, model, work.crops, rows))
+        return export(predict_exactly(recipe, model, crops, rows))
 
 
 def _fit_novelty(work: Work, model: Any, cells: pd.DataFrame) -> Novelty:
@@ -145,39 +188,40 @@ def _fit_novelty(work: Work, model: Any, cells: pd.DataFrame) -> Novelty:
 
     if work.recipe.training.freeze_backbone:
         return fit_novelty(work.inputs[cells.index])
-    rows = _spread(cells.index.to_numpy(), _LEARNED)
+    rows = spread(cells.index.to_numpy(), _LEARNED)
     return fit_novelty(run_keras(cut_features(model), work.crops, rows))
 
 
-def predict_part(work: Work, cells: pd.DataFrame, evaluated: pd.DataFrame, name: str) -> None:
+def predict_fold(work: Work, cells: pd.DataFrame, evaluated: pd.DataFrame, name: str) -> None:
     """Probabilities of the evaluated cells, and those from their area alone."""
     from leukoscope.evaluation import compute_size_probability
 
-    part = work.run.find_part(name)
-    if part.outputs.exists():
+    network = work.run.find_network(name)
+    if network.outputs.exists():
         return
-    answers = _answer(work, part, evaluated.index.to_numpy())
+    answers = _answer(work, network, evaluated.index.to_numpy())
     found = evaluated[["image", "subject", "label"]].assign(
         probability=answers[:, 0],
         novelty=answers[:, 1],
-        part=name,
+        fold=name,
         group=evaluated["group"],
         area=evaluated["area"],
         area_probability=compute_size_probability(cells["area"], cells["label"], evaluated["area"]),
         pixel_hash=evaluated["pixel_hash"],
         leaky=find_seen(cells, evaluated),
     )
-    write_table(part.outputs, found)
+    write_table(network.outputs, found)
 
 
-def _answer(work: Work, part: Part, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _answer(work: Work, network: Network, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Probability and novelty of some rows, by the exported network: what a user of it gets."""
     from leukoscope.inference.model import Classifier
 
-    classifier, chunks = Classifier(part.onnx), range(0, len(rows), _CHUNK)
+    classifier, chunks = Classifier(network.onnx), range(0, len(rows), _CHUNK)
     answers = [classifier.predict_batch(work.crops[rows[at : at + _CHUNK]]) for at in chunks]
     return np.concatenate(answers)
 
 
-def _spread(rows: Any, count: int) -> Any:
+def spread(rows: Any, count: int) -> Any:
+    """At most `count` of some rows, evenly spread over them."""
     return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]

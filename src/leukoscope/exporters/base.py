@@ -1,11 +1,13 @@
 """The exporter interface, and the comparison with Keras that every export must pass.
 
-A new one is one module here that sets EXPORTER, or a user's own by import path.
+A new one is one module here that sets EXPORTER, or a user's own by import path; `leukoscope export`
+and `lk.export` use it then. Training writes ONNX the same way, for the one engine that predicts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leukoscope.arrays import UInt8Array
-from leukoscope.errors import ModelError, SettingsError
+from leukoscope.errors import LeukoscopeError, ModelError, SettingsError
 from leukoscope.inference.novelty import Novelty
 from leukoscope.io.files import move_into_place
 from leukoscope.records import ModelMetadata
@@ -47,7 +49,7 @@ class Exporter:
     answer: Callable[[Path, UInt8Array], npt.NDArray[np.float64]]
 
 
-EXPORTERS = Registry[Exporter]("exporter", "leukoscope.export", "EXPORTER")
+EXPORTERS = Registry[Exporter]("export format", "leukoscope.exporters", "EXPORTER")
 """Each in its own module here, or a user's own by import path."""
 
 
@@ -55,13 +57,18 @@ def find_exporter(name: str) -> Exporter:
     """The exporter of a name or an import path.
 
     Raises:
-        SettingsError: there is none, or it is not an `Exporter`.
+        SettingsError: there is none, or it is not an `Exporter` whose suffix begins with a dot.
     """
     found = EXPORTERS.find(name)
     if not isinstance(found, Exporter):
         raise SettingsError(
-            f"The exporter {name} is of type {type(found).__name__}. Expected an Exporter of "
-            "leukoscope.export."
+            f"The export format {name} is of type {type(found).__name__}. Expected an Exporter of "
+            "leukoscope.exporters."
+        )
+    if not found.suffix.startswith("."):
+        raise SettingsError(
+            f"The export format {name} has the suffix {found.suffix!r}. Expected one that begins "
+            'with a dot, such as ".onnx".'
         )
     return found
 
@@ -92,14 +99,15 @@ def export_model(
     Raises:
         ModelError: a probability differs by 1e-4 or more, or a novelty by 1% or more; no file is
             written.
+        SettingsError: the exporter fails, or gives something else than it should.
         MissingExtraError: a package of the exporter is not installed.
 
     Example:
         export_model(find_exporter("onnx"), model, novelty, path, metadata, crops, expected)
     """
     with move_into_place(path) as part:
-        part.write_bytes(exporter.convert(model, novelty, metadata))
-        gap = np.abs(exporter.answer(part, crops) - expected)
+        part.write_bytes(_convert(exporter, model, novelty, metadata))
+        gap = np.abs(_answer(exporter, part, crops) - expected)
         difference = float(gap[:, 0].max(initial=0))
         share = float((gap[:, 1] / np.maximum(expected[:, 1], 1)).max(initial=0))
         if not (difference < MAX_DIFFERENCE and share < _MAX_SHARE):
@@ -110,3 +118,34 @@ def export_model(
                 "Install the versions of keras and the other packages that run.json names."
             )
     return difference
+
+
+def _convert(exporter: Exporter, model: Any, novelty: Novelty, metadata: ModelMetadata) -> bytes:
+    with _blame(exporter, "convert", "the bytes of a file"):
+        found = exporter.convert(model, novelty, metadata)
+        if not isinstance(found, bytes):
+            raise TypeError(f"it returned {type(found).__name__}")
+        return found
+
+
+def _answer(exporter: Exporter, path: Path, crops: UInt8Array) -> npt.NDArray[np.float64]:
+    with _blame(exporter, "answer", f"an array ({len(crops)}, 2), probability and novelty"):
+        found = np.asarray(exporter.answer(path, crops), np.float64)
+        if found.shape != (len(crops), 2):
+            raise ValueError(f"it returned an array {found.shape}")
+        return found
+
+
+@contextmanager
+def _blame(exporter: Exporter, function: str, expected: str) -> Iterator[None]:
+    """What an exporter raises, which may be anything, becomes one sentence."""
+    try:
+        yield
+    except LeukoscopeError:
+        raise
+    except Exception as error:
+        raise SettingsError(
+            f"The export format {exporter.name}: its `{function}` failed ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:300]}). Expected {expected}; fix the exporter, or "
+            "install what it needs."
+        ) from error
