@@ -23,7 +23,7 @@ export function compare(vectors, { deciding, formatting, joining, table }) {
     expect(["call", probability, threshold], deciding.callCell({ probability }, threshold), call);
   }
   for (const { line, threshold, cells, subjects } of vectors.subjects) {
-    const summarised = deciding.summariseSubjects(cells, threshold, { ...facts, subject_line: line });
+    const summarised = deciding.aggregateSubjects(cells, threshold, { ...facts, subject_line: line });
     expect(["subjects", line], indexByName(summarised), indexByName(subjects)); // each sorts names its own way
   }
   const { cells, threshold, lines } = vectors.answers;
@@ -32,9 +32,9 @@ export function compare(vectors, { deciding, formatting, joining, table }) {
   for (const [name, value, text] of vectors.words) expect([name, value], formatting[name](value), text);
   for (const { names, links, groups } of vectors.groups) {
     const accepted = links.map((/** @type {[number, number]} */ [a, b]) => ({ a, b, accepted: true }));
-    const judging = { names, fixed: [], file: "", links: accepted };
-    const found = joining.groupNames(judging);
-    expect(["groups", links], found.map((/** @type {number} */ group) => joining.nameGroup(judging, found, group)), groups);
+    const review = { names, fixed: [], file: "", links: accepted };
+    const found = joining.groupNames(review);
+    expect(["groups", links], found.map((/** @type {number} */ group) => joining.nameGroup(review, found, group)), groups);
   }
   return { checked, wrong };
 }

@@ -14,9 +14,9 @@ from leukoscope.evaluation.aggregate import (
     NO_CALL,
     TOO_FEW,
     TOO_STRANGE,
+    aggregate_subjects,
     compute_wilson,
     fit_subject_line,
-    summarise_subjects,
 )
 from leukoscope.predictions import read_answers
 from test_cli import fail, run
@@ -52,7 +52,7 @@ def flip(table: pd.DataFrame, who: pd.Series) -> pd.DataFrame:
 
 
 def get_probability(table: pd.DataFrame, reference: pd.DataFrame | None = None) -> pd.Series:
-    rows = summarise_subjects(table, reference, n_bootstrap=10).table
+    rows = aggregate_subjects(table, reference, n_bootstrap=10).table
     return rows.set_index("subject")["probability"]
 
 
@@ -65,7 +65,7 @@ def test_wilson_is_as_published() -> None:
 
 def test_a_row_holds_its_own_cells() -> None:
     table = build_table()
-    rows = summarise_subjects(table, n_bootstrap=10).table.set_index("subject")
+    rows = aggregate_subjects(table, n_bootstrap=10).table.set_index("subject")
     own = table[table["subject"] == "3"]
     assert rows.loc["3", "cells"] == 25
     assert rows.loc["3", "share"] == pytest.approx(own["called"].mean())
@@ -77,7 +77,7 @@ def test_a_row_holds_its_own_cells() -> None:
 
 
 def test_probabilities_follow_the_mean_and_are_near_the_true_ones() -> None:
-    summary = summarise_subjects(build_table(people=40), n_bootstrap=10)
+    summary = aggregate_subjects(build_table(people=40), n_bootstrap=10)
     rows = summary.table
     assert rows["probability"].corr(rows["mean_logit"], method="spearman") > 0.95
     assert rows["probability"].mean() == pytest.approx(0.5, abs=0.05)
@@ -107,7 +107,7 @@ def test_another_table_calibrates_but_for_the_people_it_shares() -> None:
     reference = build_table()
     reference["group"] = reference["group"].replace({"0": "2"})  # 0 and 2 are one
     new = reference[reference["subject"].isin(["0", "1"])].drop(columns=["label", "fold", "group"])
-    summary = summarise_subjects(new, reference, n_bootstrap=10)
+    summary = aggregate_subjects(new, reference, n_bootstrap=10)
     assert set(summary.table["call"]) <= {"leukaemic", "normal"}
     assert summary.scores == () and "of the other table" in summary.calibration
     before = get_probability(new, reference)
@@ -119,24 +119,24 @@ def test_a_call_needs_twenty_cells() -> None:
     table = build_table(cells=MIN_CELLS)
     short = table.drop(index=table.index[0])  # subject 0 has 19 left
     for one, call in ((table, {"leukaemic", "normal"}), (short, {TOO_FEW})):
-        summary = summarise_subjects(one, n_bootstrap=10)
+        summary = aggregate_subjects(one, n_bootstrap=10)
         assert set(summary.table.set_index("subject").loc[["0"], "call"]) <= call
         assert summary.scored == 16 - (call == {TOO_FEW})
     assert "1 of 16 subjects have under 20 cells" in " ".join(summary.notes)
 
 
 def test_without_labels_there_is_no_probability_and_no_call() -> None:
-    summary = summarise_subjects(build_table().drop(columns="label"))
+    summary = aggregate_subjects(build_table().drop(columns="label"))
     assert summary.table["probability"].isna().all()
     assert set(summary.table["call"]) == {NO_CALL} and summary.scores == ()
     assert "no labels" in summary.calibration
     one_class = build_table()
     one_class = one_class[one_class["label"] == "normal"]
-    assert set(summarise_subjects(one_class, n_bootstrap=10).table["call"]) == {NO_CALL}
+    assert set(aggregate_subjects(one_class, n_bootstrap=10).table["call"]) == {NO_CALL}
 
 
 def test_scores_are_of_subjects_with_intervals_over_people() -> None:
-    clear = summarise_subjects(build_table(separation=6), n_bootstrap=200)
+    clear = aggregate_subjects(build_table(separation=6), n_bootstrap=200)
     assert [score.name for score in clear.scores] == ["sensitivity", "specificity", "roc_auc"]
     assert [score.value for score in clear.scores] == [1, 1, 1]
     assert [score.n_subjects for score in clear.scores] == [8, 8, 16]
@@ -144,24 +144,24 @@ def test_scores_are_of_subjects_with_intervals_over_people() -> None:
     names = table.assign(group=(table["subject"].astype(int) // 10 * 2).astype(str))
     names["group"] += names["label"]  # forty names, eight people
     auc, joined = (
-        summarise_subjects(one, n_bootstrap=500).scores[2]
+        aggregate_subjects(one, n_bootstrap=500).scores[2]
         for one in (table, names.assign(fold="a"))
     )
     assert auc.low is not None and auc.high is not None and auc.value is not None
     assert 0 <= auc.low < auc.value < auc.high <= 1
     assert joined.low is not None and joined.high is not None
-    assert "40 subject names are 8 people" in " ".join(summarise_subjects(names).notes)
+    assert "40 subject names are 8 people" in " ".join(aggregate_subjects(names).notes)
 
 
 def test_caveats_are_reported() -> None:
     table = build_table()
-    assert summarise_subjects(table, n_bootstrap=10).notes == ()
-    leaky = " ".join(summarise_subjects(table.assign(leaky=True), n_bootstrap=10).notes)
+    assert aggregate_subjects(table, n_bootstrap=10).notes == ()
+    leaky = " ".join(aggregate_subjects(table.assign(leaky=True), n_bootstrap=10).notes)
     assert "Leaky split" in leaky
-    unknown = summarise_subjects(table.drop(columns=["leaky", "group"]), n_bootstrap=10).notes
+    unknown = aggregate_subjects(table.drop(columns=["leaky", "group"]), n_bootstrap=10).notes
     assert "not recorded" in " ".join(unknown) and "treated as one person" in " ".join(unknown)
     mixed = flip(table, table.index.to_series() == 0)
-    summary = summarise_subjects(mixed, n_bootstrap=10)
+    summary = aggregate_subjects(mixed, n_bootstrap=10)
     assert "both labels" in " ".join(summary.notes) and summary.scored == 15
 
 
@@ -206,7 +206,7 @@ def test_thresholds_of_the_table_are_kept(tmp_path: Path) -> None:
         ("", "cannot be parsed"),
     ],
 )
-def test_tables_that_cannot_be_summarised(text: str, words: str, tmp_path: Path) -> None:
+def test_tables_that_cannot_be_aggregated(text: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=words):
         read_answers(write(tmp_path / "a.csv", text))
 
@@ -246,7 +246,7 @@ def test_a_table_without_labels_uses_the_models_calibration() -> None:
     known, new = build_table(people=40), build_table(people=12, separation=2.0)
     line = fit_subject_line(known)
     assert line is not None and (line.names, line.leukaemic) == (40, 20)
-    blind = summarise_subjects(new.drop(columns=["label", "fold"]), line=line, n_bootstrap=10)
+    blind = aggregate_subjects(new.drop(columns=["label", "fold"]), line=line, n_bootstrap=10)
     truth = new.groupby("subject")["label"].first()
     rows = blind.table.set_index("subject")
     assert (rows["call"] == truth[rows.index]).mean() > 0.8
@@ -254,7 +254,7 @@ def test_a_table_without_labels_uses_the_models_calibration() -> None:
     assert logit.to_numpy() == pytest.approx(line.slope * rows["mean_logit"] + line.intercept)
     assert "40 subject names that the model was tested on" in blind.calibration
     # a table's own people are nearer than the model's
-    own = summarise_subjects(new, line=line, n_bootstrap=10)
+    own = aggregate_subjects(new, line=line, n_bootstrap=10)
     assert "other folds" in own.calibration
 
 
@@ -266,9 +266,9 @@ def test_a_subject_whose_cells_have_warnings_is_not_called() -> None:
     table = build_table().assign(warnings="")
     own = table.index[table["subject"] == "2"]
     table.loc[own[:12], "warnings"] = "odd"
-    assert TOO_STRANGE not in set(summarise_subjects(table, n_bootstrap=10).table["call"])
+    assert TOO_STRANGE not in set(aggregate_subjects(table, n_bootstrap=10).table["call"])
     table.loc[own[12], "warnings"] = "odd"  # 13 of 25
-    found = summarise_subjects(table, n_bootstrap=10)
+    found = aggregate_subjects(table, n_bootstrap=10)
     rows = found.table.set_index("subject")
     assert rows.loc["2", ["warned", "call"]].tolist() == [13, TOO_STRANGE]
     assert (rows["call"] == TOO_STRANGE).sum() == 1 and found.scored == 15

@@ -24,7 +24,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 
 from leukoscope.catalogue.groups import assign_groups, read_groups, sort_names
 from leukoscope.datasets.cnmc import CNMC
-from leukoscope.evaluation.aggregate import MIN_CELLS, compute_wilson, summarise_subjects
+from leukoscope.evaluation.aggregate import MIN_CELLS, aggregate_subjects, compute_wilson
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.inference.stream import Answer, predict_sources, start_answers
 from leukoscope.io.sources import Source
@@ -100,7 +100,7 @@ def _summarise(
 ) -> dict[str, Any]:
     table = pd.DataFrame(cells)
     table["called"] = table["probability"] >= threshold
-    rows = summarise_subjects(table, line=line).table.set_index("subject")
+    rows = aggregate_subjects(table, line=line).table.set_index("subject")
     subjects = [
         {
             "name": name,

@@ -106,9 +106,9 @@ def test_the_links_own_groups_override_nothing(catalogue: Catalogue, tmp_path: P
     path = write_groups(catalogue, tmp_path / "groups.csv")
     again = read_catalogue(catalogue.root, groups_csv=path)
     pd.testing.assert_frame_equal(again.table, catalogue.table)
-    overruling = again.find_overruling()
-    assert overruling and overruling.describe() == ["It agrees with the links."]
-    assert catalogue.find_overruling() is None
+    overrides = again.find_overrides()
+    assert overrides and overrides.describe() == ["It agrees with the links."]
+    assert catalogue.find_overrides() is None
 
 
 def test_the_audit_reports_what_a_file_overrides(catalogue: Catalogue, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from leukoscope.catalogue import Catalogue, select_usable
 from leukoscope.cells.measures import (
     MEASURES,
     PERCENTS,
+    compute_measure_quantiles,
     compute_measures,
     find_percentile,
-    summarise_measures,
 )
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.labels import LABELS
-from leukoscope.training import parts
+from leukoscope.training import network
 
 PURPLE, BLUE, PINK = (90, 40, 110), (130, 120, 190), (190, 140, 150)
 
@@ -96,7 +96,7 @@ def test_without_a_cell_nothing_is_measured() -> None:
 def test_percentiles_are_those_of_the_cells() -> None:
     crops = [draw(((112, 112), (radius, radius), PURPLE)) for radius in range(20, 101)]
     labels = ["normal"] * 41 + ["leukaemic"] * 40
-    found = summarise_measures(crops, labels, [f"P{n % 9}" for n in range(81)])
+    found = compute_measure_quantiles(crops, labels, [f"P{n % 9}" for n in range(81)])
     area = compute_measures(crops[20])["area"]
     assert find_percentile(found, "normal", "area", area) == pytest.approx(50, abs=1)
     assert find_percentile(found, "leukaemic", "area", area) == 0
@@ -110,7 +110,7 @@ def test_percentiles_are_those_of_the_cells() -> None:
 def test_too_few_cells_have_no_quantiles() -> None:
     """The percentile of a value among three cells says nothing."""
     crops = [draw(((112, 112), (radius, radius), PURPLE)) for radius in range(20, 43)]
-    found = summarise_measures(crops, ["normal"] * 20 + ["leukaemic"] * 3, ["P"] * 23)
+    found = compute_measure_quantiles(crops, ["normal"] * 20 + ["leukaemic"] * 3, ["P"] * 23)
     assert find_percentile(found, "normal", "area", 5000) is not None
     assert find_percentile(found, "leukaemic", "area", 5000) is None
     assert found.classes["leukaemic"].measurable["area"] == 3
@@ -134,8 +134,8 @@ def test_the_shipped_model_holds_the_measures_of_its_training_cells() -> None:
 def test_training_measures_cells_of_both_classes_evenly(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "_MEASURED", 25)
+    monkeypatch.setattr(network, "_MEASURED", 25)
     cells = select_usable(catalogue)
-    found = parts._measure_cells(catalogue.crops, cells)
+    found = network._measure_cells(catalogue.crops, cells)
     for own in found.classes.values():
         assert own.cells == own.measurable["area"] == 25 and own.people > 1

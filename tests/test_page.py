@@ -21,7 +21,7 @@ from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.predictions import read_predictions
 from leukoscope.serve import build_app
 from leukoscope.simulate import Cohort
-from leukoscope.workflow.summary import summarise_predictions
+from leukoscope.workflow.aggregation import aggregate_predictions
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
@@ -160,7 +160,7 @@ def test_a_readers_calls_are_kept_compared_and_fit_for_evaluate(
         )
         read_text(page, "shown")
         assert page.run(shown) == count
-    # an overruled call stays the reader's when the slider moves
+    # an overridden call stays the reader's when the slider moves
     set_slider(page, 0.99)
     assert "1 of 2 cells (50%)" in read_text(page, "agreement")
     table = read_predictions(download(page, "save-labels", tmp_path))
@@ -221,7 +221,7 @@ def test_subjects_are_aggregated_as_by_aggregate(
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    summary = summarise_predictions(known).table.set_index("subject")
+    summary = aggregate_predictions(known).table.set_index("subject")
     assert summary["probability"].notna().all() and len(shown) == len(summary) > 3
     for subject, probability, call in shown:
         row = summary.loc[subject]
@@ -365,12 +365,12 @@ VALUES = """(async () => {
     same: d.computeAgreement([cell(0.9, 'leukaemic')], 0.5),
     calls: [0.5, 0.49999, null].map(p => d.callCell(cell(p), 0.5)),
     bins: d.countBins([cell(0), cell(0.0999), cell(1), cell(null)], 10),
-    people: d.summariseSubjects(people, 0.5, facts)
+    people: d.aggregateSubjects(people, 0.5, facts)
       .map(s => [s.name, s.cells, s.leukaemic, s.call, s.probability]),
-    strange: d.summariseSubjects(
+    strange: d.aggregateSubjects(
       people.map((c, i) => ({ ...c, warnings: i % 3 ? 'odd' : '' })), 0.5, facts)
       .map(s => s.call),
-    lineless: d.summariseSubjects(people, 0.5, { ...facts, subject_line: null })
+    lineless: d.aggregateSubjects(people, 0.5, { ...facts, subject_line: null })
       .map(s => [s.call, s.probability]),
     table: d.writeLabels([quoted], { threshold: 0.7, sensitive_threshold: 0.4 }),
   };

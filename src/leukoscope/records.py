@@ -414,7 +414,7 @@ class GroupOverrides:
         similar_pairs_apart: pairs of one cell, processed twice, that are in two groups.
         names_apart: subject, other_subject, links.
         joined: groups that no link makes.
-        overruled: all of it in sentences.
+        overridden: all of it in sentences.
     """
 
     file: str
@@ -422,7 +422,7 @@ class GroupOverrides:
     similar_pairs_apart: Count
     names_apart: tuple[NamesApart, ...]
     joined: tuple[str, ...]
-    overruled: tuple[str, ...]
+    overridden: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -479,7 +479,7 @@ class RunRecord:
             found = msgspec.json.decode(text)
             if isinstance(found, dict) and "dataset" not in found:
                 found = _upgrade_run(found)
-            record = msgspec.convert(_keep_class_words(found), cls)
+            record = msgspec.convert(_rename_overrides(_keep_class_words(found)), cls)
             check_recipe(record.recipe)
         except (
             *(msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError),
@@ -490,6 +490,15 @@ class RunRecord:
                 "`leukoscope train` wrote; put it back from a copy, or train again."
             ) from error
         return replace(record, split=_rename_folds(record.split))
+
+
+def _rename_overrides(found: Any) -> Any:
+    """Of runs from before 0.2, which called the sentences on group overrides "overruled"."""
+    groups = found.get("group_overrides") if isinstance(found, dict) else None
+    if not isinstance(groups, dict) or "overruled" not in groups:
+        return found
+    named = {"overridden" if key == "overruled" else key: groups[key] for key in groups}
+    return found | {"group_overrides": named}
 
 
 def _rename_folds(split: SplitRecord) -> SplitRecord:

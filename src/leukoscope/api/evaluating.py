@@ -114,7 +114,7 @@ def aggregate(
     >>> list(subjects.table.columns[:3])
     ['subject', 'group', 'label']
     """
-    from leukoscope.evaluation.aggregate import summarise_subjects
+    from leukoscope.evaluation.aggregate import aggregate_subjects
 
     spec = _find_spec(predictions, model)
     table = _read_answers(predictions, threshold, columns, spec)
@@ -128,7 +128,7 @@ def aggregate(
     if reference is None and "label" not in table:
         known = get_model(model).metadata.subjects
         line = known.line if known else None
-    summary = summarise_subjects(table, reference, line=line, n_bootstrap=n_bootstrap, seed=seed)
+    summary = aggregate_subjects(table, reference, line=line, n_bootstrap=n_bootstrap, seed=seed)
     return SubjectResult(summary)
 
 

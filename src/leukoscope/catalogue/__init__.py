@@ -10,7 +10,7 @@ import pandas as pd
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue.groups import (
-    Overruling,
+    Overrides,
     assign_groups,
     compare_with_links,
     find_duplicates,
@@ -75,7 +75,7 @@ class Catalogue:
     options: ReadOptions = field(default_factory=ReadOptions)
     turns: int = 1
 
-    def find_overruling(self) -> Overruling | None:
+    def find_overrides(self) -> Overrides | None:
         """Where the file of groups overrides the links; None without such a file."""
         if self.groups_csv is None:
             return None

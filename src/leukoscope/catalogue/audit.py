@@ -58,7 +58,7 @@ class Audit:
             cells both have a label; by chance `chance_crossings` would.
         size_cue: fold ("" for all), auc_by_cell, auc_by_subject of the cell's area alone.
         groups_csv: the file that the groups come from; "" where they come from the links.
-        overruled: where that file overrides the links, in words.
+        overridden: where that file overrides the links, in words.
         put_apart: subject, other_subject, links: names that a link joins and that file separates.
         joined: group, subject, other_subject: names that the file joins and no link does.
         compared: whether cells were compared; those not cut out on black cannot be.
@@ -81,7 +81,7 @@ class Audit:
     chance_crossings: float
     size_cue: pd.DataFrame
     groups_csv: str
-    overruled: list[str]
+    overridden: list[str]
     put_apart: pd.DataFrame
     joined: pd.DataFrame
     compared: bool
@@ -114,7 +114,7 @@ def compute_audit(catalogue: Catalogue) -> Audit:
     labelled_pairs = (ends[0] != "") & (ends[1] != "")
     crossings = labelled_pairs & (ends[0] != ends[1])
     share = labelled["label"].eq(LEUKAEMIC).mean() if len(labelled) else 0.0
-    overruling = catalogue.find_overruling()
+    overrides = catalogue.find_overrides()
     return Audit(
         labelled=_count_people(labelled),
         unlabelled=_count_people(table[table["label"] == ""]),
@@ -131,9 +131,9 @@ def compute_audit(catalogue: Catalogue) -> Audit:
         chance_crossings=float(2 * share * (1 - share) * labelled_pairs.sum()),
         size_cue=_compute_size_cue(labelled[labelled["problem"] == ""]),
         groups_csv=catalogue.groups_csv.name if catalogue.groups_csv else "",
-        overruled=overruling.describe() if overruling else [],
-        put_apart=overruling.apart if overruling else pd.DataFrame(columns=list(_APART)),
-        joined=overruling.joined if overruling else pd.DataFrame(columns=list(_JOINED)),
+        overridden=overrides.describe() if overrides else [],
+        put_apart=overrides.apart if overrides else pd.DataFrame(columns=list(_APART)),
+        joined=overrides.joined if overrides else pd.DataFrame(columns=list(_JOINED)),
         compared=catalogue.compared,
         unusable=describe_missing(table, catalogue.spec),
         matches=catalogue.matches,

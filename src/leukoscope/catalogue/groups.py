@@ -18,7 +18,7 @@ from leukoscope.errors import DataError
 from leukoscope.io.tables import read_table
 
 __all__ = [
-    "Overruling",
+    "Overrides",
     "assign_groups",
     "compare_with_links",
     "find_duplicates",
@@ -32,7 +32,7 @@ _FEW = 6  # names listed in a sentence
 
 
 @dataclass(frozen=True)
-class Overruling:
+class Overrides:
     """Where a file of groups differs from the links between cells.
 
     Attributes:
@@ -172,7 +172,7 @@ def read_groups(path: Path, subjects: Iterable[str]) -> dict[str, str]:
 
 def compare_with_links(
     table: pd.DataFrame, duplicates: pd.DataFrame, same_cells: pd.DataFrame
-) -> Overruling:
+) -> Overrides:
     """Find where the groups of a table differ from the links.
 
     Args:
@@ -197,7 +197,7 @@ def compare_with_links(
     )
     names = names[(names["subject"] != "") & (names["other_subject"] != "")]
     put_apart, kept = names[names["apart"]], names[~names["apart"]]
-    return Overruling(
+    return Overrides(
         equal_cells=int(equal.sum()),
         similar_pairs=int((~put_apart["equal"]).sum()),
         apart=_count_by_names(put_apart),

@@ -39,9 +39,9 @@ __all__ = [
     "MIN_AREA",
     "PERCENTS",
     "Measure",
+    "compute_measure_quantiles",
     "compute_measures",
     "find_percentile",
-    "summarise_measures",
 ]
 
 FloatArray = npt.NDArray[np.float32]
@@ -202,7 +202,7 @@ def _cut_rim(cell: BoolArray) -> BoolArray:
     return np.asarray(cv2.erode(padded, _RIM)[1:-1, 1:-1].astype(bool))
 
 
-def summarise_measures(
+def compute_measure_quantiles(
     crops: Iterable[UInt8Array], labels: Sequence[str], people: Sequence[str]
 ) -> TrainingMeasures:
     """Measure cells, and keep the quantiles of both classes; every cell has equal weight.
@@ -222,13 +222,13 @@ def summarise_measures(
     return TrainingMeasures(
         PERCENTS,
         {
-            label: _summarise_class([row for row, _ in own], len({who for _, who in own}))
+            label: _compute_class([row for row, _ in own], len({who for _, who in own}))
             for label, own in found.items()
         },
     )
 
 
-def _summarise_class(rows: Sequence[Mapping[str, float | None]], people: int) -> ClassMeasures:
+def _compute_class(rows: Sequence[Mapping[str, float | None]], people: int) -> ClassMeasures:
     known = {
         measure.name: [value for row in rows if (value := row[measure.name]) is not None]
         for measure in MEASURES

@@ -44,9 +44,9 @@ def aggregate(
 
     find_predictions(predictions)  # before anything heavy loads
     from leukoscope.cli.tables import print_summary
-    from leukoscope.workflow.summary import summarise_predictions
+    from leukoscope.workflow.aggregation import aggregate_predictions
 
-    summary = summarise_predictions(
+    summary = aggregate_predictions(
         predictions,
         out,
         calibrate=calibrate,

@@ -78,7 +78,7 @@ def _recognises(images: Images, options: ReadOptions) -> bool:
 def _read(images: Images, options: ReadOptions) -> Reading:
     """Label, subject, smear and cell by the file name, the label else by a folder `all` or `hem`.
 
-    The fold is the folder called `fold_N`. A CSV overrules both: the one that a user names, or one
+    The fold is the folder called `fold_N`. A CSV overrides both: the one that a user names, or one
     in the data whose name ends in `labels.csv`, as of the preliminary test.
     """
     if options.subject_from or options.classes or options.frame_px:

@@ -31,9 +31,9 @@ __all__ = [
     "TOO_FEW",
     "TOO_STRANGE",
     "SubjectSummary",
+    "aggregate_subjects",
     "compute_wilson",
     "fit_subject_line",
-    "summarise_subjects",
 ]
 
 MIN_CELLS = 20
@@ -80,7 +80,7 @@ class SubjectSummary:
     notes: tuple[str, ...]
 
 
-def summarise_subjects(
+def aggregate_subjects(
     table: pd.DataFrame,
     reference: pd.DataFrame | None = None,
     *,
@@ -252,10 +252,10 @@ def _list_notes(
         mixed = int((table.groupby("subject")["label"].nunique() > 1).sum())
         if mixed:
             notes.append(f"{mixed} subjects have cells of both labels, and are not scored.")
-    persons = rows["group"].nunique()
-    if persons < len(rows):
+    people = rows["group"].nunique()
+    if people < len(rows):
         notes.append(
-            f"{len(rows)} subject names are {persons} people; a row is a name, intervals are over "
+            f"{len(rows)} subject names are {people} people; a row is a name, intervals are over "
             "people."
         )
     if "label" in table and "group" not in table:

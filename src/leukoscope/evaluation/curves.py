@@ -31,7 +31,7 @@ class Curve:
         true_positive: sensitivity.
         recall: sensitivity, falling, with `precision` the precision-recall curve.
         precision: share of leukaemic among the cells called leukaemic.
-        prevalence: weighted share of leukaemic cells, the precision of guessing.
+        prevalence: weighted share of leukaemic cells, the precision by chance.
     """
 
     title: str

@@ -29,13 +29,13 @@ __all__ = ["describe_audit", "write_audit_page"]
 
 _SCRIPTS = (
     *(f"serve/page/{name}.js" for name in ("lists", "formatting", "table", "dom")),
-    *(f"report/{name}.js" for name in ("joining", "judging")),
+    *(f"report/{name}.js" for name in ("joining", "review")),
 )
 _LINKS = re.compile(r"^import [^;]*;\n|^export (?=function|const|class)", re.MULTILINE)
 
 _NAMED = 3  # images of a sentence
 _PICTURE_PX = 120
-_JUDGED_PX = 160  # of a pair that is judged, and shown large
+_REVIEWED_PX = 160  # of a pair that is reviewed, and shown large
 _SHOWN_PX = 160  # side of the crop's part that a picture shows
 
 
@@ -68,7 +68,7 @@ def write_audit_page(
         exposure=audit.exposure.assign(share=audit.exposure["share"].map("{:.0%}".format)),
         figures=_draw_figures(table),
         galleries=galleries,
-        judging=_build_judging(audit, table, [row for _, rows, _ in galleries for row in rows]),
+        review=_build_review(audit, table, [row for _, rows, _ in galleries for row in rows]),
         min_evidence=f"{MIN_EVIDENCE:.0f}",
         name=name,
         script=Markup(_join_scripts()),
@@ -79,7 +79,7 @@ def write_audit_page(
 
 
 def _join_scripts() -> str:
-    """judging.js and all that it imports as one module, each after what it needs itself.
+    """review.js and all that it imports as one module, each after what it needs itself.
 
     The page has no server to import from. So no two of these modules may share a name.
     """
@@ -97,7 +97,7 @@ def describe_audit(audit: Audit) -> list[str]:
             for sentence in _describe_cells(kind, cells, audit.groups_csv)
         ),
         *(sentence for match in audit.matches for sentence in _describe_match(match)),
-        *(f"{audit.groups_csv}: {sentence}" for sentence in audit.overruled),
+        *(f"{audit.groups_csv}: {sentence}" for sentence in audit.overridden),
     ]
     for kind, pairs in (
         ("pairs of images are equal, pixel for pixel", audit.duplicates),
@@ -130,10 +130,10 @@ def describe_audit(audit: Audit) -> list[str]:
 def _describe_cells(kind: str, cells: Population, groups_csv: str) -> list[str]:
     if not cells.named:
         return [f"{cells.cells:,} {kind} cells of unknown subjects."]
-    judge = f"according to {groups_csv}" if groups_csv else "as far as the pixels show"
+    basis = f"according to {groups_csv}" if groups_csv else "as far as the pixels show"
     sentences = [
         f"{cells.named:,} {kind} cells under {cells.subjects} subject names, "
-        f"of which {cells.groups} are different people {judge}."
+        f"of which {cells.groups} are different people {basis}."
     ]
     if cells.cells > cells.named:
         sentences.append(f"{cells.cells - cells.named:,} more {kind} cells of unknown subjects.")
@@ -213,10 +213,8 @@ def _build_galleries(
     return galleries
 
 
-def _build_judging(
-    audit: Audit, table: pd.DataFrame, shown: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """Input of judging.js: names, and links across them in the order of the galleries."""
+def _build_review(audit: Audit, table: pd.DataFrame, shown: list[dict[str, Any]]) -> dict[str, Any]:
+    """Input of review.js: names, and links across them in the order of the galleries."""
     named = table[table["subject"] != ""]
     groups = dict(zip(named["subject"], named["group"], strict=True))
     names = sort_names(groups)
@@ -247,7 +245,7 @@ def _sort_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw_pair(crops: UInt8Array, row: dict[str, Any]) -> str:
-    side = _JUDGED_PX if row["across"] else _PICTURE_PX
+    side = _REVIEWED_PX if row["across"] else _PICTURE_PX
     ends = [np.asarray(crops[row[end]]) for end in ("first", "second")]
     pair = np.hstack([_draw_end(end, side) for end in ends])
     done, data = cv2.imencode(

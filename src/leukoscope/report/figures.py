@@ -102,7 +102,7 @@ def draw_glance(network: Mapping[str, Score], size: Mapping[str, Score]) -> str:
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
         axes.axvline(0.5, color=_MUTED, linewidth=0.9, linestyle=(0, (4, 2)))
-        axes.text(0.5, -0.75, "guessing", ha="center", va="bottom", fontsize=8.5, color=_MUTED)
+        axes.text(0.5, -0.75, "chance", ha="center", va="bottom", fontsize=8.5, color=_MUTED)
         for y, (_, score) in enumerate(rows):
             _draw_interval(axes, score, y, _INK if y < len(network) else _SIZE_COLOUR)
         axes.set_yticks(range(len(rows)), [title for title, _ in rows])
@@ -132,7 +132,7 @@ def draw_roc(curves: Sequence[Curve]) -> str:
 
 
 def draw_precision_recall(curves: Sequence[Curve]) -> str:
-    """Precision over recall, guessing as a line; `DataError` without a curve."""
+    """Precision over recall, chance as a line; `DataError` without a curve."""
     _check_something("Precision-recall curve", curves, "cells of both classes")
 
     def paint(figure: Figure) -> None:

@@ -4,7 +4,7 @@
  * @typedef {{ a: number, b: number, image: string, other: string, evidence: number | null,
  *   correlation: number | null, equal: boolean, accepted: boolean }} Link
  *   a and b are places in `names`; equal: the pixels are; accepted: the verdict.
- * @typedef {{ names: string[], fixed: [number, number][], links: Link[], file: string }} Judging
+ * @typedef {{ names: string[], fixed: [number, number][], links: Link[], file: string }} Review
  *   names in natural order; fixed: joins that the groups file makes without a link.
  */
 
@@ -33,15 +33,15 @@ export function joinNames(count, edges) {
 
 /**
  * Each name's group, by the links accepted.
- * @param {Judging} judging
+ * @param {Review} review
  * @param {number} [without] a link to leave out
  */
-export function groupNames(judging, without) {
-  return joinNames(judging.names.length, listEdges(judging, without));
+export function groupNames(review, without) {
+  return joinNames(review.names.length, listEdges(review, without));
 }
 
 /**
- * @param {Judging} judging
+ * @param {Review} review
  * @param {number} [without]
  * @returns {[number, number][]}
  */
@@ -56,7 +56,7 @@ export function countGroups(groups) {
 }
 
 /**
- * @param {Judging} judging
+ * @param {Review} review
  * @param {number[]} groups
  * @param {number} place  of one of its names
  */
@@ -65,7 +65,7 @@ export function nameGroup({ names }, groups, place) {
 }
 
 /**
- * @param {Judging} judging
+ * @param {Review} review
  * @param {Link} link
  * @param {string} [word]
  */
@@ -75,7 +75,7 @@ export function nameBoth({ names }, { a, b }, word = " and ") {
 
 /**
  * Places of all links between the same two names.
- * @param {Judging} judging
+ * @param {Review} review
  * @param {Link} link
  */
 export function listBetween({ links }, { a, b }) {
@@ -85,13 +85,13 @@ export function listBetween({ links }, { a, b }) {
 
 /**
  * The names on the shortest way from one name to another.
- * @param {Judging} judging
+ * @param {Review} review
  * @param {Link} link
  */
-function findWay(judging, { a: from, b: to }) {
+function findWay(review, { a: from, b: to }) {
   /** @type {Map<number, number>} */
   const before = new Map([[from, from]]);
-  const edges = listEdges(judging);
+  const edges = listEdges(review);
   for (const place of before.keys()) {
     for (const [a, b] of edges) {
       const next = a === place ? b : b === place ? a : place;
@@ -100,68 +100,68 @@ function findWay(judging, { a: from, b: to }) {
   }
   const way = [];
   for (let place = before.get(to) ?? from; place !== from; place = before.get(place) ?? from) way.unshift(place);
-  return way.map((place) => pick(judging.names, place));
+  return way.map((place) => pick(review.names, place));
 }
 
 /**
  * Why a link's names are joined, whatever its own verdict.
- * @param {Judging} judging
+ * @param {Review} review
  * @param {Link} link
  */
-function describeBond(judging, link) {
-  const others = listBetween(judging, link).map((place) => pick(judging.links, place))
+function describeBond(review, link) {
+  const others = listBetween(review, link).map((place) => pick(review.links, place))
     .filter((other) => other.accepted && other !== link).length;
   if (others) return `by ${formatCounted(others, "other link")}`;
-  const way = findWay(judging, link);
-  return way.length ? `through ${way.join(", ")}` : `by ${judging.file}`;
+  const way = findWay(review, link);
+  return way.length ? `through ${way.join(", ")}` : `by ${review.file}`;
 }
 
 /**
  * What a link decides as things stand.
- * @param {Judging} judging
+ * @param {Review} review
  * @param {number} place
  */
-export function describeHold(judging, place) {
-  const link = pick(judging.links, place), both = nameBoth(judging, link);
-  const groups = groupNames(judging), without = groupNames(judging, place);
-  if (groups[link.a] !== groups[link.b]) return `Rejected: ${both} are two persons now.`;
-  if (!link.accepted) return `Rejected; ${both} are joined ${describeBond(judging, link)}.`;
+export function describeHold(review, place) {
+  const link = pick(review.links, place), both = nameBoth(review, link);
+  const groups = groupNames(review), without = groupNames(review, place);
+  if (groups[link.a] !== groups[link.b]) return `Rejected: ${both} are two people now.`;
+  if (!link.accepted) return `Rejected; ${both} are joined ${describeBond(review, link)}.`;
   return without[link.a] === without[link.b]
-    ? `${both} are also joined ${describeBond(judging, link)}: rejecting this link alone changes nothing.`
+    ? `${both} are also joined ${describeBond(review, link)}: rejecting this link alone changes nothing.`
     : `${both} are joined by this link alone: rejecting it separates them.`;
 }
 
 /**
  * What new verdicts changed.
- * @param {Judging} judging  after them
+ * @param {Review} review  after them
  * @param {Link} link
  * @param {number} many how many links between its two names were changed
  * @param {number[]} before  groups before them
  */
-export function describeChange(judging, link, many, before) {
-  const after = groupNames(judging);
+export function describeChange(review, link, many, before) {
+  const after = groupNames(review);
   const verdict = `${many === 1 ? "Link" : formatCounted(many, "link")} ${link.accepted ? "accepted" : "rejected"}. `;
-  const persons = `${formatCounted(countGroups(after), "person")} now.`;
-  const [first, other] = [nameGroup(judging, after, link.a), nameGroup(judging, after, link.b)];
-  if (countGroups(after) > countGroups(before)) return `${verdict}${first} and ${other} are separated: ${persons}`;
-  if (countGroups(after) < countGroups(before)) return `${verdict}${first} are one person: ${persons}`;
+  const people = `${formatCounted(countGroups(after), "person", "people")} now.`;
+  const [first, other] = [nameGroup(review, after, link.a), nameGroup(review, after, link.b)];
+  if (countGroups(after) > countGroups(before)) return `${verdict}${first} and ${other} are separated: ${people}`;
+  if (countGroups(after) < countGroups(before)) return `${verdict}${first} are one person: ${people}`;
   return after[link.a] === after[link.b]
-    ? `${verdict}Nothing changes: ${nameBoth(judging, link)} ${link.accepted ? "were" : "stay"} joined ${describeBond(judging, link)}.`
+    ? `${verdict}Nothing changes: ${nameBoth(review, link)} ${link.accepted ? "were" : "stay"} joined ${describeBond(review, link)}.`
     : `${verdict}Nothing changes.`;
 }
 
 /**
  * The file that `--groups` takes: each name and its group.
- * @param {Judging} judging
+ * @param {Review} review
  */
-export function writeGroups(judging) {
-  const groups = groupNames(judging);
-  return writeCsv(["subject", "group"], judging.names.map((name, place) => [name, nameGroup(judging, groups, place)]));
+export function writeGroups(review) {
+  const groups = groupNames(review);
+  return writeCsv(["subject", "group"], review.names.map((name, place) => [name, nameGroup(review, groups, place)]));
 }
 
 /**
  * Every link with its verdict, as CSV.
- * @param {Judging} judging
+ * @param {Review} review
  */
 export function writeLinks({ names, links }) {
   const columns = ["image", "other", "subject", "other_subject", "evidence", "correlation", "verdict"];

@@ -111,7 +111,7 @@ def _describe_baselines(evaluation: Evaluation) -> str:
     f1 = find_score(evaluation.by_cell, "weighted_f1")
     if constant.status == "available" and f1.value is not None:
         theirs = find_score(constant.by_cell, "weighted_f1")
-        verdict = _judge(find_score(constant.differences_by_cell, "weighted_f1"))
+        verdict = _describe_difference(find_score(constant.differences_by_cell, "weighted_f1"))
         sentences.append(
             f"Calling every cell leukaemic gives a weighted F1 of {format_value(theirs)}; the "
             f"network's {format_value(f1)} {verdict}."
@@ -129,12 +129,12 @@ def _describe_size(evaluation: Evaluation, size: Baseline) -> str:
     difference = find_score(size.differences_by_cell, "roc_auc")
     return (
         f"The size of a cell alone reaches a ROC-AUC of {format_value(theirs)}; the "
-        f"network's {format_value(auc)} {_judge(difference)} "
+        f"network's {format_value(auc)} {_describe_difference(difference)} "
         f"(difference {format_value(difference)}, interval {format_interval(difference)})."
     )
 
 
-def _judge(difference: Score) -> str:
+def _describe_difference(difference: Score) -> str:
     if difference.value is None:
         return "cannot be compared with it"
     if difference.low is None or difference.high is None:

@@ -77,12 +77,12 @@ def _record_scores(scores: Iterable[Score]) -> dict[str, ScoreRecord]:
 
 def describe_subjects(run: Run, calibrated: pd.DataFrame) -> SubjectRecord | None:
     """Subject-level calibration, and its scores on new people."""
-    from leukoscope.evaluation.aggregate import fit_subject_line, summarise_subjects
+    from leukoscope.evaluation.aggregate import aggregate_subjects, fit_subject_line
 
     line = fit_subject_line(calibrated)
     if line is None:
         return None
-    tested = summarise_subjects(read_answers(run.predictions), n_bootstrap=1000)
+    tested = aggregate_subjects(read_answers(run.predictions), n_bootstrap=1000)
     return SubjectRecord(line, tested.scored, _record_scores(tested.scores))
 
 
@@ -160,16 +160,16 @@ def _fingerprint_groups(catalogue: Catalogue) -> str:
 
 def _describe_groups(catalogue: Catalogue) -> GroupOverrides | None:
     """The file of groups, and what it overrides; None where the groups are those of the links."""
-    overruling = catalogue.find_overruling()
-    if catalogue.groups_csv is None or overruling is None:
+    overrides = catalogue.find_overrides()
+    if catalogue.groups_csv is None or overrides is None:
         return None
     return GroupOverrides(
         file=str(catalogue.groups_csv.resolve()),
-        equal_cells_apart=overruling.equal_cells,
-        similar_pairs_apart=overruling.similar_pairs,
-        names_apart=tuple(cast(list[NamesApart], overruling.apart.to_dict("records"))),
-        joined=tuple(overruling.joined["group"].unique().tolist()),
-        overruled=tuple(overruling.describe()),
+        equal_cells_apart=overrides.equal_cells,
+        similar_pairs_apart=overrides.similar_pairs,
+        names_apart=tuple(cast(list[NamesApart], overrides.apart.to_dict("records"))),
+        joined=tuple(overrides.joined["group"].unique().tolist()),
+        overridden=tuple(overrides.describe()),
     )
 
 

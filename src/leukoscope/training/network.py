@@ -15,7 +15,7 @@ from leukoscope import __version__
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import compute_fingerprint
 from leukoscope.cells.crop import CROP_PX
-from leukoscope.cells.measures import summarise_measures
+from leukoscope.cells.measures import compute_measure_quantiles
 from leukoscope.cells.quality import measure_limits
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import ModelError
@@ -108,7 +108,7 @@ def _measure_cells(crops: UInt8Array, cells: pd.DataFrame) -> TrainingMeasures:
     """Quantiles of the measures of at most 1,000 cells a class, evenly chosen: 5 ms a cell."""
     by_label = [cells[cells["label"] == label].index.to_numpy() for label in LABELS]
     chosen = cells.loc[np.concatenate([spread(rows, _MEASURED) for rows in by_label])]
-    return summarise_measures(
+    return compute_measure_quantiles(
         (crops[row] for row in chosen.index), chosen["label"].tolist(), chosen["group"].tolist()
     )
 

@@ -6,7 +6,7 @@
     prediction.predict_images
     explanation.explain_images, explanation.explain_sources, explanation.write_explanations
     measuring.measure_cells
-    summary.summarise_predictions
+    summary.aggregate_predictions
     demonstration.run_demo
 
 Nothing is imported here, so that a command loads only what it needs.

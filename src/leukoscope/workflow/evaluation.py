@@ -145,7 +145,7 @@ def _list_facts(run: Run) -> dict[str, str]:
 def _describe_groups(overrides: GroupOverrides | None) -> str:
     if overrides is None:
         return "subject names joined by the cells they share"
-    return " ".join([f"from {Path(overrides.file).name}.", *overrides.overruled])
+    return " ".join([f"from {Path(overrides.file).name}.", *overrides.overridden])
 
 
 def _read_pictures(root: Path, table: pd.DataFrame, crop: CropSpec) -> dict[str, UInt8Array]:

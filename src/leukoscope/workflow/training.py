@@ -119,7 +119,7 @@ def train_run(
     )
     record = describe_run(recipe, catalogue, table, split, request.seed)
     if on_groups and record.group_overrides:
-        for sentence in record.group_overrides.overruled:
+        for sentence in record.group_overrides.overridden:
             on_groups(f"{catalogue.groups_csv}: {sentence}")
     from leukoscope.models import build_model  # after what can fail at once: it loads TensorFlow
 

@@ -112,7 +112,7 @@ export function computeWilson(found, n, z) {
  * @param {Facts} facts
  * @returns {Subject[]}
  */
-export function summariseSubjects(cells, threshold, facts) {
+export function aggregateSubjects(cells, threshold, facts) {
   return [...sumBySubject(cells, threshold, facts.probability_floor)]
     .sort(([a], [b]) => ORDER.compare(a, b))
     .map(([name, sums]) => ({
@@ -195,7 +195,7 @@ export function passesFilter(cell, threshold, { call, certainty, warning, readin
   if (!passesWarning(cell, warning)) return false;
   if (reading === "unread") return cell.reading === null;
   if (reading === "read") return cell.reading !== null;
-  if (reading === "differ") return isOverruled(cell, threshold);
+  if (reading === "differ") return isOverridden(cell, threshold);
   return true;
 }
 
@@ -215,7 +215,7 @@ function passesWarning(cell, warning) {
  * @param {Cell} cell
  * @param {number} threshold
  */
-export function isOverruled(cell, threshold) {
+export function isOverridden(cell, threshold) {
   return (cell.reading === "leukaemic" || cell.reading === "normal") && cell.reading !== callCell(cell, threshold);
 }
 

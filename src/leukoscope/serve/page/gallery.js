@@ -17,7 +17,7 @@
  * @property {IntersectionObserver} watcher
  */
 
-import { callCell, compareCells, isOverruled, nameCell } from "./deciding.js";
+import { callCell, compareCells, isOverridden, nameCell } from "./deciding.js";
 import { build } from "./dom.js";
 import { formatProbability } from "./formatting.js";
 import { pick } from "./lists.js";
@@ -228,7 +228,7 @@ function buildCard({ cell, picture, open }) {
  */
 function showCall({ cell, item, parts }, threshold) {
   const call = callCell(cell, threshold);
-  const differs = isOverruled(cell, threshold);
+  const differs = isOverridden(cell, threshold);
   const state = `${call} ${cell.reading} ${differs}`;
   if (item.dataset.state === state) return;
   item.dataset.state = state;

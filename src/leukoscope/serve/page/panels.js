@@ -7,7 +7,7 @@
  * @typedef {import("./engine.js").Model} Model
  */
 
-import { computeAgreement, countBins, countCalls, summariseSubjects } from "./deciding.js";
+import { computeAgreement, countBins, countCalls, aggregateSubjects } from "./deciding.js";
 import { build, buildSvg, find } from "./dom.js";
 import { formatCount, formatCounted, formatProbability, formatShare } from "./formatting.js";
 
@@ -38,7 +38,7 @@ export function showCounts(cells, threshold) {
  * @param {Facts} facts
  */
 export function showSubjects(cells, threshold, facts) {
-  const subjects = summariseSubjects(cells, threshold, facts);
+  const subjects = aggregateSubjects(cells, threshold, facts);
   if (!subjects.length) {
     find("subjects").replaceChildren(build("p", "none", "No subject is known: the file names do not contain it, and none was entered."));
     return;

@@ -8,17 +8,17 @@ from pathlib import Path
 import pandas as pd
 
 from leukoscope.errors import DataError
-from leukoscope.evaluation.aggregate import SubjectSummary, summarise_subjects
+from leukoscope.evaluation.aggregate import SubjectSummary, aggregate_subjects
 from leukoscope.io.runs import find_predictions
 from leukoscope.io.tables import write_table
 from leukoscope.predictions import read_answers
 from leukoscope.records import SubjectLine
 from leukoscope.workflow.prediction import find_spec, open_classifier
 
-__all__ = ["summarise_predictions"]
+__all__ = ["aggregate_predictions"]
 
 
-def summarise_predictions(
+def aggregate_predictions(
     predictions: Path,
     out: Path | None = None,
     *,
@@ -53,7 +53,7 @@ def summarise_predictions(
     table = read_answers(find_predictions(predictions), threshold, columns, spec)
     reference = None if calibrate is None else _read_reference(calibrate, model)
     line = _read_line(model) if reference is None and "label" not in table else None
-    summary = summarise_subjects(table, reference, line=line, n_bootstrap=n_bootstrap, seed=seed)
+    summary = aggregate_subjects(table, reference, line=line, n_bootstrap=n_bootstrap, seed=seed)
     if out is not None:
         write_table(out, summary.table)
     return summary

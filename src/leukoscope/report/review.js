@@ -1,5 +1,5 @@
 /**
- * Review the links in the page of `leukoscope data audit`: which names are one person, in the reader's judgement.
+ * Review the links in the page of `leukoscope data audit`: which names are one person, in the reader's view.
  * audit_page.py puts this module into the page with those that it imports, as one script.
  */
 
@@ -10,9 +10,9 @@ import {
   countGroups, describeChange, describeHold, groupNames, listBetween, nameBoth, nameGroup, writeGroups, writeLinks,
 } from "./joining.js";
 
-/** @type {import("./joining.js").Judging} */
-const judging = JSON.parse(find("judging-data").textContent ?? "");
-const began = judging.links.map((link) => link.accepted);
+/** @type {import("./joining.js").Review} */
+const review = JSON.parse(find("review-data").textContent ?? "");
+const began = review.links.map((link) => link.accepted);
 const cards = /** @type {HTMLElement[]} */ ([...document.querySelectorAll(".pair")]);
 const view = /** @type {HTMLDialogElement} */ (find("view"));
 const state = {
@@ -23,7 +23,7 @@ const state = {
 
 /** @param {number} place */
 function findLink(place) {
-  return pick(judging.links, place);
+  return pick(review.links, place);
 }
 
 /** @param {number} place */
@@ -35,14 +35,14 @@ function findCardButton(place) {
  * @param {number[]} places
  * @param {boolean} accepted
  */
-function judge(places, accepted) {
+function decide(places, accepted) {
   const changed = places.filter((place) => findLink(place).accepted !== accepted);
   if (!changed.length) return;
-  const before = groupNames(judging);
+  const before = groupNames(review);
   for (const place of changed) findLink(place).accepted = accepted;
   state.unsaved = true;
   changed.forEach(drawCard);
-  draw(describeChange(judging, findLink(pick(changed, 0)), changed.length, before));
+  draw(describeChange(review, findLink(pick(changed, 0)), changed.length, before));
 }
 
 /** @param {number} place */
@@ -54,10 +54,10 @@ function drawCard(place) {
 
 /** @param {string} [change] */
 function draw(change = "") {
-  const groups = groupNames(judging);
-  const { links } = judging;
+  const groups = groupNames(review);
+  const { links } = review;
   const rejected = links.filter((link) => !link.accepted).length;
-  find("persons").textContent = formatCount(countGroups(groups));
+  find("people").textContent = formatCount(countGroups(groups));
   find("tally").textContent = `${formatCounted(links.length, "link")} across names, ${rejected || "none"} rejected.`;
   find("change").textContent = change;
   const equal = links.filter((link) => link.equal && groups[link.a] !== groups[link.b]).length;
@@ -71,12 +71,12 @@ function draw(change = "") {
 
 /** @param {number[]} groups */
 function drawGroups(groups) {
-  const { fixed, links, names, file } = judging;
+  const { fixed, links, names, file } = review;
   const joined = [...new Set(groups)].filter((group) => groups.indexOf(group) !== groups.lastIndexOf(group));
   find("groups").replaceChildren(...joined.map((group) => {
     const byFile = fixed.filter(([a]) => groups[a] === group).map(([a, b]) => `${pick(names, a)}–${pick(names, b)}: by ${file}`);
     const within = links.flatMap((link, place) => link.accepted && groups[link.a] === group ? [place] : []);
-    return buildItem(nameGroup(judging, groups, group), within, byFile);
+    return buildItem(nameGroup(review, groups, group), within, byFile);
   }));
   find("no-groups").hidden = joined.length > 0;
   const apart = links.flatMap((link, place) => groups[link.a] !== groups[link.b] ? [place] : []);
@@ -95,7 +95,7 @@ function buildItem(title, places, more) {
   /** @type {Map<string, number[]>} */
   const between = new Map();
   for (const place of places) {
-    const both = nameBoth(judging, findLink(place), "–");
+    const both = nameBoth(review, findLink(place), "–");
     between.set(both, [...between.get(both) ?? [], place]);
   }
   for (const [both, those] of between) {
@@ -112,9 +112,9 @@ function buildItem(title, places, more) {
  * @param {boolean} [focus]
  */
 function go(place, focus = true) {
-  if (!judging.links.length) return;
+  if (!review.links.length) return;
   findCardButton(state.current).tabIndex = -1;
-  state.current = Math.max(0, Math.min(judging.links.length - 1, place));
+  state.current = Math.max(0, Math.min(review.links.length - 1, place));
   const card = pick(cards, state.current), button = findCardButton(state.current);
   button.tabIndex = 0;
   if (view.open) drawView();
@@ -129,22 +129,22 @@ function go(place, focus = true) {
 /** @param {string} [change] */
 function drawView(change) {
   const { current } = state;
-  const link = findLink(current), between = listBetween(judging, link);
+  const link = findLink(current), between = listBetween(review, link);
   state.shown = current;
-  find("view-title").textContent = `Pair ${current + 1} of ${judging.links.length}`;
+  find("view-title").textContent = `Pair ${current + 1} of ${review.links.length}`;
   drawSide("left", link.image, link.a);
   drawSide("right", link.other, link.b);
   find("view-facts").textContent = link.equal
     ? "Equal pixels."
     : `Correlation ${link.correlation?.toFixed(2)}, evidence ${link.evidence?.toFixed(0)}.`;
-  find("view-change").textContent = change || describeHold(judging, current);
+  find("view-change").textContent = change || describeHold(review, current);
   view.classList.toggle("rejected", !link.accepted);
   find("view-accept").setAttribute("aria-pressed", String(link.accepted));
   find("view-reject").setAttribute("aria-pressed", String(!link.accepted));
   findButton("view-previous").disabled = current === 0;
-  findButton("view-next").disabled = current === judging.links.length - 1;
+  findButton("view-next").disabled = current === review.links.length - 1;
   find("view-all").hidden = between.length < 2;
-  find("view-all-words").textContent = `All ${between.length} links between ${nameBoth(judging, link)}:`;
+  find("view-all-words").textContent = `All ${between.length} links between ${nameBoth(review, link)}:`;
 }
 
 /**
@@ -157,7 +157,7 @@ function drawSide(side, image, subject) {
   const picture = /** @type {HTMLImageElement} */ (find(`view-${side}`));
   picture.src = pick(cards, state.current).querySelector("img")?.src ?? "";
   picture.alt = `Picture of ${image}`;
-  find(`view-${side}-name`).textContent = pick(judging.names, subject);
+  find(`view-${side}-name`).textContent = pick(review.names, subject);
   find(`view-${side}-image`).textContent = image.split("/").at(-1) ?? "";
   find(`view-${side}-image`).title = image;
 }
@@ -178,12 +178,12 @@ function press(event) {
   /** @type {Record<string, number>} */
   const places = {
     ArrowRight: current + 1, ArrowLeft: current - 1, ArrowDown: current + columns, ArrowUp: current - columns,
-    Home: 0, End: judging.links.length - 1,
+    Home: 0, End: review.links.length - 1,
   };
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const place = places[key];
   if (place !== undefined) go(place);
-  else if (key === "a" || key === "r") judge([current], key === "a");
+  else if (key === "a" || key === "r") decide([current], key === "a");
   else if (key === "v") openView();
   else return;
   event.preventDefault();
@@ -199,7 +199,7 @@ function saveTable(text, name) {
 }
 
 function reset() {
-  judging.links.forEach((link, place) => {
+  review.links.forEach((link, place) => {
     link.accepted = began[place] ?? link.accepted;
     drawCard(place);
   });
@@ -212,7 +212,7 @@ function reset() {
  * @param {number} place
  */
 function wireCard(card, place) {
-  findCardButton(place).addEventListener("click", () => judge([place], !findLink(place).accepted));
+  findCardButton(place).addEventListener("click", () => decide([place], !findLink(place).accepted));
   card.addEventListener("keydown", press);
   card.addEventListener("focusin", () => place !== state.current && go(place, false));
   card.querySelector("img")?.addEventListener("click", () => {
@@ -222,30 +222,30 @@ function wireCard(card, place) {
 }
 
 function wireView() {
-  const listAll = () => listBetween(judging, findLink(state.current));
+  const listAll = () => listBetween(review, findLink(state.current));
   view.addEventListener("keydown", press);
   view.addEventListener("close", () => go(state.shown)); // not where the browser puts the focus back
   find("view-close").addEventListener("click", () => view.close());
   find("view-previous").addEventListener("click", () => go(state.current - 1));
   find("view-next").addEventListener("click", () => go(state.current + 1));
-  find("view-accept").addEventListener("click", () => judge([state.current], true));
-  find("view-reject").addEventListener("click", () => judge([state.current], false));
-  find("view-accept-all").addEventListener("click", () => judge(listAll(), true));
-  find("view-reject-all").addEventListener("click", () => judge(listAll(), false));
+  find("view-accept").addEventListener("click", () => decide([state.current], true));
+  find("view-reject").addEventListener("click", () => decide([state.current], false));
+  find("view-accept-all").addEventListener("click", () => decide(listAll(), true));
+  find("view-reject-all").addEventListener("click", () => decide(listAll(), false));
 }
 
-function startJudging() {
+function startReview() {
   cards.forEach(wireCard);
   wireView();
   find("one-by-one").addEventListener("click", openView);
-  find("save-groups").addEventListener("click", () => saveTable(writeGroups(judging), "groups.csv"));
-  find("save-links").addEventListener("click", () => saveTable(writeLinks(judging), "judged-links.csv"));
+  find("save-groups").addEventListener("click", () => saveTable(writeGroups(review), "groups.csv"));
+  find("save-links").addEventListener("click", () => saveTable(writeLinks(review), "reviewed-links.csv"));
   find("reset").addEventListener("click", reset);
   addEventListener("beforeunload", (event) => state.unsaved && event.preventDefault());
   cards.forEach((_, place) => drawCard(place));
   go(0, false);
   draw();
-  document.body.classList.add("judging");
+  document.body.classList.add("review");
 }
 
-startJudging();
+startReview();

@@ -1,4 +1,4 @@
-"""The audit's page in a headless Chromium: links judged, groups saved, and trained with."""
+"""The audit's page in a headless Chromium: links reviewed, groups saved, and trained with."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def open_page(tab: Browser, path: Path) -> Browser:
     tab.open_tab()
     tab.resize(1200, 900)
     tab.open(path.as_uri())
-    tab.wait("document.body.classList.contains('judging')")
+    tab.wait("document.body.classList.contains('review')")
     return tab
 
 
@@ -98,13 +98,13 @@ def download(page: Browser, button: str, folder: Path) -> list[dict[str, str]]:
 
 def list_pairs(page: Browser, a: str, b: str) -> list[int]:
     """Places of the pairs of two names."""
-    links = page.run("JSON.parse(document.getElementById('judging-data').textContent)")
+    links = page.run("JSON.parse(document.getElementById('review-data').textContent)")
     places = {links["names"].index(a), links["names"].index(b)}
     return [n for n, link in enumerate(links["links"]) if {link["a"], link["b"]} == places]
 
 
 def test_rejections_change_persons_only_where_no_other_link_holds(page: Browser) -> None:
-    assert read_text(page, "persons") == "12" and f"{LINKS} links" in read_text(page, "tally")
+    assert read_text(page, "people") == "12" and f"{LINKS} links" in read_text(page, "tally")
     assert read_text(page, "groups").startswith("4+84–8: 6 linksH2+H4")
     pairs = list_pairs(page, "4", "8")
     for left, place in zip(range(5, 0, -1), pairs, strict=False):
@@ -112,20 +112,20 @@ def test_rejections_change_persons_only_where_no_other_link_holds(page: Browser)
         assert f"Nothing changes: 4 and 8 stay joined by {left} other link" in read_text(
             page, "change"
         )
-        assert read_text(page, "persons") == "12"
+        assert read_text(page, "people") == "12"
     assert page.run("document.getElementById('equal').hidden")
     page.run(f"document.querySelectorAll('.pair button')[{pairs[-1]}].click()")
     assert read_text(page, "change") in (
-        "Link rejected. 8 and 4 are separated: 13 persons now.",
-        "Link rejected. 4 and 8 are separated: 13 persons now.",
+        "Link rejected. 8 and 4 are separated: 13 people now.",
+        "Link rejected. 4 and 8 are separated: 13 people now.",
     )
-    assert read_text(page, "persons") == "13" and list_rejected(page) == pairs
+    assert read_text(page, "people") == "13" and list_rejected(page) == pairs
     assert read_text(page, "groups").startswith("H2+H4")
     assert read_text(page, "apart") == "Separated4–8: 6 links"
     assert "2 pairs under separated names have equal pixels" in read_text(page, "equal")
 
     page.run(f"document.querySelectorAll('.pair button')[{pairs[0]}].click()")
-    assert read_text(page, "change") == "Link accepted. 4+8 are one person: 12 persons now."
+    assert read_text(page, "change") == "Link accepted. 4+8 are one person: 12 people now."
     click(page, "reset")
     assert list_rejected(page) == [] and page.run("document.getElementById('equal').hidden")
 
@@ -161,18 +161,18 @@ def test_the_keyboard_moves_accepts_rejects_and_shows_large(page: Browser) -> No
     assert list_rejected(page) == [1]
 
 
-def test_all_links_of_two_names_are_judged_at_once(page: Browser) -> None:
+def test_all_links_of_two_names_are_decided_at_once(page: Browser) -> None:
     pairs = list_pairs(page, "H2", "H4")
     page.run("[...document.querySelectorAll('#groups button')].at(-1).click()")
     assert find_focus(page) == pairs[0]
     press(page, "v")
     assert read_text(page, "view-all-words") == "All 5 links between H2 and H4:"
     click(page, "view-reject-all")
-    assert list_rejected(page) == pairs and "are separated: 13 persons now" in read_text(
+    assert list_rejected(page) == pairs and "are separated: 13 people now" in read_text(
         page, "view-change"
     )
     click(page, "view-accept-all")
-    assert list_rejected(page) == [] and read_text(page, "persons") == "12"
+    assert list_rejected(page) == [] and read_text(page, "people") == "12"
 
 
 def test_downloads_hold_every_name_and_every_verdict(
@@ -212,7 +212,7 @@ def test_a_page_of_a_groups_file_begins_with_it_and_loses_none_of_it(
     check_data(cohort.root, groups_csv=path, html=tmp_path / "check.html")
     page = open_page(tab, tmp_path / "check.html")
     assert list_rejected(page) == list_pairs(page, "4", "8")
-    assert read_text(page, "persons") == "11"
+    assert read_text(page, "people") == "11"
     assert "1–2: by mine.csv" in read_text(page, "groups")
     page.run(f"document.querySelectorAll('.pair button')[{list_pairs(page, '4', '8')[0]}].click()")
     saved = {r["subject"]: r["group"] for r in download(page, "save-groups", tmp_path / "saved")}
@@ -254,15 +254,15 @@ def test_check_reject_save_split(tab: Browser, tmp_path: Path) -> None:
         page, "view-change"
     )
     press(page, "r")
-    assert "are separated: 8 persons now." in read_text(page, "view-change")
+    assert "are separated: 8 people now." in read_text(page, "view-change")
     download(page, "save-groups", tmp_path / "saved")
 
-    judged = select_usable(read_catalogue(root, groups_csv=tmp_path / "saved" / "groups.csv"))
-    assert (linked["group"].nunique(), judged["group"].nunique()) == (7, 8)
+    reviewed = select_usable(read_catalogue(root, groups_csv=tmp_path / "saved" / "groups.csv"))
+    assert (linked["group"].nunique(), reviewed["group"].nunique()) == (7, 8)
 
     def stand_apart(seed: int, table: object) -> bool:
         folds = make_split(table, "group-kfold", folds=2, seed=seed).folds  # type: ignore[arg-type]
-        return len({a, b} & set(judged.loc[folds[0].evaluated, "subject"])) == 1
+        return len({a, b} & set(reviewed.loc[folds[0].evaluated, "subject"])) == 1
 
     assert not any(stand_apart(seed, linked) for seed in range(10))
-    assert any(stand_apart(seed, judged) for seed in range(10))
+    assert any(stand_apart(seed, reviewed) for seed in range(10))
