@@ -44,6 +44,7 @@ def values(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     return {
         **{"images": image, "path": cells, "dataset": dataset, "predictions": table},
         **{"crops": dataset.crops[:1], "folder": tmp_path_factory.mktemp("out"), "name": "demo"},
+        "run": "no/such/run",
         "Model": lk.load_model(),
         "Figure": results.Figure("<svg></svg>"),
         "Dataset": dataset,
@@ -94,7 +95,7 @@ def accept(function: str, parameter: str, value: Any) -> bool:
     if parameter in RANGES:
         kind = int if isinstance(RANGES[parameter].low, int) else (int, float, np.floating)
         return isinstance(value, kind) and RANGES[parameter].holds(value)
-    if parameter in {"out", "folder", "html", "json"}:
+    if parameter in {"out", "folder", "html", "json", "tensorboard"}:
         return isinstance(value, Path) or (isinstance(value, str) and value in FILES)
     if parameter in {"settings", "subject_from"}:  # the setting is epochs
         return isinstance(value, int if parameter == "settings" else str) and value in (3, "")

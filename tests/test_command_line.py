@@ -348,3 +348,32 @@ def test_epochs_are_logged_as_tensorboard_reads_them(tmp_path: Path) -> None:
         *((1, "loss", 1.0), (1, "validation_loss", 0.5), (1, "validation_auc", 0.75)),
         *((2, "loss", 0.5), (2, "validation_loss", 0.5), (2, "validation_auc", 0.75)),
     ]
+
+
+def test_a_file_is_replaced_only_by_force(image: Path, table: Path, tmp_path: Path) -> None:
+    """Each option that names a file to write."""
+    kept = tmp_path / "kept.csv"
+    for words in (
+        ("predict", image, "--out", kept),
+        ("aggregate", table, "--out", kept),
+        ("data", "audit", image.parent, "--json", kept),
+        ("data", "augmentations", image.parent, "--out", kept),
+    ):
+        kept.write_text("mine")
+        said = run(*words, expect=2).stderr
+        assert "kept.csv: it is there already. Expected a new name, or --force." in said
+        assert kept.read_text() == "mine"
+    run("predict", image, "--out", kept, "--force")
+    assert kept.read_text().startswith("image,cell,")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp932", "ascii"])
+def test_a_terminal_may_lack_letters(image: Path, encoding: str, tmp_path: Path) -> None:
+    named = tmp_path / "Žofie–日.png"
+    shutil.copy(image, named)
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    for words in (("predict", named), ("data", "audit", tmp_path), ("--help",)):
+        command = [sys.executable, "-m", "leukoscope", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, check=False, env=environment)
+        assert done.returncode == 0, done.stderr
+        assert b"Traceback" not in done.stderr

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from leukoscope.arrays import UInt8Array
+from leukoscope.catalogue import Catalogue
 from leukoscope.cells.crop import compute_foreground
 from leukoscope.cells.measures import MEASURES
 from leukoscope.datasets.cnmc import CNMC
@@ -370,3 +371,14 @@ def test_calls_can_be_made_at_the_sensitive_threshold(images: list[Path], tmp_pa
         for cell in found.explanations:
             assert (cell.call == "leukaemic") == (cell.probability >= threshold)
         assert f"{threshold:.3f}" in (out / "explanations.html").read_text()
+
+
+def test_pictures_of_an_earlier_explanation_do_not_stay(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    first, second = (catalogue.root / name for name in catalogue.table["image"][:2])
+    (tmp_path / "mine.png").write_bytes(b"not ours")
+    explain_images([first], tmp_path)
+    explain_images([second], tmp_path)
+    pictures = {path.name for path in tmp_path.glob("*.png")}
+    assert pictures == {"mine.png", f"{second.stem}.png"}

@@ -28,6 +28,7 @@ from leukoscope.evaluation.aggregate import MIN_CELLS, aggregate_subjects, compu
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.inference.stream import Answer, predict_sources, start_answers
 from leukoscope.io.sources import Source
+from leukoscope.io.tables import defuse
 from leukoscope.labels import LABELS
 from leukoscope.records import Decision, ModelMetadata, SubjectLine
 from leukoscope.serve.facts import collect_facts
@@ -122,6 +123,8 @@ def write_answers() -> dict[str, Any]:
     """The CSV of the command line, and the two columns that the page adds."""
     threshold = 0.3
     answers = [
+        Answer("'-x.png", "", 0.123457, "normal", "normal", "", threshold, "-5"),
+        Answer("=1+1.png", "", 0.123457, "normal", "normal", "", threshold, "@7"),
         Answer("a.png", "", 0.123457, "normal", "uncertain", "odd; far", threshold, "7"),
         Answer("b.png", "2", 0.750001, "leukaemic", "leukaemic", "", threshold, ""),
         Answer("c.png", "", None, "error", "error", "cannot be read", threshold, "H3"),
@@ -151,18 +154,22 @@ ROWS = [
 ]
 
 
-def defuse(value: object) -> object:
-    """As table.js: a text that a spreadsheet would run as a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
-
-
 def list_tables() -> list[dict[str, Any]]:
     columns = ["image", "b", "c", "d"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(
-        [str(v) if v == 0.1 + 0.2 else "0.00001" if v == 1e-05 else defuse(v) for v in row]
+        [
+            str(v)
+            if v == 0.1 + 0.2
+            else "0.00001"
+            if v == 1e-05
+            else defuse(v)
+            if isinstance(v, str)
+            else v
+            for v in row
+        ]
         for row in ROWS
     )
     return [{"columns": columns, "rows": ROWS, "text": text.getvalue()}]

@@ -15,7 +15,7 @@ COMMANDS = {
     "predict": "-m leukoscope predict {image} --out out.csv",
     "explain": "-m leukoscope explain {image} --out out",
     "audit": "-m leukoscope data audit {root} --html out.html",
-    "api": "-c 'import leukoscope as lk; lk.predict({image!r}); lk.audit({root!r}).plot_groups'",
+    "api": "-c \"import leukoscope as lk; lk.predict('{image}'); lk.audit('{root}').plot_areas()\"",
 }
 TRAIN = "-m leukoscope train {root} --folds 2 --set training.epochs=1 --out out"
 

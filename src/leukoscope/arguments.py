@@ -81,7 +81,7 @@ _PATH = ("a path, as text or Path", is_path)
 _TEXT = ("text", lambda value: isinstance(value, str))
 _FLAG = ("True or False", lambda value: isinstance(value, bool))
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(("path", "out", "folder", "labels_csv", "groups_csv", "measures"), _PATH),
+    **dict.fromkeys(("path", "out", "folder", "labels_csv", "groups_csv"), _PATH),
     **dict.fromkeys(("html", "json"), _PATH),
     **dict.fromkeys(
         ("reader", "subject_from", "split", "device", "operating_point", "format"), _TEXT

@@ -43,13 +43,13 @@ for command in (
     simulate.simulate,
     train.train,
     evaluate.evaluate,
-    export.export,
-    predict.predict,
     explain.explain,
+    serve.serve,
 ):
     add_command(app, command)
-add_command(app, aggregate.aggregate, old_name="summarise")
-add_command(app, serve.serve)
+add_command(app, export.export, writes=("out",))
+add_command(app, predict.predict, writes=("out",))
+add_command(app, aggregate.aggregate, writes=("out",), old_name="summarise")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""Shared by every command: `--quiet` and `--verbose`, and old names that still work."""
+"""Shared by commands: `--quiet`, `--verbose` and `--force`, and old names that still work."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from leukoscope.cli.verbosity import set_verbosity
 from leukoscope.errors import warn_renamed
+from leukoscope.io.files import check_new
 
 __all__ = ["Quiet", "Verbose", "add_command", "warn_of_gone_name", "warn_of_old_name"]
 
@@ -20,6 +21,8 @@ Verbose = Annotated[
     bool,
     typer.Option("--verbose", "-v", help="Also show tracebacks and the output of libraries."),
 ]
+
+Force = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
 
 _RENAMED = {
     "--resamples": ["--n-bootstrap"],
@@ -38,17 +41,22 @@ class _Command(TyperCommand):
 
 
 def add_command(
-    app: typer.Typer, function: Callable[..., None], *, old_name: str | None = None
+    app: typer.Typer,
+    function: Callable[..., None],
+    *,
+    writes: tuple[str, ...] = (),
+    old_name: str | None = None,
 ) -> None:
-    """Make a function a command, with `--quiet` and `--verbose`.
+    """Make a function a command, with `--quiet`, `--verbose` and, where it writes, `--force`.
 
     Args:
         app: the command is added to it.
         function: its name and parameters become those of the command.
+        writes: parameters that name a file to write; one that is there is kept, unless forced.
         old_name: a hidden name that still works, with a note.
     """
     name = function.__name__.rstrip("_").replace("_", "-")
-    app.command(name, cls=_Command)(_add_verbosity(function))
+    app.command(name, cls=_Command)(_add_shared(function, writes))
     if old_name is None:
         return
 
@@ -59,7 +67,7 @@ def add_command(
         warn_of_old_name(f"{prefix}{old_name}", f"{prefix}{name}")
         function(**given)
 
-    app.command(old_name, cls=_Command, hidden=True)(_add_verbosity(run_by_old_name))
+    app.command(old_name, cls=_Command, hidden=True)(_add_shared(run_by_old_name, writes))
 
 
 def warn_of_old_name(old: str, new: str) -> None:
@@ -74,10 +82,14 @@ def warn_of_gone_name(name: str, why: str) -> None:
     warn_renamed(words)
 
 
-def _add_verbosity(function: Callable[..., None]) -> Callable[..., None]:
+def _add_shared(function: Callable[..., None], writes: tuple[str, ...]) -> Callable[..., None]:
     @functools.wraps(function)
-    def run(*, quiet: bool = False, verbose: bool = False, **given: Any) -> None:
+    def run(
+        *, quiet: bool = False, verbose: bool = False, force: bool = False, **given: Any
+    ) -> None:
         set_verbosity(quiet=quiet, verbose=verbose)
+        for path in () if force else filter(None, map(given.get, writes)):
+            check_new(path)
         function(**given)
 
     hints = get_type_hints(function, include_extras=True)
@@ -87,7 +99,10 @@ def _add_verbosity(function: Callable[..., None]) -> Callable[..., None]:
     ]
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
-        for name, kind in (("quiet", Quiet), ("verbose", Verbose))
+        for name, kind in (
+            *([("force", Force)] if writes else []),
+            *(("quiet", Quiet), ("verbose", Verbose)),
+        )
     ]
     run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *added)}

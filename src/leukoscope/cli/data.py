@@ -99,8 +99,8 @@ def augmentations(
     typer.echo(f"{out}: each row is one cell; the first column is the cell itself.")
 
 
-add_command(app, audit, old_name="check")
-add_command(app, augmentations)
+add_command(app, audit, writes=("json", "html"), old_name="check")
+add_command(app, augmentations, writes=("out",))
 
 
 @app.command(

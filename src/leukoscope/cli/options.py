@@ -56,7 +56,7 @@ _NAMED_ELSE = {
 ARGUMENTS = _NAMED_ELSE | {
     name: f"--{name.replace('_', '-')}"
     for name in (
-        *("calibrate", "classes", "columns", "device", "measures", "model", "n_bootstrap"),
+        *("calibrate", "classes", "columns", "device", "force", "model", "n_bootstrap"),
         *("operating_point", "out", "port", "recipe", "split", "subject_from", "threshold"),
     )
 }

@@ -18,6 +18,7 @@ from leukoscope.cells.extract import Cell, extract_cells
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.io.images import Readable, try_read_image
 from leukoscope.io.sources import Source, list_sources
+from leukoscope.io.tables import defuse
 from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.machine import count_workers
 from leukoscope.records import UNCERTAIN, Decision, ModelMetadata
@@ -149,7 +150,8 @@ def start_answers(stream: TextIO) -> Callable[[Answer], None]:
 
     def write(answer: Answer) -> None:
         shown = "" if answer.probability is None else f"{answer.probability:.6f}"
-        rows.writerow((answer.to_dict() | {"probability": shown}).values())
+        row = (answer.to_dict() | {"probability": shown}).values()
+        rows.writerow(defuse(entry) if isinstance(entry, str) else entry for entry in row)
 
     return write
 

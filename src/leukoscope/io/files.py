@@ -7,12 +7,13 @@ import errno
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from leukoscope.errors import DataError, LeukoscopeError
 
@@ -23,6 +24,7 @@ except ImportError:  # Windows
     fcntl = None
 
 __all__ = [
+    "check_new",
     "describe_unreadable",
     "move_into_place",
     "read_bytes",
@@ -75,6 +77,7 @@ def describe_unreadable(path: Path, error: Exception, expected: str) -> str:
 
 _NAME_LETTERS = 40  # of a file's name in its temporary name: file systems allow 255 bytes
 _DAY = 86_400
+_DESCRIPTOR = re.compile(r"(?:/dev|/proc/self)/fd/(\d+)|/dev/std(out|err)")
 _LINKS = 40  # followed at most, as Linux does
 
 
@@ -94,7 +97,7 @@ def move_into_place(path: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as folder:
             part = Path(folder, path.name)
             yield part
-            with part.open("rb") as written, path.open("ab") as node:
+            with part.open("rb") as written, _open_node(path) as node:
                 shutil.copyfileobj(written, node)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -108,6 +111,16 @@ def move_into_place(path: Path) -> Iterator[Path]:
         if handle is not None:
             os.close(handle)
         part.unlink(missing_ok=True)
+
+
+def check_new(path: Path) -> None:
+    """Refuse to write over a file. Raises `DataError`, also for a folder."""
+    try:
+        target = _find_target(path)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}. Expected the name of a file.") from error
+    if target and target.exists():
+        raise DataError(f"{path}: it is there already. Expected a new name, or `force`.")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -139,6 +152,18 @@ def _find_target(path: Path) -> Path | None:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
     return path if path.is_file() or not path.exists() else None
+
+
+def _open_node(path: Path) -> BinaryIO:
+    """A device or a pipe to write into; standard output and error where they are by now."""
+    number = _DESCRIPTOR.fullmatch(str(path.absolute()))
+    if number is None:
+        return path.open("ab")
+    if number[1]:
+        return os.fdopen(os.dup(int(number[1])), "wb")
+    stream = sys.stdout if number[2] == "out" else sys.stderr
+    stream.flush()
+    return os.fdopen(os.dup(stream.fileno()), "wb")
 
 
 def _create_part(target: Path) -> tuple[Path, int | None]:

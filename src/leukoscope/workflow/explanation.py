@@ -27,7 +27,7 @@ from leukoscope.inference.model import Classifier
 from leukoscope.inference.stream import Answered, list_images, predict_by_image
 from leukoscope.io.files import write_bytes
 from leukoscope.io.sources import Source
-from leukoscope.io.tables import write_table
+from leukoscope.io.tables import read_table, write_table
 from leukoscope.labels import LABELS
 from leukoscope.notices import RESEARCH_ONLY, find_banner
 from leukoscope.records import ModelMetadata, TrainingMeasures
@@ -220,7 +220,7 @@ def _refuse(received: str) -> str:
 
 def write_explanations(result: ExplanationResult, out: Path) -> ExplanationResult:
     """Write a PNG a cell, explanations.csv and explanations.html; returns it with its page."""
-    names = _name_pictures(result.explanations)
+    names, before = _name_pictures(result.explanations), _list_pictures(out)
     for found, name in zip(result.explanations, names, strict=True):
         write_bytes(out / name, draw_card(found, result.banner))
     table = result.table.assign(picture=names)
@@ -236,7 +236,19 @@ def write_explanations(result: ExplanationResult, out: Path) -> ExplanationResul
         facts=result.facts,
         banner=result.banner,
     )
+    for name in before - set(names):  # of cells that were explained here before
+        (out / name).unlink(missing_ok=True)
     return dataclasses.replace(result, page=page)
+
+
+def _list_pictures(out: Path) -> set[str]:
+    """The pictures that an earlier table in this folder names."""
+    try:
+        table = read_table(out / "explanations.csv", "picture")
+    except DataError:
+        return set()
+    named = table["picture"].tolist() if "picture" in table else []
+    return {name for name in named if re.fullmatch(r"[\w.-]+\.png", name)}
 
 
 def _find_subjects(images: Sequence[str], spec: DatasetSpec) -> tuple[list[str] | None, str]:
