@@ -60,7 +60,7 @@ EXAMPLES = {
     for test in doctest.DocTestFinder(exclude_empty=True).find(module, "")
     if test.examples
 }
-NEED_A_RUN = {"train", "TrainedRun.plot_history"}
+NEED_A_RUN = {"train", "export", "TrainedRun.plot_history"}
 
 
 def run_example(name: str) -> str:
@@ -285,9 +285,9 @@ def test_a_model_says_how_its_tables_are_read() -> None:
     assert set(result.subjects["subject"]) == {"P1", "P2"}
     unlabelled = table.drop(columns="label")
     assert len(lk.aggregate(unlabelled, model=model, n_bootstrap=100).table) == 2
-    with pytest.raises(lk.DataError, match=r"missing: subject.*--model"):
+    with pytest.raises(lk.DataError, match=r"missing: subject.*`model`"):
         lk.evaluate(table)
-    with pytest.raises(lk.DataError, match=r"label: .*received 'benign', 'early'.*--model"):
+    with pytest.raises(lk.DataError, match=r"label: .*received 'benign', 'early'.*`model`"):
         lk.evaluate(table.assign(subject="7"))
 
 
@@ -324,7 +324,7 @@ def test_a_split_shows_its_folds(cells: list[str]) -> None:
     split = lk.make_split("cells", folds=2)
     assert isinstance(split, lk.Split) and list(split.counts["evaluated"]) == [27, 33]
     assert "no person on both sides" in repr(split)
-    assert RESEARCH_ONLY in split._repr_html_() and "part_1" in split._repr_html_()
+    assert RESEARCH_ONLY in split._repr_html_() and "kfold_2" in split._repr_html_()
     assert "people on both sides" in repr(lk.make_split("cells", "random", folds=2))
 
 
@@ -386,6 +386,8 @@ def test_a_run_is_accepted_by_all_later_steps(
     monkeypatch.chdir(tmp_path)
     EXAMPLES["TrainedRun.plot_history"].globs["run"] = run
     assert not run_example("TrainedRun.plot_history")
+    monkeypatch.chdir(Path(run).parent)
+    assert not run_example("export")
     assert len(lk.evaluate(run, n_bootstrap=100).subjects) == 12
     assert len(lk.aggregate(run, n_bootstrap=100).table) == 12
     record = json.loads((run.folder / "run.json").read_text())

@@ -164,7 +164,7 @@ def test_the_csv_of_the_preliminary_test_is_found_automatically(tmp_path: Path) 
     [
         ("picture,class_of\n1.bmp,all\n", "expected the columns image and label"),
         ("image,label\n1.bmp,blast\n", "line 2: unknown class 'blast'"),
-        ("", "not a CSV"),
+        ("", "cannot be parsed"),
     ],
 )
 def test_bad_csvs_say_what_was_expected(tmp_path: Path, csv: str, words: str) -> None:

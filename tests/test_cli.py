@@ -169,7 +169,7 @@ def test_evaluate_takes_any_table(tmp_path: Path) -> None:
 def test_evaluate_reads_a_table_as_the_model_says(tmp_path: Path) -> None:
     table = tmp_path / "mine.csv"
     table.write_text("image,label,probability\nP1-a.png,all,0.9\nP2-a.png,hem,0.1\n")
-    assert "(--model)" in fail("evaluate", table)
+    assert "in --model where" in fail("evaluate", table)
     words = fail("evaluate", table, "--model", find_shipped_model())
     assert "like UID_" in words and "(--model)" not in words
     assert "no such" in fail("evaluate", table, "--model", tmp_path / "none").lower()

@@ -12,7 +12,8 @@ import pytest
 
 from leukoscope.errors import DataError
 from leukoscope.io.files import move_into_place, write_bytes, write_text
-from leukoscope.io.tables import defuse, parse_table, read_table, restore, write_table
+from leukoscope.io.formulas import defuse, restore
+from leukoscope.io.tables import parse_table, read_table, write_table
 
 
 def test_a_link_stays_and_its_file_is_written(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ from leukoscope.datasets.cnmc import CNMC
 from leukoscope.evaluation.aggregate import MIN_CELLS, aggregate_subjects, compute_wilson
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.inference.stream import Answer, predict_sources, start_answers
+from leukoscope.io.formulas import defuse
 from leukoscope.io.sources import Source
-from leukoscope.io.tables import defuse
 from leukoscope.labels import LABELS
 from leukoscope.records import Decision, ModelMetadata, SubjectLine
 from leukoscope.serve.facts import collect_facts

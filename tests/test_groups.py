@@ -65,7 +65,7 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_groups(tmp_path / "gone.csv", ["1"])
     (tmp_path / "groups.csv").write_bytes(b"subject,group\n\xff\xfe,\x80\n")
-    with pytest.raises(DataError, match="not text"):
+    with pytest.raises(DataError, match="cannot be parsed"):
         read_groups(tmp_path / "groups.csv", ["1"])
 
 

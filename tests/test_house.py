@@ -22,7 +22,7 @@ FILES = VALUES | {"settings", "io", "io.files", "records"}
 CELLS = FILES | {"cells", "datasets.spec"}
 TABLES = CELLS | {"predictions", "datasets"}
 ROOMS: dict[str, set[str]] = {
-    "": {"api", "errors", "results", "settings", "workflow"},
+    "": {"machine", "api", "errors", "results", "settings", "workflow"},
     "errors": set(),
     "arguments": {"errors"},
     "labels": set(),

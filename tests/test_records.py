@@ -136,6 +136,7 @@ MODEL_FULL = dataclasses.replace(
 )
 RUN_FULL = dataclasses.replace(
     RUN,
+    data=dataclasses.replace(RUN.data, read=ReadRecord("folders", frame_px=300, turns=4)),
     group_overrides=GroupOverrides(
         "groups.csv", 1, 2, ({"subject": "a", "other_subject": "b", "links": 3},), (), ()
     ),
@@ -173,8 +174,7 @@ def test_the_full_records_have_a_number_of_every_kind() -> None:
     """So that a new field cannot be forgotten below."""
     for cls, full in ((ModelMetadata, MODEL_FULL), (RunRecord, RUN_FULL)):
         assert cls.from_json(full.to_json(), "x") == full
-        walked = {path[-1] for owner, path in FULL if owner is cls}
-        walked |= {path[-2] for owner, path in FULL if owner is cls and isinstance(path[-1], int)}
+        walked = {part for owner, path in FULL if owner is cls for part in path}
         for kind in list_kinds(cls):
             for name, hint in get_type_hints(kind).items():
                 if {int, float} & {hint, *get_args(hint), *get_args(next(iter(get_args(hint)), 0))}:

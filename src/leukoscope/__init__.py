@@ -88,9 +88,7 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        from leukoscope.machine import keep_library_files
-
-        keep_library_files()
+        import_module("leukoscope.machine").keep_library_files()
         for home in _HOMES:
             module = import_module(f"leukoscope.{home}")
             if name in module.__all__:

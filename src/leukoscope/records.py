@@ -62,6 +62,7 @@ CropSide = Annotated[int, msgspec.Meta(ge=16, le=4096)]
 Format = Annotated[int, msgspec.Meta(ge=MODEL_FORMAT, le=MODEL_FORMAT)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Turns = Annotated[int, msgspec.Meta(ge=1, le=360)]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 
 
@@ -371,8 +372,8 @@ class ReadRecord:
     reader: str
     subject_from: str = ""
     classes: Mapping[str, str] = field(default_factory=dict)
-    frame_px: int | None = None
-    turns: int = 1
+    frame_px: CropSide | None = None
+    turns: Turns = 1
     labels_csv: str = field(default="", compare=False)
     groups_csv: str = field(default="", compare=False)
 

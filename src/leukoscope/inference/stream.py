@@ -16,9 +16,9 @@ import numpy.typing as npt
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.extract import Cell, extract_cells
 from leukoscope.datasets.spec import DatasetSpec
+from leukoscope.io.formulas import defuse
 from leukoscope.io.images import Readable, try_read_image
 from leukoscope.io.sources import Source, list_sources
-from leukoscope.io.tables import defuse
 from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.machine import count_workers
 from leukoscope.records import UNCERTAIN, Decision, ModelMetadata

@@ -94,6 +94,7 @@ def _decode(image: Image.Image, name: str) -> UInt8Array:
         bits = _find_bits(image)
         ImageOps.exif_transpose(image, in_place=True)
         rgb = _to_rgb(image, name)
+        image.close()  # its pixels too, before the next large one is decoded
     if bits > 8 and rgb.max() < _DARK:
         raise DataError(
             f"{name}: {bits}-bit pixels of which only the lower bits are used, so their brightness "

@@ -55,8 +55,8 @@ FINAL = "final"
 """Name of the network that is trained on all cells and evaluated on none."""
 
 _AGAIN = (
-    "Put it back from a copy, or delete it and continue the run with `leukoscope train … "
-    "--continue`, which writes it again."
+    "Put it back from a copy, or delete it and continue the run with "
+    "`resume`, which writes it again."
 )
 _CELLS: dict[str, type] = dict.fromkeys(("image", "label", "subject", "group", "fold"), str) | {
     "row": int

@@ -1,9 +1,4 @@
-"""CSV files ↔ tables: read with one kind of error, written whole.
-
-A spreadsheet runs an entry that begins with =, +, - or @ as a formula. So text that begins with
-one of these is written with an apostrophe before it, which reading takes off again (OWASP, "CSV
-Injection"). Numbers are written as they are.
-"""
+"""CSV files ↔ tables: read with one kind of error, written whole, without formulas."""
 
 from __future__ import annotations
 
@@ -19,32 +14,14 @@ import pandas as pd
 
 from leukoscope.errors import DataError
 from leukoscope.io.files import move_into_place, read_bytes
+from leukoscope.io.formulas import defuse, restore
 
-__all__ = ["defuse", "parse_table", "read_table", "restore", "write_table"]
+__all__ = ["parse_table", "read_table", "write_table"]
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")  # full-width: East Asia
 
 _SEPARATORS = (",", ";", "\t")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[ \t]*\r?\n')  # the first, in spreadsheets
-
-
-def defuse(text: str) -> str:
-    """Text as it is written into a CSV: never a formula.
-
-    >>> defuse("=1+1.png"), defuse("cell.png")
-    ("'=1+1.png", 'cell.png')
-    """
-    return f"'{text}" if _FORMULA.match(text) else text
-
-
-def restore(text: str) -> str:
-    """The text that `defuse` was given.
-
-    >>> restore("'=1+1.png"), restore("'tis.png")
-    ('=1+1.png', "'tis.png")
-    """
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def read_table(

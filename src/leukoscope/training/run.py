@@ -27,7 +27,7 @@ _OUTPUTS: dict[str, type] = {
     "area": int,
     "leaky": bool,
 }
-_CONTINUE = "Put it back from a copy, or delete it and continue the run with --continue"
+_CONTINUE = "Put it back from a copy, or delete it and continue the run with `resume`"
 
 
 def train_all(
@@ -105,7 +105,7 @@ def _gather_histories(run: Run, names: list[str]) -> None:
         network = run.find_network(name)
         fix = (
             f"Put it back from a copy, or delete it and {network.onnx}, and continue the run with "
-            "--continue, which trains this network again."
+            "`resume`, which trains this network again."
         )
         history = read_run_table(network.history, NETWORK_HISTORY, fix)
         found.append(history.assign(fold=name))

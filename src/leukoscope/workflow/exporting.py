@@ -10,7 +10,6 @@ import numpy as np
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import cut_crop
-from leukoscope.datasets.cnmc import CNMC
 from leukoscope.errors import DataError, MissingExtraError, RunError
 from leukoscope.exporters import MAX_DIFFERENCE, Exporter, find_exporter
 from leukoscope.inference.model import Classifier
@@ -82,8 +81,8 @@ def export_run(folder: Path, format_name: str, out: Path | None = None) -> Expor
 def _choose_network(run: Run, record: RunRecord) -> str:
     if not record.finished:
         raise RunError(
-            f"{run.folder}: this run has not ended. Expected a finished one; continue it with: "
-            "leukoscope train … --continue"
+            f"{run.folder}: this run has not ended. Expected a finished one; train it to its end "
+            "with `resume`."
         )
     final = run.find_network(FINAL)
     return FINAL if final.keras.exists() or final.onnx.exists() else record.split.folds[0].name
@@ -154,5 +153,5 @@ def _find_crops(run: Run, record: RunRecord) -> tuple[UInt8Array, str]:
     if len(found) == len(wanted):
         return np.stack(found), "cells of the run"
     drawn = draw_cells(CohortSettings(subjects=8, cells=COMPARED))
-    crops = [cut_crop(rgb, CNMC.crop) for _, rgb in drawn]
+    crops = [cut_crop(rgb, record.dataset.crop) for _, rgb in drawn]
     return np.stack(crops), f"simulated cells, as the run's images are not all in {root} any more"

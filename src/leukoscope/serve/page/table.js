@@ -5,7 +5,7 @@
  * be anybody's (OWASP, "CSV injection"). Numbers stay as they are.
  */
 
-const FORMULA = /^'*[=+\-@\t\r＝＋－＠]/; // as `defuse` of io/tables.py
+const FORMULA = /^'*[=+\-@\t\r＝＋－＠]/; // as `defuse` of io/formulas.py
 const QUOTED = /[",\n\r]/;
 
 /**
