@@ -136,6 +136,7 @@ MODEL_FULL = dataclasses.replace(
 )
 RUN_FULL = dataclasses.replace(
     RUN,
+    dataset=MODEL_FULL.dataset,
     data=dataclasses.replace(RUN.data, read=ReadRecord("folders", frame_px=300, turns=4)),
     group_overrides=GroupOverrides(
         "groups.csv", 1, 2, ({"subject": "a", "other_subject": "b", "links": 3},), (), ()
