@@ -390,3 +390,28 @@ def test_limits_of_real_cells_are_near_those_set_by_hand(real_data: Path) -> Non
     for name in ("hue_deg", "saturation", "brightness", "sharpness"):
         for found, known in zip(getattr(measured, name), getattr(by_hand, name), strict=True):
             assert found == pytest.approx(known, rel=0.35), name
+
+
+@pytest.mark.parametrize(
+    ("images", "classes", "labels"),
+    [
+        (["Leukemia/Benign/1.png", "Leukemia/Early/2.png"], {}, ["", ""]),
+        (
+            ["Leukemia/Benign/1.png", "Leukemia/Early/2.png"],
+            {"benign": "normal", "early": "leukaemic"},
+            ["normal", "leukaemic"],
+        ),
+        (["leukaemic/p1/1.png", "normal/p2/1.png"], {}, ["leukaemic", "normal"]),
+        (["a/normal/p1/1.png", "b/ALL/p1/1.png", "b/x/1.png"], {}, ["normal", "leukaemic", ""]),
+        (["normal/1.png", "p1/2.png"], {}, ["normal", ""]),
+        (["normal/p1/1.png", "p2/2.png"], {}, ["", ""]),
+        (["normal/p1/1.png", "normal/p2/2.png"], {"normal": "normal"}, ["normal", "normal"]),
+    ],
+)
+def test_a_folder_names_a_class_only_where_it_must(
+    images: list[str], classes: dict[str, str], labels: list[str], tmp_path: Path
+) -> None:
+    for image in images:
+        write(tmp_path / "Leukemia" / image, np.zeros((32, 32, 3)))
+    found = read_dataset(tmp_path / "Leukemia", ReadOptions("folders", classes=classes))[1].rows
+    assert found.set_index("image")["label"].reindex(images).tolist() == labels

@@ -18,14 +18,13 @@ from leukoscope.datasets.reader import (
     Reading,
     ReadOptions,
     find_fold,
-    find_label,
+    find_labels,
     list_folders,
     measure_crop,
     settle_subject_rule,
 )
 from leukoscope.datasets.registry import list_class_words
 from leukoscope.datasets.spec import DatasetSpec
-from leukoscope.io.sources import Source
 
 __all__ = ["READER"]
 
@@ -44,26 +43,18 @@ def _read(images: Images, options: ReadOptions) -> Reading:
         subject_from=options.subject_from,
         class_words={**list_class_words(), **options.classes},
     )
-    table = pd.DataFrame(
-        [_describe(images, source, known) for source in images.sources], columns=list(ROW_COLUMNS)
-    )
+    nested = [list_folders(images, source) for source in images.sources]
+    table = pd.DataFrame("", index=range(len(nested)), columns=list(ROW_COLUMNS))
+    table["image"] = [source.name for source in images.sources]
+    table["label"] = find_labels(nested, known, options.classes)
+    table["subject"] = table["image"].map(known.find_subject)
+    table["fold"] = [find_fold(folders) for folders in nested]
     given = options.labels_csv
     files = [read_label_file(given, images.root)] if given else find_label_files(images)
     matches = apply_labels(table, files, known)
     folds = sorted({fold for fold in table["fold"] if fold.startswith("fold")})
     spec = settle_subject_rule(dataclasses.replace(known, folds=tuple(folds)), images.sources)
     return Reading(spec, table, matches)
-
-
-def _describe(images: Images, source: Source, spec: DatasetSpec) -> dict[str, str]:
-    folders = list_folders(images, source)
-    return {
-        **dict.fromkeys(ROW_COLUMNS, ""),
-        "image": source.name,
-        "label": find_label(folders, spec),
-        "subject": spec.find_subject(source.name),
-        "fold": find_fold(folders),
-    }
 
 
 READER = Reader("folders named after the classes, images of any size", _recognises, _read)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -35,6 +35,7 @@ __all__ = [
     "check_whole",
     "find_fold",
     "find_label",
+    "find_labels",
     "list_folders",
     "measure_crop",
     "parse_classes",
@@ -182,12 +183,45 @@ def find_label(folders: Sequence[str], spec: DatasetSpec) -> str:
 
     "1" may be anything, so no number names a class but one that the data set has as its own word.
     """
-    for folder in reversed(folders):
-        if folder.strip().isdigit() and folder.strip() not in spec.class_words:
-            continue
-        if label := spec.parse_label(folder):
-            return label
-    return ""
+    return next(filter(None, (_parse_folder(folder, spec) for folder in reversed(folders))), "")
+
+
+def find_labels(
+    nested: Sequence[Sequence[str]], spec: DatasetSpec, meant: Collection[str]
+) -> list[str]:
+    """The classes that folders name, of each image of a data set whose layout is not known.
+
+    A folder far above an image may bear such a word by chance: "Leukemia" above "Benign" and
+    "Early". So it counts where folders of its level name both classes, where it holds the image,
+    or where a user says that its word is a class.
+
+    Args:
+        nested: of each image, the folders that it lies in, from the top.
+        spec: with the words for the classes.
+        meant: words that a user named, in lower case.
+    """
+    levels: dict[int, set[str]] = {}
+    for level, folder in {pair for folders in nested for pair in enumerate(folders)}:
+        levels.setdefault(level, set()).add(_parse_folder(folder, spec))
+
+    def counts(level: int, folder: str, deepest: int) -> bool:
+        both = level > 0 and set(LABELS) <= levels[level]
+        return both or level == deepest or folder.strip().lower() in meant
+
+    return [
+        find_label(
+            [name for level, name in enumerate(folders) if counts(level, name, len(folders) - 1)],
+            spec,
+        )
+        for folders in nested
+    ]
+
+
+def _parse_folder(folder: str, spec: DatasetSpec) -> str:
+    word = folder.strip()
+    if word.isdigit() and word not in spec.class_words:
+        return ""
+    return spec.parse_label(word) or ""
 
 
 def find_fold(folders: Sequence[str]) -> str:
