@@ -415,3 +415,10 @@ def test_importing_evaluate_stays_light() -> None:
 def test_exports_change_only_by_decision() -> None:
     found = {name for name, value in vars(evaluation).items() if not isinstance(value, ModuleType)}
     assert {name for name in found if not name.startswith("_")} == set(evaluation.__all__)
+
+
+def test_a_score_below_chance_asks_whether_the_classes_are_exchanged() -> None:
+    table = build_table()
+    assert not [note for note in compute_evaluation(table).notes if "below chance" in note]
+    turned = table.assign(probability=1 - table["probability"])
+    assert "is below chance" in compute_evaluation(turned).notes[0]

@@ -193,3 +193,24 @@ def test_a_column_without_any_subject_is_none() -> None:
     assert list(normalise_answers(table.drop(columns="label"))["subject"]) == ["7"] * 3
     answers = normalise_answers(table.assign(subject=["", None, "8"]))
     assert list(answers["subject"]) == ["8"] and answers.attrs["without_subject"] == 2
+
+
+def test_what_rounding_adds_is_taken_off() -> None:
+    table = build_table().assign(probability=[1.0000001, -0.0000001, 0.5])
+    assert normalise_predictions(table)["probability"].tolist() == [1.0, 0.0, 0.5]
+    with pytest.raises(DataError, match="a number from 0 to 1"):
+        normalise_predictions(table.assign(probability=[1.001, 0, 0.5]))
+
+
+def test_labels_that_the_names_contradict_are_exchanged() -> None:
+    """Keras numbers folders by the alphabet: all is 0, hem is 1."""
+    images = [f"UID_{n}_1_1_{'all' if n % 2 else 'hem'}.bmp" for n in range(6)]
+    table = pd.DataFrame({"image": images, "label": [1 - n % 2 for n in range(6)]})
+    table["probability"] = 0.5
+    words = "6 of 6 labels contradict the image's name, such as leukaemic for 'UID_0_1_1_hem.bmp'"
+    with pytest.raises(DataError, match=words):
+        normalise_predictions(table)
+    right = table.assign(label=[n % 2 for n in range(6)])
+    assert normalise_predictions(right)["label"].tolist() == ["normal", "leukaemic"] * 3
+    right.loc[0, "label"] = 1  # one cell may be relabelled
+    assert normalise_predictions(right)["label"][0] == "leukaemic"

@@ -46,6 +46,7 @@ import pandas as pd
 
 from leukoscope.datasets.registry import (
     describe_names,
+    find_claim,
     find_subject,
     list_class_words,
     parse_known_label,
@@ -83,6 +84,7 @@ _COLUMNS = tuple(
     dict.fromkeys((*_REQUIRED, *_TEXT, *_SHARES, "area", "novelty", "call", "warnings"))
 )
 """All columns that are read, by our names."""
+_ROUNDING = 1e-5
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -251,8 +253,12 @@ def normalise_predictions(table: pd.DataFrame, spec: DatasetSpec | None = None) 
     for column in (*_SHARES, "area", "novelty"):
         if column in table:
             table[column] = _to_numbers(table, column)
+    for column in {*_SHARES} & {*table.columns}:  # float32 and rounding go a little beyond
+        table[column] = table[column].mask(table[column].between(-_ROUNDING, 0), 0.0)
+        table[column] = table[column].mask(table[column].between(1, 1 + _ROUNDING), 1.0)
     if "leaky" in table:
         table["leaky"] = _to_flags(table["leaky"])
+    _check_claims(table, spec)
     check_predictions(table)
     return table
 
@@ -327,6 +333,20 @@ def _find_subjects(table: pd.DataFrame, spec: DatasetSpec | None) -> pd.Series:
         if (given.str.strip() != "").any():
             return given.where(given.str.strip() != "", "")
     return table["image"].map(lambda image: find_subject(str(image), spec)).astype(str)
+
+
+def _check_claims(table: pd.DataFrame, spec: DatasetSpec | None) -> None:
+    """Refuse labels that most names of both classes contradict: these are exchanged."""
+    claims = table["image"].map(lambda image: find_claim(str(image), spec))
+    wrong = (claims != "") & (claims != table["label"])
+    shares = wrong[claims != ""].groupby(table["label"]).mean()
+    if len(shares) == len(LABELS) and (shares > 1 / 2).all():
+        first = table[wrong].iloc[0]
+        raise DataError(
+            f"Column label: {wrong.sum():,} of {(claims != '').sum():,} labels contradict the "
+            f"image's name, such as {first['label']} for {first['image']!r}. Expected 1 for "
+            "leukaemic and 0 for normal; programs that number folders by the alphabet do not."
+        )
 
 
 def _describe_else(spec: DatasetSpec | None) -> str:

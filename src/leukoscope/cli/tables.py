@@ -95,6 +95,8 @@ def print_evaluation(evaluation: Evaluation, page: Path) -> None:
         f"By subject, mean probability of its cells: ROC-AUC {_format(evaluation.subject_auc)}."
     )
     out.print(evaluation.leak.statement)
+    for note in evaluation.notes:
+        out.print(note)
     out.print(f"Page: {page}")
     out.print(RESEARCH_ONLY)
 

@@ -20,6 +20,7 @@ __all__ = [
     "READERS",
     "describe_first_data",
     "describe_names",
+    "find_claim",
     "find_subject",
     "list_class_words",
     "list_known_specs",
@@ -99,6 +100,13 @@ def find_subject(image: str, spec: DatasetSpec | None = None) -> str:
     """
     specs = (spec,) if spec else list_known_specs()
     return next(filter(None, (known.find_subject(image) for known in specs)), "")
+
+
+def find_claim(image: str, spec: DatasetSpec | None = None) -> str:
+    """The class that an image's name states, by the rule of its data set or, where that is not
+    known, of any; "" where it states none."""
+    names = (known.parse_name(image) for known in ([spec] if spec else list_known_specs()))
+    return next((name.label for name in names if name and name.label), "")
 
 
 def describe_names(spec: DatasetSpec | None = None) -> str:

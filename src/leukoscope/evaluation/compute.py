@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +85,7 @@ def compute_evaluation(
         subjects=_compute_subjects(table, called),
         folds=_compute_folds(table, n_bootstrap, seed),
         leak=compute_leak_status(table),
-        notes=_compute_notes(table),
+        notes=(*_find_reversed(model.by_cell.scores), *_compute_notes(table)),
     )
 
 
@@ -193,6 +193,16 @@ def _compute_folds(table: pd.DataFrame, n_bootstrap: int, seed: int) -> tuple[Fo
         scores = tuple(view.get(score) for score in _FOLD_SCORES)
         folds.append(FoldScores(str(name), len(cells), cells["subject"].nunique(), scores))
     return tuple(folds)
+
+
+def _find_reversed(by_cell: Sequence[Score]) -> Iterator[str]:
+    """A note where the probabilities rank the classes the wrong way round."""
+    auc = next((score for score in by_cell if score.name == "roc_auc"), None)
+    if auc and auc.value is not None and auc.high is not None and auc.high < 0.5:
+        yield (
+            f"ROC-AUC {auc.value:.3f} is below chance: are these probabilities of normal, or the "
+            "labels exchanged? A probability here is that of leukaemic, and label 1 is leukaemic."
+        )
 
 
 def _compute_notes(table: pd.DataFrame) -> tuple[str, ...]:
