@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -30,6 +31,7 @@ from leukoscope.models.build import (
     cut_head,
 )
 
+sys.dont_write_bytecode = True  # TensorFlow leaves that of code it generates in /tmp
 logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of retracing, as we train
 
 __all__ = [
