@@ -16,8 +16,10 @@ from leukoscope.evaluation.aggregate import (
     TOO_STRANGE,
     aggregate_subjects,
     compute_wilson,
+    find_line,
     fit_subject_line,
 )
+from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.predictions import read_answers
 from test_cli import fail, run
 
@@ -273,3 +275,13 @@ def test_a_subject_whose_cells_have_warnings_is_not_called() -> None:
     assert rows.loc["2", ["warned", "call"]].tolist() == [13, TOO_STRANGE]
     assert (rows["call"] == TOO_STRANGE).sum() == 1 and found.scored == 15
     assert "more than half of the cells carry a warning" in " ".join(found.notes)
+
+
+def test_the_calibration_of_another_model_is_not_taken() -> None:
+    metadata = Classifier(find_shipped_model()).metadata
+    assert metadata.subjects is not None
+    own = pd.DataFrame({"threshold": [metadata.decision.threshold] * 3})
+    assert find_line(own, metadata) == metadata.subjects.line
+    assert find_line(own.assign(threshold=metadata.decision.sensitive_threshold), metadata)
+    assert find_line(own[[]], metadata) == metadata.subjects.line  # nothing tells
+    assert find_line(own.assign(threshold=0.591), metadata) is None

@@ -146,7 +146,7 @@ def test_junk_is_refused_in_a_sentence(
         (lambda: lk.audit(pd.DataFrame()), "dataset = a DataFrame. Expected a Dataset"),
         (lambda: lk.evaluate(3), "predictions = 3. Expected a DataFrame, a run, or"),
         (lambda: lk.predict("a.png", 3), "model = 3. Expected a Model, a run"),
-        (lambda: lk.train("x", callbacks=3), "callbacks = 3. Expected a list of functions"),
+        (lambda: lk.train("x", callbacks=3), "callbacks = 3. Expected functions in a list"),
         (lambda: lk.aggregate("x", threshold=7), "threshold = 7. Expected a number, 0.0 to 1.0"),
         (lambda: lk.evaluate("x", n_bootstrap="many"), "n_bootstrap = 'many'. Expected a whole"),
         (lambda: lk.read_dataset("x", classes="…"), "classes = '…'. Expected words of the data"),

@@ -366,3 +366,16 @@ def test_a_run_is_continued_only_with_crops_as_they_were(tmp_path: Path) -> None
     other = dataclasses.replace(CNMC, crop=CropSpec(300))
     with pytest.raises(RunError, match="begun with another crop"):
         create_run(tmp_path / "run", dataclasses.replace(RUN, dataset=other), resume=True)
+
+
+def test_a_decision_has_all_of_its_values_and_old_runs_may_lack_groups() -> None:
+    written = json.loads(METADATA.to_json())
+    del written["decision"]["novelty_limit"]
+    with pytest.raises(ModelError, match="novelty_limit is missing"):
+        ModelMetadata.from_json(json.dumps(written), "m.onnx")
+    with pytest.raises(RunError, match=r"run\.json: not the record of a run \(no recipe\)"):
+        RunRecord.from_json("{}", "run.json")
+    old = json.loads(RUN.to_json())
+    for key in ("dataset", "group_overrides"):
+        del old[key]
+    assert RunRecord.from_json(json.dumps(old), "run.json").group_overrides is None

@@ -106,7 +106,7 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: isinstance(value, bool) or is_path(value),
     ),
     "callbacks": (
-        "a list of functions",
+        "functions in a list, such as [print]",
         lambda value: (
             isinstance(value, Collection)
             and not isinstance(value, str)

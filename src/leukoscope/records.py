@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
 from math import isfinite
 from typing import Annotated, Any, TypedDict
@@ -274,10 +274,11 @@ class ModelMetadata:
                     f"{hint}."
                 )
             metadata = msgspec.convert(_rename_tested_split(_keep_class_words(found)), cls)
+            _check_complete(found["decision"], Decision)
         except (msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{name}: an ONNX file, but not a Leukoscope model ({error}). Expected a "
-                "model.onnx that `leukoscope train` wrote."
+                f"{name}: not a Leukoscope model, or its metadata are damaged "
+                f"({_describe_fault(error)}). Expected a model.onnx that `leukoscope train` wrote."
             ) from error
         if metadata.classes != LABELS:
             raise ModelError(
@@ -285,6 +286,18 @@ class ModelMetadata:
                 f"{', '.join(LABELS)}."
             )
         return metadata
+
+
+def _check_complete(written: Mapping[str, Any], kind: type) -> None:
+    """Defaults are for building a record: what is written has all of its values."""
+    missing = [part.name for part in fields(kind) if part.name not in written]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing")
+
+
+def _describe_fault(error: Exception) -> str:
+    """A fault of a record in words."""
+    return f"no {error.args[0]}" if isinstance(error, KeyError) else str(error)
 
 
 def _keep_class_words(found: Any) -> Any:
@@ -327,6 +340,7 @@ def _upgrade_model(old: dict[str, Any]) -> dict[str, Any]:
         "format": MODEL_FORMAT,
         "dataset": asdict(describe_first_data()),
         "decision": {
+            "novelty_limit": 1.0,  # which is in the network's second output
             **old["calibration"],
             "threshold": old["threshold"],
             "sensitive_threshold": old["sensitive_threshold"],
@@ -487,8 +501,8 @@ class RunRecord:
             SettingsError,
         ) as error:
             raise RunError(
-                f"{name}: not the record of a run ({error}). Expected a run.json that "
-                "`leukoscope train` wrote; put it back from a copy, or train again."
+                f"{name}: not the record of a run ({_describe_fault(error)}). Expected a run.json "
+                "that `leukoscope train` wrote; put it back from a copy, or train again."
             ) from error
         return replace(record, split=_rename_folds(record.split))
 
@@ -524,5 +538,5 @@ def _upgrade_run(old: dict[str, Any]) -> dict[str, Any]:
         "recipe": old["recipe"] | {"training": training},
         "split": split,
         "dataset": asdict(describe_first_data()),
-        "group_overrides": old["groups"],
+        "group_overrides": old.get("groups"),
     }

@@ -114,7 +114,7 @@ def aggregate(
     >>> list(subjects.table.columns[:3])
     ['subject', 'group', 'label']
     """
-    from leukoscope.evaluation.aggregate import aggregate_subjects
+    from leukoscope.evaluation.aggregate import aggregate_subjects, find_line
 
     spec = _find_spec(predictions, model)
     table = _read_answers(predictions, threshold, columns, spec)
@@ -126,8 +126,9 @@ def aggregate(
         raise DataError("calibrate: no column label. Expected a labelled table to calibrate on.")
     line = None
     if reference is None and "label" not in table:
-        known = get_model(model).metadata.subjects
-        line = known.line if known else None
+        known = get_model(model).metadata
+        named = known.subjects.line if known.subjects else None
+        line = find_line(table, known) if model is None else named
     summary = aggregate_subjects(table, reference, line=line, n_bootstrap=n_bootstrap, seed=seed)
     return SubjectResult(summary)
 

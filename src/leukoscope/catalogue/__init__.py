@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -38,6 +38,7 @@ __all__ = [
 MAX_TURNS = 360
 """Most rotations at which cells are compared: one a degree."""
 
+_SHOWN = 8  # folders in an error
 _DETECTOR = 2  # counts changes of same_cell that change its links
 
 
@@ -171,13 +172,21 @@ def select_usable(catalogue: Catalogue) -> pd.DataFrame:
     return usable
 
 
+def _list_folders(table: pd.DataFrame) -> str:
+    """The folders that the images lie in, by name: what may be words for the classes."""
+    names = {part for image in table["image"] for part in PurePosixPath(image).parts[:-1]}
+    found = ", ".join(sorted(names)[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+    return f"Found the folders {found}." if names else "Found no folder in the data."
+
+
 def describe_missing(table: pd.DataFrame, spec: DatasetSpec) -> str:
     """What keeps every cell of a data set from being trained on, and the fix; "" if nothing."""
     if (table["label"] == "").all():
         words = ", ".join([*LABELS, *spec.class_words])
         return (
             f"no cell with a label. Expected folders named after the classes ({words}), other "
-            "words for them in `classes`, or a CSV with image, label and subject in `labels_csv`."
+            "words for them in `classes`, or a CSV with image, label and subject in `labels_csv`. "
+            f"{_list_folders(table)}"
         )
     if (table["subject"] == "").all():
         named = f"names like {spec.naming}, " if spec.naming else ""

@@ -15,9 +15,8 @@ def export(
         typer.Option(
             "--format",
             help="onnx, or an export format of your own as package.module:name.",
-            show_default=False,
         ),
-    ],
+    ] = "onnx",
     out: Annotated[
         Path | None, typer.Option(help="File to write. Default: exports/model.… in the run.")
     ] = None,

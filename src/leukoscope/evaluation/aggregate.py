@@ -10,6 +10,7 @@ of cells and names.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from leukoscope.evaluation.cohort import build_cohort, draw_group_counts
 from leukoscope.evaluation.intervals import Score, compute_view
 from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL
 from leukoscope.logits import compute_logit, compute_probability
-from leukoscope.records import SubjectLine
+from leukoscope.records import ModelMetadata, SubjectLine
 
 __all__ = [
     "CALLED_FROM",
@@ -33,6 +34,7 @@ __all__ = [
     "SubjectSummary",
     "aggregate_subjects",
     "compute_wilson",
+    "find_line",
     "fit_subject_line",
 ]
 
@@ -78,6 +80,28 @@ class SubjectSummary:
     scored: int
     calibration: str
     notes: tuple[str, ...]
+
+
+def find_line(table: pd.DataFrame, metadata: ModelMetadata) -> SubjectLine | None:
+    """A model's subject-level calibration, for predictions that may be another model's.
+
+    Args:
+        table: as `predictions.read_answers` returns; its column threshold tells models apart.
+        metadata: of the model that is taken to have predicted.
+
+    Returns:
+        Its line; None where it has none, or where the calls were made at no threshold of it.
+    """
+    decision = metadata.decision
+    own = (decision.threshold, decision.sensitive_threshold)
+    if (
+        "threshold" in table
+        and not table["threshold"]
+        .map(lambda given: any(math.isclose(given, one, abs_tol=1e-6) for one in own))
+        .all()
+    ):
+        return None
+    return metadata.subjects.line if metadata.subjects else None
 
 
 def aggregate_subjects(
@@ -193,7 +217,8 @@ def _calibrate(rows: pd.DataFrame, known: pd.DataFrame, *, itself: bool) -> tupl
     if set(known["label"]) - {""} != set(LABELS):
         return np.full(len(rows), np.nan), (
             "The table has no labels of both classes to calibrate on, so there is no subject-level "
-            "probability and no call, only the share and the mean."
+            "probability and no call, only the share and the mean. Name the model that predicted, "
+            "if it has a calibration of its own."
             if itself
             else "The table to calibrate on lacks a class, so there is no probability and no call."
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from leukoscope.errors import DataError
-from leukoscope.evaluation.aggregate import SubjectSummary, aggregate_subjects
+from leukoscope.evaluation.aggregate import SubjectSummary, aggregate_subjects, find_line
 from leukoscope.io.runs import find_predictions
 from leukoscope.io.tables import write_table
 from leukoscope.predictions import read_answers
@@ -52,17 +52,19 @@ def aggregate_predictions(
     spec = find_spec(predictions, model)
     table = read_answers(find_predictions(predictions), threshold, columns, spec)
     reference = None if calibrate is None else _read_reference(calibrate, model)
-    line = _read_line(model) if reference is None and "label" not in table else None
+    line = _read_line(table, model) if reference is None and "label" not in table else None
     summary = aggregate_subjects(table, reference, line=line, n_bootstrap=n_bootstrap, seed=seed)
     if out is not None:
         write_table(out, summary.table)
     return summary
 
 
-def _read_line(model: Path | None) -> SubjectLine | None:
-    """The subject-level calibration stored in a model."""
-    known = open_classifier(model).metadata.subjects
-    return known.line if known else None
+def _read_line(table: pd.DataFrame, model: Path | None) -> SubjectLine | None:
+    """The subject-level calibration of the model that is named, or of the shipped one."""
+    known = open_classifier(model).metadata
+    if model is None:
+        return find_line(table, known)
+    return known.subjects.line if known.subjects else None
 
 
 def _read_reference(path: Path, model: Path | None) -> pd.DataFrame:

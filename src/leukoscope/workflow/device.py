@@ -36,8 +36,8 @@ def set_device(device: str = "auto") -> None:
     gpus = keras.distribution.list_devices("gpu")
     if device == "gpu" and not gpus:
         raise SettingsError(
-            "No GPU was found: Keras sees none. Install the drivers and Keras for them, or use the "
-            f"`device` cpu. {describe_install('train-gpu')}"
+            "No GPU was found: Keras sees none. Install the drivers and Keras for them, or "
+            f"choose cpu in `device`. {describe_install('train-gpu')}"
         )
     if device == "cpu" and gpus:
         raise SettingsError(
