@@ -20,7 +20,10 @@ COMMANDS = {
 TRAIN = "-m leukoscope train {root} --folds 2 --set training.epochs=1 --out out"
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, pytest.param("train", marks=pytest.mark.slow)])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("explain", "train")]
+
+
+@pytest.mark.parametrize("name", ["predict", "audit", "api", *SLOW])
 def test_nothing_is_written_elsewhere_or_looked_up(
     name: str, catalogue: Catalogue, tmp_path: Path
 ) -> None:
