@@ -13,6 +13,7 @@ import pytest
 from leukoscope.errors import DataError
 from leukoscope.io.files import move_into_place, write_bytes, write_text
 from leukoscope.io.formulas import defuse, restore
+from leukoscope.io.runs import read_run_table
 from leukoscope.io.tables import parse_table, read_table, write_table
 
 
@@ -173,3 +174,14 @@ def test_text_of_a_semicolon_table_stays_text() -> None:
 def test_what_is_no_table_is_named(data: bytes, words: str) -> None:
     with pytest.raises(DataError, match=words):
         parse_table(data, "t.csv", "image and label", known=["image"])
+
+
+def test_a_word_sep_within_a_table_stays(tmp_path: Path) -> None:
+    found = parse_table(b"image,note\na.png,sep=;\nb.png,x\n", "t.csv", "image")
+    assert found["note"].tolist() == ["sep=;", "x"]
+
+
+def test_names_of_a_runs_table_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "outputs.csv"
+    write_table(path, pd.DataFrame({"image": NAMES[:5], "probability": 0.5}))
+    assert read_run_table(path, {"image": str, "probability": float})["image"].tolist() == NAMES[:5]

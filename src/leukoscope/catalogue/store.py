@@ -26,6 +26,7 @@ from leukoscope.cells.extract import FINDER, cut_cells
 from leukoscope.cells.quality import CellQuality, measure_quality
 from leukoscope.datasets.spec import CropSpec
 from leukoscope.errors import DataError
+from leukoscope.io.formulas import restore
 from leukoscope.io.images import compute_pixel_hash, try_read_image
 from leukoscope.io.sources import Source, compute_stamp
 from leukoscope.io.tables import write_table
@@ -97,6 +98,7 @@ def open_store(
     facts = pd.read_csv(
         folder / "facts.csv", dtype=_FACTS_TYPES, keep_default_na=False, na_values=_FACTS_NUMBERS
     )
+    facts["image"] = facts["image"].map(restore)
     return CellStore(np.load(folder / "crops.npy", mmap_mode="r"), facts, folder)
 
 

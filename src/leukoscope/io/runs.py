@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from leukoscope.errors import DataError, LeukoscopeError, RunError
 from leukoscope.io.files import read_text, write_text
+from leukoscope.io.formulas import restore
 from leukoscope.records import RunRecord
 
 if TYPE_CHECKING:  # a taken folder is refused before anything heavy loads
@@ -384,6 +385,8 @@ def read_run_table(
             na_values={name: [""] for name in found[0] if name not in text},
             encoding="utf-8-sig",
         )
+        for name in table.columns.intersection(text):
+            table[name] = table[name].map(restore)
         if "part" in table:  # before version 0.2
             table = table.rename(columns={"fold": "official_fold"}).rename(columns={"part": "fold"})
         _check_columns(columns, table)

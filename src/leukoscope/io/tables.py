@@ -92,7 +92,8 @@ def _find_separator(text: str) -> str:
 
 def _parse(text: str, separator: str, known: Iterable[str]) -> pd.DataFrame:
     """All entries as text, without blank rows."""
-    stream = io.StringIO(_SEPARATOR_LINE.sub("", text), newline="")
+    told = _SEPARATOR_LINE.match(text)
+    stream = io.StringIO(text[told.end() if told else 0 :], newline="")
     header = next((row for row in csv.reader(stream, delimiter=separator) if any(row)), None)
     if header is None:
         raise pd.errors.EmptyDataError("it is empty")
