@@ -258,7 +258,7 @@ def test_forms_that_cannot_be_read(client: TestClient) -> None:
         ({"Content-Type": "multipart/form-data"}, b"", 400),
         (kind, b"", 400),
         (kind, b"rubbish", 400),
-        (kind, part, 400),  # cut off: nothing of it is answered for
+        (kind, part, 400),  # cut off: nothing of it is predicted
         (kind, part.replace(b"files", b"other") + b"\r\n--x--\r\n", 422),
         (kind, part.replace(b'; name="files"', b"") + b"\r\n--x--\r\n", 422),
         (kind, b'--x\r\nContent-Disposition: form-data; name="files"\r\n\r\na\r\n--x--\r\n', 422),

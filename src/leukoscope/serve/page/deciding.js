@@ -22,7 +22,7 @@
  *
  * @typedef {object} Subject
  * @property {string} name
- * @property {number} cells        answered for
+ * @property {number} cells        with a prediction
  * @property {number} leukaemic    of them called leukaemic
  * @property {number} share
  * @property {[number, number]} interval  Wilson's

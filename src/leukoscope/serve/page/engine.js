@@ -152,7 +152,7 @@ function groupRows(rows, images) {
     else found.push([row]);
   }
   if (found.length === images) return found;
-  throw new Error(`The server answered for ${found.length} images of ${images}. Do all have names of their own?`);
+  throw new Error(`The server predicted ${found.length} of ${images} images. Do all have names of their own?`);
 }
 
 /**
@@ -166,7 +166,7 @@ async function* cutParts(pictures, limits) {
   let files = [];
   let first = 0, bytes = 0;
   for (const [place, { name, open }] of pictures.entries()) {
-    const blob = await open().catch(() => new Blob()); // answered for as an empty file
+    const blob = await open().catch(() => new Blob()); // predicted as an empty file
     if (files.length === most || (files.length && bytes + blob.size > full)) {
       yield { first, files };
       [files, first, bytes] = [[], place, 0];
