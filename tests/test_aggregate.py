@@ -278,10 +278,25 @@ def test_a_subject_whose_cells_have_warnings_is_not_called() -> None:
 
 
 def test_the_calibration_of_another_model_is_not_taken() -> None:
-    metadata = Classifier(find_shipped_model()).metadata
+    classifier = Classifier(find_shipped_model())
+    metadata, name = classifier.metadata, classifier.name
     assert metadata.subjects is not None
-    own = pd.DataFrame({"threshold": [metadata.decision.threshold] * 3})
-    assert find_line(own, metadata) == metadata.subjects.line
-    assert find_line(own.assign(threshold=metadata.decision.sensitive_threshold), metadata)
-    assert find_line(own[[]], metadata) == metadata.subjects.line  # nothing tells
-    assert find_line(own.assign(threshold=0.591), metadata) is None
+    line = metadata.subjects.line
+    own = pd.DataFrame({"model": [name] * 3})
+    assert find_line(own, metadata, name, given=True) == line
+    assert find_line(own, metadata, name, given=False) == line
+    for other in (own.assign(model="texture-0"), own.assign(model=[name, name, "texture-0"])):
+        assert find_line(other, metadata, name, given=False) is None
+        with pytest.raises(DataError, match=r"by.* texture-0.*; `model` is texture-"):
+            find_line(other, metadata, name, given=True)
+
+
+def test_the_calls_tell_models_apart_in_tables_of_older_versions() -> None:
+    metadata = Classifier(find_shipped_model()).metadata
+    decision = metadata.decision
+    own = pd.DataFrame({"threshold": [decision.threshold] * 3})
+    for table in (own, own.assign(threshold=decision.sensitive_threshold), own[[]]):
+        assert find_line(table, metadata, "texture-0", given=False)
+    other = own.assign(threshold=0.591, model="")
+    assert find_line(other, metadata, "texture-0", given=False) is None
+    assert find_line(other, metadata, "texture-0", given=True)  # the user knows

@@ -22,8 +22,9 @@ from leukoscope.explanation import (
     FloatArray,
     check_map,
     compute_map,
-    compute_verdict,
+    describe_check,
     flatten_cell,
+    summarise_checks,
 )
 from leukoscope.inference.model import OUTPUTS, Classifier, find_shipped_model
 from leukoscope.inference.stream import list_images
@@ -220,16 +221,23 @@ def make_check(score: float, rival: float = 0.0) -> Faithfulness:
     return Faithfulness(0.5, 0.5 + score, 0.5, 0.5 + rival, rival, 0.5, 0.5, 0.5, 0.5, 0.5, 1)
 
 
-def test_the_verdict_counts_and_its_interval_is_over_subjects() -> None:
+def test_a_map_without_an_effect_does_not_pass() -> None:
+    faint, clear = make_check(0.004, rival=0.003), make_check(0.1, rival=0.003)
+    assert not faint.passes_check and clear.passes_check
+    assert describe_check(faint).startswith("Do not trust this map: the detail that it names")
+    assert describe_check(clear).startswith("The map passes its check")
+
+
+def test_the_summary_counts_and_its_interval_is_over_subjects() -> None:
     checks = [make_check(0.1 * (place % 6)) for place in range(60)]
     people = [str(place % 6) for place in range(60)]
-    verdict = compute_verdict(checks, people)
-    assert (verdict.cells, verdict.beating) == (60, 50)
-    assert verdict.means["map_minus_random"] == pytest.approx(0.25)
-    low, high = verdict.intervals["map_score"]
-    alone = compute_verdict(checks)  # every cell its own subject: too narrow for alike cells
+    summary = summarise_checks(checks, people)
+    assert (summary.cells, summary.passing) == (60, 50)
+    assert summary.means["map_minus_random"] == pytest.approx(0.25)
+    low, high = summary.intervals["map_score"]
+    alone = summarise_checks(checks)  # every cell its own subject: too narrow for alike cells
     assert high - low > 2 * (alone.intervals["map_score"][1] - alone.intervals["map_score"][0])
-    assert compute_verdict(checks[:4], people[:4]).intervals == {}
+    assert summarise_checks(checks[:4], people[:4]).intervals == {}
 
 
 # --- pictures, table, page
@@ -248,7 +256,10 @@ def made(images: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "<b>cut.bmp").write_bytes(images[0].read_bytes()[:3000])
     cv2.imwrite(str(folder / "none.png"), np.zeros((450, 450, 3), np.uint8))
     done = run("explain", *images, folder, "--out", out)
-    assert "maps beat every random map" in done.stdout and "not a medical device" in done.stdout
+    assert (
+        "the check: a score higher than every random map" in done.stdout
+        and "not a medical device" in done.stdout
+    )
     assert "Not explained" in done.stdout and "too few subjects for an interval" in done.stdout
     return out
 
@@ -281,8 +292,8 @@ def test_the_page_is_whole_safe_and_says_that_cells_are_simulated(made: Path) ->
     assert not page.get_all("script") and not page.get_all("link") and "http" not in text
     assert all(cell.get("scope") for cell in page.get_all("th"))
     assert len(page.get_all("caption")) == len(page.get_all("table")) == 3
-    verdicts = sum(map(page.text.count, ("The map passes its check", "Do not trust this map")))
-    assert verdicts == 2
+    said = sum(map(page.text.count, ("The map passes its check", "Do not trust this map")))
+    assert said == 2
 
 
 @pytest.mark.slow

@@ -56,6 +56,7 @@ class Constant:
     """Returns the probabilities it was given, one after the other."""
 
     metadata = ModelMetadata(LABELS, 225, Decision(), CNMC, "constant", "", "0")
+    name = "constant-0"
 
     def __init__(self, probabilities: list[float]) -> None:
         self._left = list(probabilities)
@@ -123,11 +124,11 @@ def write_answers() -> dict[str, Any]:
     """The CSV of the command line, and the two columns that the page adds."""
     threshold = 0.3
     answers = [
-        Answer("'-x.png", "", 0.123457, "normal", "normal", "", threshold, "-5"),
-        Answer("=1+1.png", "", 0.123457, "normal", "normal", "", threshold, "@7"),
-        Answer("a.png", "", 0.123457, "normal", "uncertain", "odd; far", threshold, "7"),
-        Answer("b.png", "2", 0.750001, "leukaemic", "leukaemic", "", threshold, ""),
-        Answer("c.png", "", None, "error", "error", "cannot be read", threshold, "H3"),
+        Answer("'-x.png", "", 0.123457, "normal", "normal", "", threshold, "-5", "m-1"),
+        Answer("=1+1.png", "", 0.123457, "normal", "normal", "", threshold, "@7", "m-1"),
+        Answer("a.png", "", 0.123457, "normal", "uncertain", "odd; far", threshold, "7", "m-1"),
+        Answer("b.png", "2", 0.750001, "leukaemic", "leukaemic", "", threshold, "", "m-1"),
+        Answer("c.png", "", None, "error", "error", "cannot be read", threshold, "H3", "m-1"),
     ]
     text = io.StringIO()
     write = start_answers(text)
@@ -138,6 +139,7 @@ def write_answers() -> dict[str, Any]:
     cells = [
         {
             **{"image": answer.image, "cell": answer.cell, "subject": answer.subject},
+            "model": answer.model,
             **{"probability": answer.probability, "conformalCall": answer.conformal_call},
             **{"warnings": answer.warnings, "reading": None, "simulated": False},
         }

@@ -38,6 +38,7 @@ class Network:
     def __init__(self, cue: Classifier) -> None:
         words = Expected("test", False, {}, "A network of a test.")
         self.metadata = dataclasses.replace(cue.metadata, expected=words)
+        self.name = "test-0"
         self.threshold, self.decision = cue.threshold, cue.decision
         self.sensitive_threshold = cue.sensitive_threshold
         self.size_only, self.asked = False, 0
@@ -113,7 +114,7 @@ def test_the_map_comes_with_its_check_and_goes_with_the_cell(
     assert page.run(OPEN) == "true" and page.run(DRAWN) == 0
     network.go_on.set()
     page.wait("!document.getElementById('v-found').hidden")
-    assert read_text(page, "v-said").startswith("The map passes its check: it beats")
+    assert read_text(page, "v-said").startswith("The map passes its check: it scores")
     assert page.run(DRAWN) == 1 and page.run("document.getElementById('v-wait').hidden")
     coloured = page.run(
         "(c => [c.width, [...c.getContext('2d').getImageData("

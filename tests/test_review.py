@@ -175,7 +175,7 @@ def test_all_links_of_two_names_are_decided_at_once(page: Browser) -> None:
     assert list_rejected(page) == [] and read_text(page, "people") == "12"
 
 
-def test_downloads_hold_every_name_and_every_verdict(
+def test_downloads_hold_every_name_and_every_choice(
     page: Browser, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     found = download(page, "save-groups", tmp_path / "before")
@@ -192,10 +192,10 @@ def test_downloads_hold_every_name_and_every_verdict(
     assert after == groups | {"H2": "H2", "H4": "H4"}
     links = download(page, "save-links", tmp_path / "links")
     assert list(links[0]) == [
-        *("image", "other", "subject", "other_subject", "evidence", "correlation", "verdict")
+        *("image", "other", "subject", "other_subject", "evidence", "correlation", "choice")
     ]
     assert len(links) == LINKS
-    assert [n for n, r in enumerate(links) if r["verdict"] == "rejected"] == pairs
+    assert [n for n, r in enumerate(links) if r["choice"] == "rejected"] == pairs
     assert {r["subject"] for n, r in enumerate(links) if n in pairs} <= {"H2", "H4"}
     equal = [r for r in links if not r["evidence"]]
     assert len(equal) == 3 and not any(r["correlation"] for r in equal)

@@ -274,7 +274,7 @@ def test_a_full_queue_says_when_to_come_back(classifier: Classifier, cells: list
     held, go_on = threading.Event(), threading.Event()
 
     class Slow:
-        metadata, threshold = classifier.metadata, classifier.threshold
+        metadata, threshold, name = classifier.metadata, classifier.threshold, classifier.name
         sensitive_threshold, decision = classifier.sensitive_threshold, classifier.decision
 
         def predict_batch(self, crops: Any) -> Any:

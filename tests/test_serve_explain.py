@@ -89,7 +89,7 @@ class Watched:
     """A slow network that records its calls."""
 
     def __init__(self, cue: Classifier, seconds: float = 0) -> None:
-        self.metadata, self.threshold = cue.metadata, cue.threshold
+        self.metadata, self.threshold, self.name = cue.metadata, cue.threshold, cue.name
         self.sensitive_threshold, self.decision = cue.sensitive_threshold, cue.decision
         self.asked: list[int] = []
         self.go_on = threading.Event()
@@ -120,7 +120,7 @@ def test_command_api_and_function_give_the_same_numbers(
     assert check.passes_check and check.score > 0.1  # there is something to be the same
     assert sent["row"]["probability"] == row["probability"] == ours.probability
     assert sent["row"]["call"] == row["call"] == ours.call
-    assert sent["believed"] == row["passes_check"] == check.passes_check
+    assert sent["passes_check"] == row["passes_check"] == check.passes_check
     assert sent["passes"] == row["passes"] == ours.passes
     for name in sent["check"]:
         if name in row:  # the scores of rivals are not in the table
@@ -149,7 +149,7 @@ def test_the_row_is_that_of_predict_and_the_words_are_all_there(
     sent = explain(client, ("x/a.png", cell))
     assert sent["row"] == post(client, ("x/a.png", cell))["rows"][0]
     assert sent["notice"] == RESEARCH_ONLY
-    assert sent["verdict"].startswith("The map passes its check")
+    assert sent["check_words"].startswith("The map passes its check")
     assert "leukaemic cells of" in sent["reference"] and "blurred away" in sent["flat"]
 
 

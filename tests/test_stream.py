@@ -32,6 +32,7 @@ class Oracle:
         "",
         "0",
     )
+    name: str = "oracle-0"
 
     def predict_batch(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
         assert len(crops) == len(self.told)
@@ -81,5 +82,5 @@ def test_an_image_that_cannot_be_read_does_not_stop_the_rest(
     for answer in found:
         write(answer)
     lines = stream.getvalue().splitlines()
-    assert lines[0] == "image,cell,probability,call,conformal_call,warnings,threshold,subject"
+    assert lines[0] == "image,cell,probability,call,conformal_call,warnings,threshold,subject,model"
     assert ",0.900000,leukaemic,leukaemic," in lines[1] and ",,error,error," in lines[2]

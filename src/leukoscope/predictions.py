@@ -22,6 +22,7 @@ and, where known:
     novelty           how far the cell lies from the training cells; beyond 1 it is novel
     context_probability  of leukaemic, from all cells of the subject together
     context_threshold  the probability from which the cell is called leukaemic so
+    model             name of the model file that predicted: its recipe and its digest
     leaky             whether the network that scored the cell was trained on its person, or on
                       the same pixels under another name
     area              pixels of the crop that the cell covers
@@ -73,7 +74,7 @@ _REQUIRED = ("image", "subject", "label", "probability")
 _THRESHOLDS = ("threshold", "sensitive_threshold", "area_threshold", "context_threshold")
 _TEXT = (
     *("image", "cell", "subject", "label", "group", "fold", "part", "split", "leaky", "pixel_hash"),
-    "conformal_call",
+    *("conformal_call", "model"),
 )
 _SHARES = ("probability", "area_probability", "context_probability", *_THRESHOLDS)
 _RENAMED = {"sure_call": "conformal_call", "part": "fold"}

@@ -126,9 +126,8 @@ def aggregate(
         raise DataError("calibrate: no column label. Expected a labelled table to calibrate on.")
     line = None
     if reference is None and "label" not in table:
-        known = get_model(model).metadata
-        named = known.subjects.line if known.subjects else None
-        line = find_line(table, known) if model is None else named
+        known = get_model(model)
+        line = find_line(table, known.metadata, known.key, given=model is not None)
     summary = aggregate_subjects(table, reference, line=line, n_bootstrap=n_bootstrap, seed=seed)
     return SubjectResult(summary)
 

@@ -58,6 +58,16 @@ class Model:
         """
         return self._classifier.metadata
 
+    @property
+    def key(self) -> str:
+        """Recipe and digest of the model file, as in the column model of `predict`.
+
+        >>> import leukoscope as lk
+        >>> lk.load_model().key.split("-")[0]
+        'texture'
+        """
+        return self._classifier.name
+
     @check_arguments
     def predict(
         self,
@@ -77,8 +87,8 @@ class Model:
         Returns:
             One row a cell: image, cell ("" where the image is the cell), probability (of
             leukaemic, 0 to 1; NaN without a prediction), call, conformal_call ("uncertain" where
-            neither class is ruled out), warnings, threshold (of the call), and subject ("" where
-            the image's path does not give it as in the model's data set).
+            neither class is ruled out), warnings, threshold (of the call), subject ("" where
+            the image's path does not give it as in the model's data set), and model (`key`).
 
         Raises:
             LeukoscopeError: no such path, no image, or an array of another kind.
@@ -222,8 +232,8 @@ def predict(
 
     >>> import leukoscope as lk
     >>> import numpy as np
-    >>> list(lk.predict(lk.list_images("cells/")[:2]).columns)
-    ['image', 'cell', 'probability', 'call', 'conformal_call', 'warnings', 'threshold', 'subject']
+    >>> lk.predict(lk.list_images("cells/")[:2])[["image", "call"]].shape
+    (2, 2)
     >>> black = np.zeros((450, 450, 3), np.uint8)
     >>> lk.predict(black)["call"][0]
     'error'

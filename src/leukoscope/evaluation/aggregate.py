@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from leukoscope.errors import DataError
 from leukoscope.evaluation.cohort import build_cohort, draw_group_counts
 from leukoscope.evaluation.intervals import Score, compute_view
 from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL
 from leukoscope.logits import compute_logit, compute_probability
-from leukoscope.records import ModelMetadata, SubjectLine
+from leukoscope.records import Decision, ModelMetadata, SubjectLine
 
 __all__ = [
     "CALLED_FROM",
@@ -36,6 +37,7 @@ __all__ = [
     "compute_wilson",
     "find_line",
     "fit_subject_line",
+    "list_models",
 ]
 
 MIN_CELLS = 20
@@ -82,26 +84,49 @@ class SubjectSummary:
     notes: tuple[str, ...]
 
 
-def find_line(table: pd.DataFrame, metadata: ModelMetadata) -> SubjectLine | None:
+def find_line(
+    table: pd.DataFrame, metadata: ModelMetadata, name: str, *, given: bool
+) -> SubjectLine | None:
     """A model's subject-level calibration, for predictions that may be another model's.
 
     Args:
-        table: as `predictions.read_answers` returns; its column threshold tells models apart.
+        table: as `predictions.read_answers` returns; its column model tells models apart or, in
+            older tables, its column threshold.
         metadata: of the model that is taken to have predicted.
+        name: of that model.
+        given: whether the user says that it has predicted.
 
     Returns:
-        Its line; None where it has none, or where the calls were made at no threshold of it.
+        Its line; None where it has none, or where another model predicted.
+
+    Raises:
+        DataError: `given`, and the table names another model.
     """
-    decision = metadata.decision
+    line = metadata.subjects.line if metadata.subjects else None
+    if models := list_models(table):
+        if given and models != [name]:
+            raise DataError(
+                f"The table was predicted by {' and '.join(models)}; `model` is {name}. Give the "
+                "model that predicted, or labelled predictions of it in `calibrate`."
+            )
+        return line if models == [name] else None
+    return line if given or _is_called_by(table, metadata.decision) else None
+
+
+def _is_called_by(table: pd.DataFrame, decision: Decision) -> bool:
+    """Whether all calls were made at a threshold of a model, or the table does not say."""
     own = (decision.threshold, decision.sensitive_threshold)
-    if (
-        "threshold" in table
-        and not table["threshold"]
-        .map(lambda given: any(math.isclose(given, one, abs_tol=1e-6) for one in own))
-        .all()
-    ):
-        return None
-    return metadata.subjects.line if metadata.subjects else None
+    return "threshold" not in table or all(
+        any(math.isclose(given, one, abs_tol=1e-6) for one in own) for given in table["threshold"]
+    )
+
+
+def list_models(table: pd.DataFrame) -> list[str]:
+    """Names of the models that predicted, sorted; none where the table does not say."""
+    if "model" not in table:
+        return []
+    names = table["model"].astype(str).where(table["model"].notna(), "").str.strip()
+    return sorted(set(names) - {""})
 
 
 def aggregate_subjects(
@@ -264,6 +289,8 @@ def _list_notes(
     without = table.attrs.get("without_subject", 0)
     if without:
         notes.append(f"{without} cells without a subject are excluded.")
+    if len(models := list_models(table)) > 1:
+        notes.append(f"The cells were predicted by {len(models)} models: {', '.join(models)}.")
     few = int((rows["cells"] < MIN_CELLS).sum())
     if few:
         notes.append(f"{few} of {len(rows)} subjects have under {MIN_CELLS} cells: no call.")

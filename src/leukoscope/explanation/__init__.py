@@ -7,18 +7,18 @@ from leukoscope.explanation.explain import Explanation, explain_answer, explain_
 from leukoscope.explanation.faithfulness import (
     MAPS,
     RANDOM_MAPS,
+    CheckSummary,
     Faithfulness,
-    Verdict,
     check_map,
-    compute_verdict,
+    summarise_checks,
 )
 from leukoscope.explanation.layer import draw_layer, encode_layer, find_limit, scale_map
 from leukoscope.explanation.occlusion import FloatArray, Predict, compute_map, flatten_cell
 from leukoscope.explanation.words import (
     describe_check,
+    describe_checks,
     describe_flat,
     describe_reference,
-    describe_verdict,
     format_measure,
     format_percentile,
 )
@@ -26,18 +26,17 @@ from leukoscope.explanation.words import (
 __all__ = [
     "MAPS",
     "RANDOM_MAPS",
+    "CheckSummary",
     "Explanation",
     "Faithfulness",
     "FloatArray",
     "Predict",
-    "Verdict",
     "check_map",
     "compute_map",
-    "compute_verdict",
     "describe_check",
+    "describe_checks",
     "describe_flat",
     "describe_reference",
-    "describe_verdict",
     "draw_layer",
     "encode_layer",
     "explain_answer",
@@ -47,4 +46,5 @@ __all__ = [
     "format_measure",
     "format_percentile",
     "scale_map",
+    "summarise_checks",
 ]

@@ -22,13 +22,25 @@ from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import compute_foreground
 from leukoscope.explanation.occlusion import BoolArray, FloatArray, Predict, flatten_cell
 
-__all__ = ["MAPS", "RANDOM_MAPS", "Faithfulness", "Verdict", "check_map", "compute_verdict"]
+__all__ = [
+    "LEAST_SCORE",
+    "MAPS",
+    "RANDOM_MAPS",
+    "CheckSummary",
+    "Faithfulness",
+    "check_map",
+    "summarise_checks",
+]
 
 RANDOM_MAPS = 4
 """Random maps that a map is compared with: half of them drawn, the others their opposites."""
 
+LEAST_SCORE = 0.02
+"""Lowest score of a map that passes: below, the detail it names changes the probability too little
+to matter. Maps of real cells score 0.3 on average (docs/explanations.md)."""
+
 MAPS = ("map", "random", "blob", "rim")
-"""What is compared, as named in a verdict."""
+"""What is compared, as named in a summary."""
 
 _FEWEST = 5  # fewest subjects for a bootstrap interval
 _STEPS = 6  # from the whole cell to the flat one
@@ -87,8 +99,14 @@ class Faithfulness:
 
     @property
     def passes_check(self) -> bool:
-        """Whether the map beats every random map, the blob and the rim."""
-        return self.score > max(self.random_best, self.blob_score, self.rim_score)
+        """Whether it has an effect, and a higher score than every random map, blob and rim."""
+        rivals = max(self.random_best, self.blob_score, self.rim_score)
+        return self.has_effect and self.score > rivals
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether the score is `LEAST_SCORE` or more."""
+        return self.score >= LEAST_SCORE
 
 
 def check_map(
@@ -181,29 +199,29 @@ def _draw_random(cell: BoolArray, random: np.random.Generator) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckSummary:
     """The check over a set of cells.
 
     Attributes:
         cells: how many.
-        beating: how many maps beat every random map, the blob and the rim.
+        passing: how many maps pass.
         means: name → mean over the cells.
         intervals: name → 95% interval over subjects; empty with fewer than five.
     """
 
     cells: int
-    beating: int
+    passing: int
     means: dict[str, float]
     intervals: dict[str, tuple[float, float]]
 
 
-def compute_verdict(
+def summarise_checks(
     checks: Sequence[Faithfulness],
     subjects: Sequence[str] | None = None,
     *,
     n_bootstrap: int = 2000,
     seed: int = 0,
-) -> Verdict:
+) -> CheckSummary:
     """Mean scores and differences of a set of cells, with intervals by a bootstrap over subjects.
 
     Args:
@@ -235,9 +253,9 @@ def compute_verdict(
         intervals = {
             name: (float(low[place]), float(high[place])) for place, name in enumerate(columns)
         }
-    return Verdict(
+    return CheckSummary(
         cells=len(checks),
-        beating=sum(check.passes_check for check in checks),
+        passing=sum(check.passes_check for check in checks),
         means=dict(zip(columns, map(float, values.mean(axis=0)), strict=True)),
         intervals=intervals,
     )

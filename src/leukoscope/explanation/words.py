@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from leukoscope.cells.measures import MEASURES, Measure
 from leukoscope.explanation.explain import Explanation
-from leukoscope.explanation.faithfulness import Faithfulness, Verdict
+from leukoscope.explanation.faithfulness import LEAST_SCORE, CheckSummary, Faithfulness
 from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.records import TrainingMeasures
 
 __all__ = [
     "describe_check",
+    "describe_checks",
     "describe_flat",
     "describe_reference",
-    "describe_verdict",
     "format_measure",
     "format_percentile",
 ]
@@ -80,10 +80,15 @@ def describe_check(check: Faithfulness) -> str:
         f"{_signed(check.random_best)}, centre blob {_signed(check.blob_score)}, rim "
         f"{_signed(check.rim_score)})"
     )
-    if not lost:
+    if check.passes_check:
         rivals = "random maps, a centre blob and the rim"
-        return f"The map passes its check: it beats {rivals} {numbers}."
-    return f"Do not trust this map: it does not beat {_join(lost)} {numbers}."
+        return f"The map passes its check: it scores higher than {rivals} {numbers}."
+    if not lost:
+        return (
+            "Do not trust this map: the detail that it names hardly changes the probability "
+            f"{numbers}, expected at least {_signed(LEAST_SCORE)}."
+        )
+    return f"Do not trust this map: it does not score higher than {_join(lost)} {numbers}."
 
 
 def describe_flat(explanation: Explanation) -> str:
@@ -95,20 +100,21 @@ def describe_flat(explanation: Explanation) -> str:
     )
 
 
-def describe_verdict(verdict: Verdict, people: str) -> list[str]:
+def describe_checks(summary: CheckSummary, people: str) -> list[str]:
     """The check over all cells, a sentence a thought.
 
     Args:
-        verdict: the numbers.
+        summary: the numbers.
         people: what the intervals are over, such as "31 subjects".
     """
+    maps = "maps pass" if summary.cells > 1 else "map passes"
     sentences = [
-        f"{verdict.beating} of {verdict.cells} {'map beats' if verdict.cells == 1 else 'maps beat'}"
-        " every random map, the centre blob and the rim."
+        f"{summary.passing} of {summary.cells} {maps} the check: a score higher than every random "
+        "map, the centre blob and the rim."
     ]
     for name, words in _RIVALS.items():
         key = f"map_minus_{name}"
-        difference, interval = verdict.means[key], verdict.intervals.get(key)
+        difference, interval = summary.means[key], summary.intervals.get(key)
         text = f"Map minus {words}: {_signed(difference)}"
         if interval is None:
             text += " (too few subjects for an interval)"

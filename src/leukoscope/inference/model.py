@@ -8,6 +8,7 @@ people exceed. A model file is an ONNX network with one JSON text in its metadat
 
 from __future__ import annotations
 
+import hashlib
 import os
 from importlib import resources
 from pathlib import Path
@@ -38,6 +39,7 @@ class Classifier:
 
     Attributes:
         metadata: of the model file.
+        name: recipe and the first eight digits of the file's SHA-256; no two files share it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,6 +68,7 @@ class Classifier:
                 "`leukoscope train` wrote; put it back from a copy, or train again."
             ) from error
         self.metadata = _read_metadata(self._session, path)
+        self.name = f"{self.metadata.recipe}-{hashlib.sha256(data).hexdigest()[:8]}"
         self._input = self._session.get_inputs()[0].name
 
     @property

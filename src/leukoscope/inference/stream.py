@@ -49,6 +49,10 @@ class Predictor(Protocol):
     def metadata(self) -> ModelMetadata:
         """Its decision, and what its images look like."""
 
+    @property
+    def name(self) -> str:
+        """Tells it from any other."""
+
     def predict_batch(self, crops: UInt8Array) -> npt.NDArray[np.float64]:
         """As `inference.Classifier.predict_batch`."""
 
@@ -69,6 +73,7 @@ class Answer:
         threshold: the probability from which the call is leukaemic.
         subject: as the image's path gives it, where the network's data set has a rule for that;
             else "".
+        model: the `name` of the network's file.
     """
 
     image: str
@@ -79,6 +84,7 @@ class Answer:
     warnings: str
     threshold: float
     subject: str
+    model: str
 
     def to_dict(self) -> dict[str, Any]:
         """Column → value."""
@@ -170,7 +176,7 @@ def _answer(
     metadata = classifier.metadata
     for name, cells in read:
         subject = metadata.dataset.find_subject(name)
-        blank = Answer(name, "", None, ERROR, ERROR, "", threshold, subject)
+        blank = Answer(name, "", None, ERROR, ERROR, "", threshold, subject, classifier.name)
         if isinstance(cells, str):
             yield [(replace(blank, warnings=cells), None)]
             continue

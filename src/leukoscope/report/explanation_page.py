@@ -15,12 +15,12 @@ from leukoscope.arrays import UInt8Array
 from leukoscope.cells.measures import MEASURES
 from leukoscope.explanation import (
     MAPS,
+    CheckSummary,
     Explanation,
-    Verdict,
     describe_check,
+    describe_checks,
     describe_flat,
     describe_reference,
-    describe_verdict,
     find_limit,
     format_measure,
     format_percentile,
@@ -38,7 +38,7 @@ _TITLES = {"map": "the map", "random": "random maps, mean", "blob": "centre blob
 
 def write_explanation_page(
     explanations: Sequence[Explanation],
-    verdict: Verdict,
+    summary: CheckSummary,
     path: Path,
     *,
     people: str,
@@ -51,9 +51,9 @@ def write_explanation_page(
 
     Args:
         explanations: one a cell, in the order to show.
-        verdict: of all of them.
+        summary: of their checks.
         path: where to write; replaced whole.
-        people: what the verdict's intervals are over.
+        people: what the checks' intervals are over.
         reference: the training cells that the measures are compared with; None where the model
             file has no measures of them.
         refused: image and cell in words → why there is no explanation of it.
@@ -71,8 +71,8 @@ def write_explanation_page(
             provenance=describe_reference(reference),
             compared=reference is not None,
             refused=refused,
-            sentences=describe_verdict(verdict, people),
-            table=[_build_row(verdict, name) for name in MAPS],
+            sentences=describe_checks(summary, people),
+            table=[_build_row(summary, name) for name in MAPS],
         )
     )
     write_text(path, page)
@@ -87,7 +87,7 @@ def _build_cell(explanation: Explanation) -> dict[str, Any]:
         "warnings": explanation.warnings,
         "picture": _embed(np.hstack([draw_cell(explanation), draw_overlay(explanation)])),
         "limit": f"{limit:.2g}",
-        "believed": explanation.check.passes_check,
+        "passes": explanation.check.passes_check,
         "check": describe_check(explanation.check),
         "flat": describe_flat(explanation),
         "measures": [
@@ -109,15 +109,15 @@ def _build_cell(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _build_row(verdict: Verdict, name: str) -> dict[str, Any]:
+def _build_row(summary: CheckSummary, name: str) -> dict[str, Any]:
     parts = ("score", "deletion", "insertion")
     return {
         "title": _TITLES[name],
         "cells": [
             {
-                "value": f"{verdict.means[f'{name}_{part}']:.3f}".replace("-", "−"),
+                "value": f"{summary.means[f'{name}_{part}']:.3f}".replace("-", "−"),
                 "interval": " to ".join(
-                    f"{end:.3f}" for end in verdict.intervals.get(f"{name}_{part}", ())
+                    f"{end:.3f}" for end in summary.intervals.get(f"{name}_{part}", ())
                 ).replace("-", "−"),
             }
             for part in parts

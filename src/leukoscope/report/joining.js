@@ -3,7 +3,7 @@
  *
  * @typedef {{ a: number, b: number, image: string, other: string, evidence: number | null,
  *   correlation: number | null, equal: boolean, accepted: boolean }} Link
- *   a and b are places in `names`; equal: the pixels are; accepted: the verdict.
+ *   a and b are places in `names`; equal: the pixels are; accepted: the choice.
  * @typedef {{ names: string[], fixed: [number, number][], links: Link[], file: string }} Review
  *   names in natural order; fixed: joins that the groups file makes without a link.
  */
@@ -104,7 +104,7 @@ function findWay(review, { a: from, b: to }) {
 }
 
 /**
- * Why a link's names are joined, whatever its own verdict.
+ * Why a link's names are joined, whatever its own choice.
  * @param {Review} review
  * @param {Link} link
  */
@@ -132,7 +132,7 @@ export function describeHold(review, place) {
 }
 
 /**
- * What new verdicts changed.
+ * What new choices changed.
  * @param {Review} review  after them
  * @param {Link} link
  * @param {number} many how many links between its two names were changed
@@ -140,14 +140,14 @@ export function describeHold(review, place) {
  */
 export function describeChange(review, link, many, before) {
   const after = groupNames(review);
-  const verdict = `${many === 1 ? "Link" : formatCounted(many, "link")} ${link.accepted ? "accepted" : "rejected"}. `;
+  const done = `${many === 1 ? "Link" : formatCounted(many, "link")} ${link.accepted ? "accepted" : "rejected"}. `;
   const people = `${formatCounted(countGroups(after), "person", "people")} now.`;
   const [first, other] = [nameGroup(review, after, link.a), nameGroup(review, after, link.b)];
-  if (countGroups(after) > countGroups(before)) return `${verdict}${first} and ${other} are separated: ${people}`;
-  if (countGroups(after) < countGroups(before)) return `${verdict}${first} are one person: ${people}`;
+  if (countGroups(after) > countGroups(before)) return `${done}${first} and ${other} are separated: ${people}`;
+  if (countGroups(after) < countGroups(before)) return `${done}${first} are one person: ${people}`;
   return after[link.a] === after[link.b]
-    ? `${verdict}Nothing changes: ${nameBoth(review, link)} ${link.accepted ? "were" : "stay"} joined ${describeBond(review, link)}.`
-    : `${verdict}Nothing changes.`;
+    ? `${done}Nothing changes: ${nameBoth(review, link)} ${link.accepted ? "were" : "stay"} joined ${describeBond(review, link)}.`
+    : `${done}Nothing changes.`;
 }
 
 /**
@@ -160,11 +160,11 @@ export function writeGroups(review) {
 }
 
 /**
- * Every link with its verdict, as CSV.
+ * Every link with its choice, as CSV.
  * @param {Review} review
  */
 export function writeLinks({ names, links }) {
-  const columns = ["image", "other", "subject", "other_subject", "evidence", "correlation", "verdict"];
+  const columns = ["image", "other", "subject", "other_subject", "evidence", "correlation", "choice"];
   return writeCsv(columns, links.map((link) => [
     link.image, link.other, pick(names, link.a), pick(names, link.b), link.evidence, link.correlation,
     link.accepted ? "accepted" : "rejected",

@@ -204,7 +204,7 @@ function reset() {
     drawCard(place);
   });
   state.unsaved = false;
-  draw("All verdicts are reset to those at opening.");
+  draw("All choices are reset to those at opening.");
 }
 
 /**

@@ -111,10 +111,10 @@ def _describe_baselines(evaluation: Evaluation) -> str:
     f1 = find_score(evaluation.by_cell, "weighted_f1")
     if constant.status == "available" and f1.value is not None:
         theirs = find_score(constant.by_cell, "weighted_f1")
-        verdict = _describe_difference(find_score(constant.differences_by_cell, "weighted_f1"))
+        compared = _describe_difference(find_score(constant.differences_by_cell, "weighted_f1"))
         sentences.append(
             f"Calling every cell leukaemic gives a weighted F1 of {format_value(theirs)}; the "
-            f"network's {format_value(f1)} {verdict}."
+            f"network's {format_value(f1)} {compared}."
         )
     sentences.append(_describe_size(evaluation, size))
     return " ".join(sentence for sentence in sentences if sentence)

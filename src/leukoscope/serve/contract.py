@@ -52,6 +52,7 @@ class Row(BaseModel):
         description="As its name gives it by the rule of the model's data set (`facts.naming`); "
         "empty where it gives none."
     )
+    model: str = Field(description="Name of the model file: its recipe and its digest.")
     box: Box | None = Field(
         description="Where the cell lies in the image: left, top, width and height in pixels; "
         "null where the image could not be read."
@@ -117,11 +118,13 @@ class Explained(BaseModel):
         description="The map as a PNG in base64 with clear places, to lay over the central square "
         "of the cell's box that the model sees (`facts.frame_px` of /v1/model): "
         f"{CLASS_COLOURS[LEUKAEMIC]} where the detail speaks for leukaemic, "
-        f"{CLASS_COLOURS[NORMAL]} for normal. Not to be shown where `believed` is false."
+        f"{CLASS_COLOURS[NORMAL]} for normal. Not to be shown where `passes_check` is false."
     )
     limit: float = Field(description="Change of log odds, 1% of the cell covered, at full colour.")
-    believed: bool = Field(description="Whether the map beats every uninformed map.")
-    verdict: str = Field(description="The check in words.")
+    passes_check: bool = Field(
+        description="Whether the map scores higher than every uninformed map, and has an effect."
+    )
+    check_words: str = Field(description="The check in words.")
     flat: str = Field(description="Prediction for the cell without its detail, in words.")
     check: Check
     measures: list[Measured]

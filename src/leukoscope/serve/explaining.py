@@ -156,8 +156,8 @@ def _describe(
         called_at=threshold,
         layer=base64.b64encode(encode_layer(found)).decode(),
         limit=find_limit(found),
-        believed=check.passes_check,
-        verdict=describe_check(check),
+        passes_check=check.passes_check,
+        check_words=describe_check(check),
         flat=describe_flat(found),
         check=Check(
             score=check.score,

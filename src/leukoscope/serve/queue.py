@@ -36,12 +36,13 @@ class Batcher:
 
     Attributes:
         metadata: the classifier's.
+        name: the classifier's.
     """
 
     def __init__(
         self, classifier: Predictor, on_batch: Callable[[int], None] = lambda _: None
     ) -> None:
-        self.metadata = classifier.metadata
+        self.metadata, self.name = classifier.metadata, classifier.name
         self._classifier, self._on_batch = classifier, on_batch
         self._jobs: queue.PriorityQueue[_Entry] = queue.PriorityQueue()
         self._numbers = itertools.count()

@@ -61,10 +61,8 @@ def aggregate_predictions(
 
 def _read_line(table: pd.DataFrame, model: Path | None) -> SubjectLine | None:
     """The subject-level calibration of the model that is named, or of the shipped one."""
-    known = open_classifier(model).metadata
-    if model is None:
-        return find_line(table, known)
-    return known.subjects.line if known.subjects else None
+    classifier = open_classifier(model)
+    return find_line(table, classifier.metadata, classifier.name, given=model is not None)
 
 
 def _read_reference(path: Path, model: Path | None) -> pd.DataFrame:

@@ -16,12 +16,12 @@ from leukoscope.cells.extract import name_cell
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.explanation import (
+    CheckSummary,
     Explanation,
-    Verdict,
-    compute_verdict,
+    describe_checks,
     describe_reference,
-    describe_verdict,
     explain_answer,
+    summarise_checks,
 )
 from leukoscope.inference.model import Classifier
 from leukoscope.inference.stream import Answered, list_images, predict_by_image
@@ -57,9 +57,9 @@ class ExplanationResult:
     Attributes:
         explanations: one a cell.
         refused: image and cell in words → why there is none of it.
-        verdict: the check over all cells.
-        sentences: the verdict in words.
-        people: what the verdict's intervals are over, in words.
+        summary: of all checks.
+        sentences: the same in words.
+        people: what the checks' intervals are over, in words.
         reference: the training cells that the measures are compared with; None where the model
             file has no measures of them.
         facts: name → value of model and cells, in the order to show.
@@ -70,7 +70,7 @@ class ExplanationResult:
 
     explanations: list[Explanation]
     refused: dict[str, str]
-    verdict: Verdict
+    summary: CheckSummary
     sentences: list[str]
     people: str
     reference: TrainingMeasures | None
@@ -90,11 +90,11 @@ class ExplanationResult:
 
     @property
     def notes(self) -> list[str]:
-        """The verdict in words, and whether there are no percentiles."""
+        """The checks in words, and whether there are no percentiles."""
         return [*self.sentences, *([] if self.reference else [describe_reference(None)])]
 
     def _repr_html_(self) -> str:
-        """Pictures of the first cells, then the verdict, for notebooks."""
+        """Pictures of the first cells, then the checks, for notebooks."""
         shown = self.explanations[:_SHOWN]
         pictures = [base64.b64encode(draw_card(cell, self.banner)).decode() for cell in shown]
         more = len(self.explanations) - len(shown)
@@ -182,13 +182,13 @@ def explain_sources(
     subjects, people = _find_subjects(
         [found.image for found in explanations], classifier.metadata.dataset
     )
-    verdict = compute_verdict([found.check for found in explanations], subjects)
+    summary = summarise_checks([found.check for found in explanations], subjects)
     seconds = sum(found.seconds for found in explanations) / len(explanations)
     return ExplanationResult(
         explanations=explanations,
         refused=refused,
-        verdict=verdict,
-        sentences=describe_verdict(verdict, people),
+        summary=summary,
+        sentences=describe_checks(summary, people),
         people=people,
         reference=reference,
         facts=_list_facts(classifier.metadata, model, threshold, explanations, seconds),
@@ -228,7 +228,7 @@ def write_explanations(result: ExplanationResult, out: Path) -> ExplanationResul
     page = out / "explanations.html"
     write_explanation_page(
         result.explanations,
-        result.verdict,
+        result.summary,
         page,
         people=result.people,
         reference=result.reference,

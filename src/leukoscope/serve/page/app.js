@@ -219,9 +219,9 @@ function describeTaken(done, repeated, passedOver) {
  * @param {boolean} simulated
  * @returns {Cell}
  */
-function toCell({ cell, subject: name, probability, conformal_call: conformalCall, warnings }, image, simulated) {
+function toCell({ cell, subject: name, model, probability, conformal_call: conformalCall, warnings }, image, simulated) {
   const subject = name && simulated ? `sim ${name}` : name;
-  return { image, cell, subject, probability, conformalCall, warnings, reading: null, simulated };
+  return { image, cell, subject, model, probability, conformalCall, warnings, reading: null, simulated };
 }
 
 /** @param {boolean} busy */

@@ -14,6 +14,7 @@
  * @property {string} image        its name
  * @property {string} cell         names the cell within the image; "" where the image is the cell
  * @property {string} subject      the name in the data, or ""
+ * @property {string} model        name of the model file that predicted
  * @property {number | null} probability  of leukaemic; null where the image could not be read
  * @property {Call | "uncertain"} conformalCall  the class left when the other is ruled out, whatever the threshold
  * @property {string} warnings     what speaks against trusting the answer, or the error
@@ -271,10 +272,10 @@ function sortByName(cells) {
  * @param {number} threshold
  */
 export function writeAnswers(cells, threshold) {
-  const columns = ["image", "cell", "probability", "call", "conformal_call", "warnings", "threshold", "subject", "reader", "simulated"];
+  const columns = ["image", "cell", "probability", "call", "conformal_call", "warnings", "threshold", "subject", "model", "reader", "simulated"];
   return writeCsv(columns, sortByName(cells).map((cell) => [
     cell.image, cell.cell, cell.probability, callCell(cell, threshold), cell.conformalCall, cell.warnings, threshold,
-    cell.subject, cell.reading, cell.simulated ? "yes" : "no",
+    cell.subject, cell.model, cell.reading, cell.simulated ? "yes" : "no",
   ]));
 }
 

@@ -15,11 +15,12 @@
  * @property {"leukaemic" | "normal" | "uncertain" | "error"} conformal_call
  * @property {string} warnings
  * @property {string} subject    as its name gives it, or ""
+ * @property {string} model      name of the model file
  *
  * @typedef {object} Explained
  * @property {string} layer      the map: a PNG in base64, clear but for its colours
- * @property {boolean} believed  whether it beat every map that knows nothing; else it is not to be shown
- * @property {string} verdict
+ * @property {boolean} passes_check  whether it scores higher than every map that knows nothing; else it is not to be shown
+ * @property {string} check_words
  * @property {string} flat       what is said of the cell without its detail
  * @property {{title: string, words: string, percentiles: Partial<Record<"leukaemic" | "normal", {words: string}>>}[]} measures
  *   without percentiles where the model has none of its training cells

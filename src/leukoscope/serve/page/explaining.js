@@ -70,7 +70,7 @@ async function openWhy(why, card) {
   find("v-why").scrollIntoView({ block: "nearest" });
   try {
     const explained = await explainOnce(why, card, signal);
-    const drawn = explained.believed ? await drawMap(card, explained, why.hooks.readFrame()) : null;
+    const drawn = explained.passes_check ? await drawMap(card, explained, why.hooks.readFrame()) : null;
     if (!signal.aborted) show(explained, drawn);
   } catch (error) {
     if (!signal.aborted) find("v-failed").textContent = error instanceof Error ? error.message : String(error);
@@ -104,7 +104,7 @@ function setBusy(busy) {
  * @param {HTMLCanvasElement | null} drawn
  */
 function show(explained, drawn) {
-  find("v-said").textContent = explained.believed ? explained.verdict : `${explained.verdict} So it is not shown.`;
+  find("v-said").textContent = explained.passes_check ? explained.check_words : `${explained.check_words} So it is not shown.`;
   find("v-flat").textContent = explained.flat;
   find("v-beside").textContent = `${explained.reference} The measures are computed from the pixels; the network may use other features.`;
   find("v-measures").replaceChildren(...explained.measures.map(({ title, words, percentiles }) => {
