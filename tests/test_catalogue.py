@@ -247,7 +247,7 @@ def test_a_csv_within_the_data_applies_below_it_only(tmp_path: Path) -> None:
     ("csv", "words"),
     [
         ("image,label\n1.bmp,all\n", "is the name of 2 images"),
-        ("image,label\n7.bmp,all\n", "none of its 1 names is an image"),
+        ("image,label\n7.bmp,all\n", "none of its 1 names, such as"),
     ],
 )
 def test_csvs_that_fit_no_image_or_two_are_refused(tmp_path: Path, csv: str, words: str) -> None:

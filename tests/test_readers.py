@@ -26,6 +26,7 @@ from leukoscope.records import ModelMetadata
 from leukoscope.report import describe_audit
 from leukoscope.simulate import CohortSettings, draw_cells
 from leukoscope.splits import make_split
+from leukoscope.workflow.checking import audit_catalogue
 from test_records import METADATA
 
 Layout = tuple[Path, ReadOptions]
@@ -258,6 +259,32 @@ def test_the_audit_counts_what_a_csv_and_the_images_lack_of_each_other(tmp_path:
     assert not any("labels.csv" in sentence for sentence in describe_audit(audit))
 
 
+@pytest.mark.parametrize("form", ["{data}/all/x.png", "../data/all/x.png", "all/x.png", "x.png"])
+def test_a_csv_elsewhere_may_name_images_by_whole_path_or_from_its_own_folder(
+    tmp_path: Path, form: str
+) -> None:
+    data = write_images(tmp_path / "data", "all/x.png", "all/y.png")
+    (tmp_path / "lists").mkdir()
+    path = tmp_path / "lists" / "a.csv"
+    path.write_text(f"image,label,subject\n{form.format(data=data)},normal,7\n")
+    reading = read_dataset(data, ReadOptions(labels_csv=path))[1]
+    assert reading.rows.set_index("image").loc["all/x.png", ["label", "subject"]].tolist() == [
+        "normal",
+        "7",
+    ]
+    if "data" in form:  # alone it says where they are
+        images, reading = read_dataset(path)
+        assert images.root == (data / "all").resolve()
+        assert reading.rows["subject"].tolist() == ["7", ""]
+
+
+def test_a_csv_of_other_images_shows_one_of_either_side(tmp_path: Path) -> None:
+    data = write_images(tmp_path / "data", "all/x.png")
+    (tmp_path / "a.csv").write_text("image,label\n/old/disk/z.png,normal\n")
+    with pytest.raises(DataError, match=r"such as '/old/disk/z.png', is .* such as 'all/x.png'"):
+        read_dataset(data, ReadOptions(labels_csv=tmp_path / "a.csv"))
+
+
 def test_the_audit_says_whose_cells_have_no_label(tmp_path: Path) -> None:
     data = write_images(tmp_path, "p1/a.png", "p1/b.png", "p2/c.png")
 
@@ -300,7 +327,32 @@ def test_the_audit_says_what_is_missing_too(tmp_path: Path) -> None:
     assert not unlabelled.compared  # a bright ground is seen without any label
     assert "`classes`" in " ".join(describe_audit(compute_audit(unlabelled)))
     whole = describe_audit(compute_audit(read_catalogue(data, options)))
-    assert not any("Nothing can be trained on" in sentence for sentence in whole)
+    assert any(sentence.startswith("Training is possible, on ") for sentence in whole)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["leukaemic/a.png"], "every usable cell is leukaemic"),
+        ([f"{k}/{n}.png" for k in ("leukaemic/p1", "normal/p2") for n in range(3)], "1 leukaemic"),
+        (["p1/a.png", "p2/b.png"], "no cell with a label"),
+    ],
+)
+def test_the_audit_says_whether_training_is_possible(
+    tmp_path: Path, names: list[str], words: str
+) -> None:
+    data = write_images(tmp_path, *names)
+    found = audit_catalogue(read_catalogue(data, ReadOptions(subject_from="folder:-1")))
+    assert words in found.obstacle
+    assert any(s.startswith("Training is not possible: ") for s in describe_audit(found))
+
+
+def test_images_that_cannot_be_read_are_nobodys_cells(tmp_path: Path) -> None:
+    data = write_images(tmp_path, "leukaemic/p1/a.png", "normal/p2/b.png")
+    (data / "normal" / "p2" / "b.png").write_bytes(b"no image")
+    found = audit_catalogue(read_catalogue(data, ReadOptions(subject_from="folder:-1")))
+    assert (found.labelled.cells, found.labelled.subjects, found.unread) == (1, 1, 1)
+    assert "1 images could not be read." in describe_audit(found)
 
 
 def test_a_users_own_reader_is_found_and_checked(

@@ -93,10 +93,10 @@ def audit(dataset: Dataset | StrPath) -> AuditResult:
     '60 labelled cells under 12 subject names, of which 12 are different people as far as...'
     >>> found.write(html="audit.html", json="audit.json")
     """
-    from leukoscope.catalogue.audit import compute_audit
+    from leukoscope.workflow.checking import audit_catalogue
 
     dataset = get_dataset(dataset)
-    return AuditResult(compute_audit(dataset.catalogue), dataset)
+    return AuditResult(audit_catalogue(dataset.catalogue), dataset)
 
 
 @check_arguments

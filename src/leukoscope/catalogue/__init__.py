@@ -31,6 +31,7 @@ __all__ = [
     "Catalogue",
     "compute_fingerprint",
     "describe_missing",
+    "find_usable",
     "read_catalogue",
     "select_usable",
 ]
@@ -161,7 +162,7 @@ def select_usable(catalogue: Catalogue) -> pd.DataFrame:
         DataError: none is left, or one class only.
     """
     table = catalogue.table
-    usable = table[(table["label"] != "") & (table["subject"] != "") & (table["problem"] == "")]
+    usable = table[find_usable(table)]
     if usable.empty:
         raise DataError(f"{catalogue.root}: {describe_missing(table, catalogue.spec)}")
     if usable["label"].nunique() < 2:
@@ -170,6 +171,11 @@ def select_usable(catalogue: Catalogue) -> pd.DataFrame:
             "Expected both classes, leukaemic and normal."
         )
     return usable
+
+
+def find_usable(table: pd.DataFrame) -> pd.Series:
+    """Whether a row can be trained on: labelled, of a known subject, without a problem."""
+    return (table["label"] != "") & (table["subject"] != "") & (table["problem"] == "")
 
 
 def _list_folders(table: pd.DataFrame) -> str:
@@ -196,7 +202,7 @@ def describe_missing(table: pd.DataFrame, spec: DatasetSpec) -> str:
             '(`subject_from` "(patient[0-9]+)_"), or a CSV with image, label and subject in '
             "`labels_csv`."
         )
-    if ((table["label"] == "") | (table["subject"] == "") | (table["problem"] != "")).all():
+    if not find_usable(table).any():
         return "no readable cell with a label and a subject (see `leukoscope data audit`)."
     return ""
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from leukoscope.catalogue import Catalogue, describe_missing
+from leukoscope.catalogue import Catalogue, describe_missing, find_usable
+from leukoscope.cells.quality import CellQuality, describe_quality
 from leukoscope.datasets.reader import LabelMatch
-from leukoscope.datasets.spec import PartCounts
+from leukoscope.datasets.spec import DatasetSpec, PartCounts
 from leukoscope.labels import LEUKAEMIC, NORMAL
 
 __all__ = ["Audit", "Population", "compute_audit"]
@@ -62,7 +63,11 @@ class Audit:
         put_apart: subject, other_subject, links: names that a link joins and that file separates.
         joined: group, subject, other_subject: names that the file joins and no link does.
         compared: whether cells were compared; those not cut out on black cannot be.
-        unusable: why no cell can be trained on, and the fix; "" where one can.
+        unread: images that could not be decoded, among the cells and people above no more.
+        warned: of the cells to train on, those that `predict` would warn of, whose limits are
+            measured from all of them.
+        usable: cells to train on.
+        obstacle: why no network can be trained on the data, and the fix; "" where one can.
         matches: how each CSV of labels fits the images.
     """
 
@@ -85,7 +90,10 @@ class Audit:
     put_apart: pd.DataFrame
     joined: pd.DataFrame
     compared: bool
-    unusable: str
+    unread: int
+    warned: int
+    usable: int
+    obstacle: str
     matches: tuple[LabelMatch, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -100,10 +108,17 @@ class Audit:
         return found
 
 
-def compute_audit(catalogue: Catalogue) -> Audit:
-    """Audit a catalogue; nothing is read or decoded again."""
+def compute_audit(catalogue: Catalogue, obstacle: str = "") -> Audit:
+    """Audit a catalogue; nothing is read or decoded again.
+
+    Args:
+        catalogue: to audit.
+        obstacle: what keeps a network from being trained on it, where somebody has tried.
+    """
     table = catalogue.table
-    labelled = table[table["label"] != ""]
+    read = table[table["pixel_hash"] != ""]
+    labelled = read[read["label"] != ""]
+    usable = table[find_usable(table)]
     duplicates = _name_pairs(table, catalogue.duplicates)
     hashes = table["pixel_hash"]
     links = catalogue.same_cells
@@ -117,7 +132,7 @@ def compute_audit(catalogue: Catalogue) -> Audit:
     overrides = catalogue.find_overrides()
     return Audit(
         labelled=_count_people(labelled),
-        unlabelled=_count_people(table[table["label"] == ""]),
+        unlabelled=_count_people(read[read["label"] == ""]),
         counts=_count(table),
         subjects=_list_subjects(labelled),
         problems=table.loc[table["problem"] != "", ["image", "problem"]],
@@ -135,9 +150,17 @@ def compute_audit(catalogue: Catalogue) -> Audit:
         put_apart=overrides.apart if overrides else pd.DataFrame(columns=list(_APART)),
         joined=overrides.joined if overrides else pd.DataFrame(columns=list(_JOINED)),
         compared=catalogue.compared,
-        unusable=describe_missing(table, catalogue.spec),
+        unread=len(table) - len(read),
+        warned=sum(_warns(row, catalogue.spec) for row in usable.to_dict("records")),
+        usable=len(usable),
+        obstacle=obstacle or describe_missing(table, catalogue.spec),
         matches=catalogue.matches,
     )
+
+
+def _warns(row: Mapping[Any, Any], spec: DatasetSpec) -> bool:
+    found = CellQuality(**{field.name: row[field.name] for field in fields(CellQuality)})
+    return any(True for _ in describe_quality(found, row["width"], row["height"], spec))
 
 
 def _count_people(table: pd.DataFrame) -> Population:

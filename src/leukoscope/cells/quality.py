@@ -21,7 +21,7 @@ from leukoscope.datasets.spec import DatasetSpec, QualityLimits
 if TYPE_CHECKING:  # checking an image needs no table
     import pandas as pd
 
-__all__ = ["CellQuality", "find_warnings", "measure_limits", "measure_quality"]
+__all__ = ["CellQuality", "describe_quality", "find_warnings", "measure_limits", "measure_quality"]
 
 _MAX_SHARE = 0.75  # of the crop that may be foreground where cells are cut out on black
 _BORDER = 0.5  # of the border that is foreground: as much on a bright ground, little on black
@@ -158,13 +158,20 @@ def find_warnings(rgb: UInt8Array, crop: UInt8Array, spec: DatasetSpec) -> Itera
         crop: uint8 (225, 225, 3), cut from it.
         spec: of the images that the network was trained on.
     """
-    height, width = rgb.shape[:2]
+    found = measure_quality(crop, find_inside(rgb.shape, spec.crop)) if spec.quality else None
+    yield from describe_quality(found, rgb.shape[1], rgb.shape[0], spec)
+
+
+def describe_quality(
+    found: CellQuality | None, width: int, height: int, spec: DatasetSpec
+) -> Iterator[str]:
+    """The same of an image of that size, in pixels, whose crop was measured before."""
     if not spec.crop.knows(width, height):
         known = " or ".join(f"{side}×{side}" for side in spec.crop.known_frames)
         yield f"{width}×{height} pixels, not {known}: the cell's scale is unknown"
-    if spec.quality is None:
+    limits = spec.quality
+    if limits is None or found is None:
         return
-    found, limits = measure_quality(crop, find_inside(rgb.shape, spec.crop)), spec.quality
     filled = found.border > _FULL or found.area > max(_MAX_SHARE * CROP_PX**2, limits.area_px[1])
     if found.area < _NO_CELL * limits.area_px[0]:
         yield "no cell found"

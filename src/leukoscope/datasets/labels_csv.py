@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +20,7 @@ from leukoscope.io.sources import list_sources, tidy_name
 from leukoscope.io.tables import parse_table
 from leukoscope.labels import LABELS
 
-__all__ = ["apply_labels", "find_label_files", "read_label_file"]
+__all__ = ["apply_labels", "find_image_root", "find_label_files", "read_label_file"]
 
 _CSV_NAMES = {
     "image": ("image", "new_names", "file", "filename"),
@@ -36,11 +37,29 @@ _SHOWN = 20  # names of a CSV or of images that are told
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A CSV: what to call it, the folder within the data that it lies in, its bytes."""
+    """A CSV.
+
+    Attributes:
+        origin: what to call it.
+        folder: within the data, that it lies in: it applies to the images below; "" for all.
+        data: its bytes.
+        home: the folder on disk that it lies in; None within a zip.
+        root: the data on disk.
+    """
 
     origin: str
     folder: str
     data: bytes
+    home: Path | None = None
+    root: Path | None = None
+
+    def relate(self, entry: str) -> str:
+        """An image's path within the data, where it is written from the root of the disk or from
+        the CSV's own folder; else ""."""
+        if self.home is None or self.root is None:
+            return ""
+        path = Path(os.path.normpath(self.home / entry))
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else ""
 
 
 def read_label_file(path: Path, root: Path) -> LabelFile:
@@ -52,7 +71,28 @@ def read_label_file(path: Path, root: Path) -> LabelFile:
     data = read_bytes(path, "a CSV with the columns image, label and, where known, subject")
     top, where = root.resolve(), path.resolve().parent
     inside = where.relative_to(top).as_posix() if where.is_relative_to(top) else ""
-    return LabelFile(str(path), inside, data)
+    return LabelFile(str(path), inside, data, where, top)
+
+
+def find_image_root(path: Path) -> Path:
+    """The folder of a CSV's images: the CSV's own, or where its paths lead away from it, theirs.
+
+    Raises:
+        DataError: it cannot be read, or its images are in places that share no folder.
+    """
+    home = path.resolve().parent
+    images = _parse_csv(LabelFile(str(path), "", read_bytes(path, "a CSV")))["image"]
+    away = [name for name in images if Path(name).is_absolute() or name.startswith("..")]
+    if not away:
+        return home
+    folders = {str(Path(os.path.normpath(home / name)).parent) for name in away}
+    root = Path(os.path.commonpath(folders))
+    if root == Path(root.anchor):
+        raise DataError(
+            f"{path}: its images lie in {len(folders)} folders that share none but {root}. "
+            "Expected one folder above all of them."
+        )
+    return root
 
 
 def find_label_files(images: Images) -> Iterable[LabelFile]:
@@ -93,50 +133,64 @@ def apply_labels(
     found = []
     for labels in files:
         given = _parse_csv(labels)
-        by_image = _index_images(rows["image"], labels.folder)
-        named, absent = set[int](), []
-        for line, entry in enumerate(given.to_dict("records"), start=2):
+        places = _find_rows(labels, given["image"], rows["image"])
+        for line, (row, entry) in enumerate(
+            zip(places, given.to_dict("records"), strict=True), start=2
+        ):
             where = f"{labels.origin}, line {line}"
             said = _read_entry(entry, where, spec)
-            places = by_image.get(tidy_name(entry["image"]), [])
-            if len(places) > 1:
-                raise DataError(
-                    f"{where}: {entry['image']} is the name of {len(places)} images. Expected the "
-                    "path within the data."
-                )
-            if not places:
-                absent.append(entry["image"])
+            if row is None:
                 continue
-            named.add(row := places[0])
             for column, word in said.items():
                 if word:
                     before = told.setdefault((row, column), (where, word))
                     _check_same(entry["image"], column, (where, word), before)
                 if word or column == "claim":
                     values[column][row] = word
-        if not named:
-            raise DataError(
-                f"{labels.origin}: none of its {len(given)} names is an image of the data. "
-                "Expected file names, or paths within the data."
-            )
-        below = rows["image"].str.startswith(_find_prefix(labels.folder))
-        beside = set(np.flatnonzero(below).tolist())
-        unlisted = sorted(beside - named)
-        found.append((labels.origin, len(given), absent, len(beside), unlisted))
+        found.append((labels, given["image"], places))
     for column, words in values.items():
         rows[column] = words
-    return tuple(
-        LabelMatch(
-            file=origin,
-            rows=entries,
-            absent=len(absent),
-            absent_names=tuple(absent[:_SHOWN]),
-            images=images,
-            unlisted=len(unlisted),
-            unlisted_names=tuple(rows["image"].iloc[unlisted[:_SHOWN]]),
-            unlabelled=int((rows["label"].iloc[unlisted] == "").sum()),
+    return tuple(_compare(labels, names, places, rows) for labels, names, places in found)
+
+
+def _find_rows(labels: LabelFile, names: pd.Series, images: pd.Series) -> list[int | None]:
+    """The image that each row of a CSV names; None where it names none of the data."""
+    by_image = _index_images(images, labels.folder)
+    whole = {tidy_name(image): [row] for row, image in enumerate(images)}
+    found: list[int | None] = []
+    for line, name in enumerate(names, start=2):
+        places = by_image.get(tidy_name(name)) or whole.get(tidy_name(labels.relate(name)), [])
+        if len(places) > 1:
+            raise DataError(
+                f"{labels.origin}, line {line}: {name} is the name of {len(places)} images. "
+                "Expected the path within the data."
+            )
+        found.append(places[0] if places else None)
+    if all(place is None for place in found):
+        raise DataError(
+            f"{labels.origin}: none of its {len(names)} names, such as {names.iloc[0]!r}, is an "
+            f"image of the data, such as {images.iloc[0]!r}. Expected file names, or paths within "
+            "the data."
         )
-        for origin, entries, absent, images, unlisted in found
+    return found
+
+
+def _compare(
+    labels: LabelFile, names: pd.Series, places: Sequence[int | None], rows: pd.DataFrame
+) -> LabelMatch:
+    """How a CSV fits the images, once all are labelled."""
+    absent = [name for name, place in zip(names, places, strict=True) if place is None]
+    below = np.flatnonzero(rows["image"].str.startswith(_find_prefix(labels.folder)))
+    unlisted = sorted(set(below.tolist()) - set(places))
+    return LabelMatch(
+        file=labels.origin,
+        rows=len(names),
+        absent=len(absent),
+        absent_names=tuple(absent[:_SHOWN]),
+        images=len(below),
+        unlisted=len(unlisted),
+        unlisted_names=tuple(rows["image"].iloc[unlisted[:_SHOWN]]),
+        unlabelled=int((rows["label"].iloc[unlisted] == "").sum()),
     )
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from leukoscope.datasets.kaggle import find_data
+from leukoscope.datasets.labels_csv import find_image_root
 from leukoscope.datasets.reader import Images, Reader, Reading, ReadOptions
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
@@ -52,7 +53,7 @@ def read_dataset(data: str | Path, options: ReadOptions | None = None) -> tuple[
     name = options.reader
     if root.suffix.lower() == ".csv" and root.is_file():
         options = dataclasses.replace(options, labels_csv=root)
-        root, name = root.resolve().parent, "table_csv" if name == "auto" else name
+        root, name = find_image_root(root), "table_csv" if name == "auto" else name
     images = Images(root, list_sources(root))
     if name == "auto":
         name = _recognise(images, options)

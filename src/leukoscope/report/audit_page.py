@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,7 @@ def describe_audit(audit: Audit) -> list[str]:
             if cells.cells
             for sentence in _describe_cells(kind, cells, audit.groups_csv)
         ),
+        *([f"{audit.unread:,} images could not be read."] if audit.unread else []),
         *(sentence for match in audit.matches for sentence in _describe_match(match)),
         *(f"{audit.groups_csv}: {sentence}" for sentence in audit.overridden),
     ]
@@ -105,8 +106,6 @@ def describe_audit(audit: Audit) -> list[str]:
     ):
         across = int(pairs["across"].sum())
         sentences.append(f"{len(pairs):,} {kind}; {across:,} of them under two subject names.")
-    if audit.unusable:
-        sentences.append(f"Nothing can be trained on: {audit.unusable}")
     if not audit.compared:
         sentences.append(
             "The cells are not cut out on black, so one cell in two different images cannot be "
@@ -124,7 +123,20 @@ def describe_audit(audit: Audit) -> list[str]:
         )
     if len(audit.problems):
         sentences.append(f"Files with a problem, excluded: {len(audit.problems):,}.")
-    return sentences
+    return [*sentences, *_describe_training(audit)]
+
+
+def _describe_training(audit: Audit) -> Iterator[str]:
+    """Whether `train` would run, and what `predict` would then say of the cells trained on."""
+    if audit.obstacle:
+        yield f"Training is not possible: {audit.obstacle}"
+        return
+    yield f"Training is possible, on {audit.usable:,} cells."
+    if audit.warned:
+        yield (
+            f"{audit.warned:,} of them lie outside the limits of the image-quality checks, which "
+            "are measured from all of them; the trained network would warn of these."
+        )
 
 
 def _describe_cells(kind: str, cells: Population, groups_csv: str) -> list[str]:

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from leukoscope.catalogue import read_catalogue
+from leukoscope.catalogue import Catalogue, read_catalogue, select_usable
 from leukoscope.catalogue.audit import Audit, compute_audit
 from leukoscope.catalogue.store import Progress
 from leukoscope.catalogue.table import read_table
 from leukoscope.datasets.reader import ReadOptions
-from leukoscope.errors import DataError
+from leukoscope.errors import DataError, SplitError
 from leukoscope.io.runs import write_json
 from leukoscope.notices import find_banner
 from leukoscope.report import write_audit_page, write_contact_sheet
 from leukoscope.settings import Recipe, read_recipe
+from leukoscope.splits import choose_stopping, make_split
 from leukoscope.training.augment import augment_crop, find_effects, make_generator
 
-__all__ = ["check_data", "draw_augmentations"]
+__all__ = ["audit_catalogue", "check_data", "draw_augmentations"]
 
 _ROWS, _COLUMNS = 5, 8
 
@@ -57,7 +58,7 @@ def check_data(
         on_decode=on_decode,
         on_link=on_link,
     )
-    audit = compute_audit(catalogue)
+    audit = audit_catalogue(catalogue)
     if json:
         write_json(json, audit.to_json())
     if html:
@@ -70,6 +71,23 @@ def check_data(
             banner=find_banner(catalogue.root),
         )
     return audit
+
+
+def audit_catalogue(catalogue: Catalogue) -> Audit:
+    """Audit a catalogue, and try whether it can be trained on with the defaults of `train`."""
+    return compute_audit(catalogue, _find_obstacle(catalogue))
+
+
+def _find_obstacle(catalogue: Catalogue) -> str:
+    """What `train` would say; "" where nothing stands against it."""
+    try:
+        table = select_usable(catalogue)
+        split = make_split(table, "group-kfold", spec=catalogue.spec)
+        for cells in (*(fold.training for fold in split.folds), table.index):
+            choose_stopping(table.loc[cells], 0)
+    except (DataError, SplitError) as error:
+        return str(error)
+    return ""
 
 
 def draw_augmentations(
