@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from leukoscope.catalogue import read_catalogue
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.simulate import CohortSettings, simulate_cohort
+from leukoscope.workflow import explanation
 from leukoscope.workflow.prediction import predict_images
 
 needs_keras = pytest.mark.skipif(
@@ -56,7 +58,7 @@ def cells(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list
 API = (predicting, data, training, evaluating)
 EXAMPLES = {
     test.name.removeprefix("."): test
-    for module in (*API, results, settings, arguments, errors)
+    for module in (*API, results, settings, arguments, errors, explanation)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module, "")
     if test.examples
 }
@@ -428,3 +430,18 @@ def test_listing_images_takes_what_has_paths(tmp_path: Path) -> None:
         lk.list_images(tmp_path / "a.zip")
     with pytest.raises(lk.DataError, match="received pixels"):
         lk.list_images(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_a_model_pickles_and_predicts_the_same() -> None:
+    """As workers of Ray, Dask or multiprocessing need it."""
+    model = lk.load_model()
+    crops = np.random.default_rng(0).integers(0, 255, (2, 225, 225, 3), np.uint8)
+    copy = pickle.loads(pickle.dumps(model))
+    assert copy.name == model.name and copy.key == model.key
+    assert np.array_equal(copy.predict_batch(crops)[0], model.predict_batch(crops)[0])
+
+
+def test_dir_lists_the_public_names_alone() -> None:
+    assert [name for name in dir(lk) if not name.startswith("__")] == [
+        name for name in lk.__all__ if not name.startswith("__")
+    ]

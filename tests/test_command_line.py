@@ -280,6 +280,13 @@ def test_the_threshold_shown_is_the_one_of_the_calls(image: Path) -> None:
     assert float(told["sensitive"][1]) < float(told["balanced"][1])
 
 
+def test_an_unknown_split_is_told_before_a_gpu_is_looked_for(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    words = ("--split", "by-luck", "--device", "gpu", "--out", tmp_path / "run")
+    assert "Unknown split 'by-luck'" in run("train", cohort.root, *words, expect=2).stderr
+
+
 def test_an_unknown_device_is_a_usage_error(cohort: Cohort, tmp_path: Path) -> None:
     done = run("train", cohort.root, "--device", "tpu", "--out", tmp_path / "run", expect=2)
     assert "--device" in done.stderr

@@ -202,3 +202,18 @@ def test_in_the_sets_too_a_person_with_most_of_the_cells_counts_once() -> None:
         np.mean(kept[1] > after.conformal_upper),
     ]
     assert sure[1] > 0.3 * sure[0] > 0.05  # by cells, nothing could be sure of being leukaemic
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "words"),
+    [
+        (0.3, 0.6, "conformal call leukaemic above 0.600, normal below 0.300"),
+        (0.3, 1.0, "conformal call normal below 0.300"),
+        (0.0, 0.6, "conformal call leukaemic above 0.600"),
+        (0.0, 1.0, "no cell gets a conformal call"),
+    ],
+)
+def test_a_conformal_call_that_is_impossible_is_not_promised(
+    lower: float, upper: float, words: str
+) -> None:
+    assert Decision(conformal_lower=lower, conformal_upper=upper).describe_conformal() == words

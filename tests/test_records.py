@@ -303,8 +303,8 @@ def test_a_run_of_version_0_1_is_read() -> None:
     assert RunRecord.from_json(json.dumps(old | {"groups": None}), "run.json") == RUN
 
 
-def test_records_of_a_time_before_class_words_were_kept_know_them() -> None:
-    """Then each data set knew the words of all."""
+def test_data_sets_in_older_records_are_read() -> None:
+    """Then each data set knew the words of all, and its folds were parts."""
     for text, read in (
         (METADATA.to_json(), ModelMetadata.from_json),
         (RUN.to_json(), RunRecord.from_json),
@@ -312,6 +312,9 @@ def test_records_of_a_time_before_class_words_were_kept_know_them() -> None:
         old = json.loads(text)
         for name in ("class_words", "subject_from", "depth"):
             del old["dataset"][name]
+        old["dataset"]["test_part"] = old["dataset"].pop("test_fold")
+        for counts in old["dataset"]["published"]:
+            counts["part"] = counts.pop("fold")
         assert read(json.dumps(old), "old").dataset == CNMC
 
 

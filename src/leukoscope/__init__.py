@@ -96,4 +96,4 @@ else:
         raise AttributeError(f"{name} is in __all__, but in none of {', '.join(_HOMES)}")
 
     def __dir__():
-        return sorted({*globals(), *__all__})
+        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -97,6 +97,15 @@ class Decision:
             return UNCERTAIN
         return LEUKAEMIC if leukaemic else NORMAL
 
+    def describe_conformal(self) -> str:
+        """Which probabilities get a conformal call, in words."""
+        low, high = sorted((self.conformal_lower, self.conformal_upper))
+        calls = [
+            *([f"{LEUKAEMIC} above {high:.3f}"] if high < 1 else []),
+            *([f"{NORMAL} below {low:.3f}"] if low > 0 else []),
+        ]
+        return f"conformal call {', '.join(calls)}" if calls else "no cell gets a conformal call"
+
 
 @dataclass(frozen=True)
 class ScoreRecord:
@@ -273,7 +282,7 @@ class ModelMetadata:
                     f"{name}: a model of format {known}. Expected format {MODEL_FORMAT} (or 4): "
                     f"{hint}."
                 )
-            metadata = msgspec.convert(_rename_tested_split(_keep_class_words(found)), cls)
+            metadata = msgspec.convert(_rename_tested_split(_update_dataset(found)), cls)
             _check_complete(found["decision"], Decision)
         except (msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ModelError(
@@ -300,14 +309,27 @@ def _describe_fault(error: Exception) -> str:
     return f"no {error.args[0]}" if isinstance(error, KeyError) else str(error)
 
 
-def _keep_class_words(found: Any) -> Any:
-    """Of a time when every data set knew the words of every other, and none kept its own."""
+def _update_dataset(found: Any) -> Any:
+    """The data set of a record by its keys today: before 0.2 was finished, its folds were parts,
+    and every data set knew the words of every other, so that none kept its own."""
     dataset = found.get("dataset") if isinstance(found, dict) else None
-    if not isinstance(dataset, dict) or "class_words" in dataset:
+    if not isinstance(dataset, dict):
         return found
-    from leukoscope.datasets.registry import list_class_words
+    dataset = _rename_keys(dataset, {"test_part": "test_fold"})
+    if isinstance(counts := dataset.get("published"), list):
+        dataset["published"] = [_rename_keys(entry, {"part": "fold"}) for entry in counts]
+    if "class_words" not in dataset:
+        from leukoscope.datasets.registry import list_class_words
 
-    return found | {"dataset": dataset | {"class_words": list_class_words()}}
+        dataset["class_words"] = list_class_words()
+    return found | {"dataset": dataset}
+
+
+def _rename_keys(found: Any, names: Mapping[str, str]) -> Any:
+    """A copy with other keys; what is no dictionary is left to the check of types."""
+    if not isinstance(found, dict):
+        return found
+    return {names.get(key, key): value for key, value in found.items()}
 
 
 def rename_old_split(name: str) -> str:
@@ -494,7 +516,7 @@ class RunRecord:
             found = msgspec.json.decode(text)
             if isinstance(found, dict) and "dataset" not in found:
                 found = _upgrade_run(found)
-            record = msgspec.convert(_rename_overrides(_keep_class_words(found)), cls)
+            record = msgspec.convert(_rename_overrides(_update_dataset(found)), cls)
             check_recipe(record.recipe)
         except (
             *(msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError),
@@ -512,7 +534,7 @@ def _rename_overrides(found: Any) -> Any:
     groups = found.get("group_overrides") if isinstance(found, dict) else None
     if not isinstance(groups, dict) or "overruled" not in groups:
         return found
-    named = {"overridden" if key == "overruled" else key: groups[key] for key in groups}
+    named = _rename_keys(groups, {"overruled": "overridden"})
     return found | {"group_overrides": named}
 
 

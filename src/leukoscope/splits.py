@@ -26,6 +26,7 @@ __all__ = [
     "Fold",
     "Split",
     "check_split",
+    "check_split_name",
     "choose_stopping",
     "find_seen",
     "make_split",
@@ -124,19 +125,14 @@ def make_split(
             subject, fewer groups than folds, no such official folds in the data, or a group on
             both sides of a split that must not leak.
     """
-    name = _rename(name)
+    name = check_split_name(name)
     if name in _DEALT:
         folds = _check_folds(folds, max(2, len(table)))
     _check_subjects(table)
     if name.startswith(LEAVE_OUT):
         split = _split_by_column(table, name)
-    elif name in SPLITS:
-        split = SPLITS[name](_Request(table, folds, seed, spec or _describe_plain(table)))
     else:
-        known = ", ".join(SPLITS)
-        raise SplitError(
-            f"Unknown split {name!r}. Expected one of {known}, or leave-one-group-out:COLUMN."
-        )
+        split = SPLITS[name](_Request(table, folds, seed, spec or _describe_plain(table)))
     check_split(table, split)
     return split
 
@@ -158,12 +154,21 @@ def _check_folds(folds: object, highest: int) -> int:
     return number
 
 
-def _rename(name: str) -> str:
-    """A name of version 0.1 works, with a note."""
+def check_split_name(name: str) -> str:
+    """The name of a split; one of version 0.1 is told, and works.
+
+    Raises:
+        SplitError: there is no such split.
+    """
     now = rename_old_split(name)
     if now != name:
         words = f"The split {name} is now called {now}."
         warn_renamed(words)
+    if now not in SPLITS and not now.startswith(LEAVE_OUT):
+        known = ", ".join(SPLITS)
+        raise SplitError(
+            f"Unknown split {name!r}. Expected one of {known}, or leave-one-group-out:COLUMN."
+        )
     return now
 
 
@@ -278,7 +283,7 @@ def _split_by_fold(asked: _Request) -> Split:
 
 
 def _split_officially(asked: _Request) -> Split:
-    table, test = asked.table, asked.spec.test_part
+    table, test = asked.table, asked.spec.test_fold
     if not test:
         raise SplitError(
             f"Split official: {asked.spec.name} has no official labelled test set. Use group-kfold."

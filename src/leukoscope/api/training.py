@@ -75,6 +75,7 @@ def train(
     """
     from leukoscope.io.runs import Run, check_folder
     from leukoscope.settings import change_recipe, read_recipe
+    from leukoscope.splits import check_split_name
     from leukoscope.workflow.device import set_device
     from leukoscope.workflow.folders import name_folder
 
@@ -82,9 +83,10 @@ def train(
     chosen = change_recipe(read_recipe(recipe), settings)
     folder = name_folder("runs", f"{chosen.name}-{split}") if out is None else Path(out)
     check_folder(folder, resume=resume)
-    set_device(device)
     from leukoscope.workflow.training import TrainingRequest, train_run
 
+    check_split_name(split)
+    set_device(device)
     if tensorboard:
         from leukoscope.training.tensorboard import log_to_tensorboard
 

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from leukoscope.catalogue import Catalogue, describe_missing, find_usable
 from leukoscope.cells.quality import CellQuality, describe_quality
 from leukoscope.datasets.reader import LabelMatch
-from leukoscope.datasets.spec import DatasetSpec, PartCounts
+from leukoscope.datasets.spec import DatasetSpec, FoldCounts
 from leukoscope.labels import LEUKAEMIC, NORMAL
 
 __all__ = ["Audit", "Population", "compute_audit"]
@@ -217,20 +217,20 @@ def _compute_exposure(table: pd.DataFrame) -> pd.DataFrame:
     return found.assign(share=found["exposed"] / found["cells"])
 
 
-def _find_missing(table: pd.DataFrame, published: Sequence[PartCounts]) -> list[str]:
-    """In words, against the published counts; empty where none of the published parts is there."""
-    if not set(table["fold"]) & {counts.part for counts in published}:
+def _find_missing(table: pd.DataFrame, published: Sequence[FoldCounts]) -> list[str]:
+    """In words, against the published counts; empty where none of the published folds is there."""
+    if not set(table["fold"]) & {counts.fold for counts in published}:
         return []
     return [line for counts in published for line in _find_missing_of(table, counts)]
 
 
-def _find_missing_of(table: pd.DataFrame, counts: PartCounts) -> Iterator[str]:
-    part = table[table["fold"] == counts.part]
+def _find_missing_of(table: pd.DataFrame, counts: FoldCounts) -> Iterator[str]:
+    part = table[table["fold"] == counts.fold]
     if counts.unlabelled_cells and len(part) < counts.unlabelled_cells:
-        yield f"{counts.part} (unlabelled): {len(part):,} of {counts.unlabelled_cells:,} cells"
+        yield f"{counts.fold} (unlabelled): {len(part):,} of {counts.unlabelled_cells:,} cells"
         return
     if part.empty:
-        yield f"{counts.part}: complete"
+        yield f"{counts.fold}: complete"
         return
     for label, cells, subjects in (
         (LEUKAEMIC, counts.leukaemic_cells, counts.leukaemic_subjects),
@@ -240,7 +240,7 @@ def _find_missing_of(table: pd.DataFrame, counts: PartCounts) -> Iterator[str]:
         names = found.loc[found["subject"] != "", "subject"].nunique()
         if len(found) < cells or names < subjects:
             yield (
-                f"{counts.part}, {label}: {len(found):,} of {cells:,} cells, "
+                f"{counts.fold}, {label}: {len(found):,} of {cells:,} cells, "
                 f"{names} of {subjects} subjects"
             )
 

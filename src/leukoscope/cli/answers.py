@@ -87,10 +87,8 @@ class AnswerPrinter:
         decision = metadata.decision
         sensitive = operating_point == "sensitive"
         threshold = decision.sensitive_threshold if sensitive else decision.threshold
-        edges = (decision.conformal_lower, decision.conformal_upper)
         console.print(
-            f"Leukaemic from a probability of {threshold:.3f}; conformal call leukaemic above "
-            f"{max(edges):.3f}, normal below {min(edges):.3f}."
+            f"Leukaemic from a probability of {threshold:.3f}; {decision.describe_conformal()}."
         )
         if metadata.expected:
             console.print(metadata.expected.words)

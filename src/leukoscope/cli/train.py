@@ -84,7 +84,6 @@ def train(
     from leukoscope.workflow.device import set_device
     from leukoscope.workflow.training import TrainingRequest, train_run
 
-    set_device(device)
     request = TrainingRequest(
         data,
         out,
@@ -98,6 +97,7 @@ def train(
         turns,
         groups,
     )
+    set_device(device)
     with TrainingDisplay.open(out, final=final, tensorboard=tensorboard) as display:
         run = train_run(
             request,

@@ -17,7 +17,7 @@ from leukoscope.datasets.reader import (
     find_label,
     list_folders,
 )
-from leukoscope.datasets.spec import CellName, CropSpec, DatasetSpec, PartCounts, QualityLimits
+from leukoscope.datasets.spec import CellName, CropSpec, DatasetSpec, FoldCounts, QualityLimits
 from leukoscope.errors import DataError
 from leukoscope.io.sources import Source
 from leukoscope.labels import LEUKAEMIC, NORMAL
@@ -47,13 +47,13 @@ CNMC = DatasetSpec(
     naming="UID_<subject>_<smear>_<cell>_<all|hem>",
     class_words={"all": LEUKAEMIC, "hem": NORMAL},
     folds=("fold_0", "fold_1", "fold_2"),
-    test_part="preliminary",
+    test_fold="preliminary",
     published=(
-        PartCounts("fold_0", 2397, 19, 1130, 9),
-        PartCounts("fold_1", 2418, 11, 1163, 3),
-        PartCounts("fold_2", 2457, 17, 1096, 14),
-        PartCounts("preliminary", 1219, 13, 648, 15),
-        PartCounts("final", unlabelled_cells=2586),
+        FoldCounts("fold_0", 2397, 19, 1130, 9),
+        FoldCounts("fold_1", 2418, 11, 1163, 3),
+        FoldCounts("fold_2", 2457, 17, 1096, 14),
+        FoldCounts("preliminary", 1219, 13, 648, 15),
+        FoldCounts("final", unlabelled_cells=2586),
     ),
     citation="Gupta & Gupta, ALL Challenge dataset of ISBI 2019 (C-NMC 2019), The Cancer Imaging "
     "Archive, doi 10.7937/tcia.2019.dc64i46r, CC BY 3.0",

@@ -6,27 +6,18 @@ from pathlib import Path
 
 from leukoscope.errors import DataError, MissingExtraError
 
-__all__ = ["KAGGLE_DATASET", "find_data"]
+__all__ = ["KAGGLE_DATASET", "fetch_data"]
 
 KAGGLE_DATASET = "andrewmvd/leukemia-classification"
 
 
-def find_data(data: str | Path) -> Path:
-    """A path as it is; "kaggle" as the folder that it was fetched into.
+def fetch_data() -> Path:
+    """The folder that Kaggle's data set is in, fetched before if need be.
 
     Raises:
-        DataError: no such path, or Kaggle cannot be reached.
+        DataError: Kaggle cannot be reached.
         MissingExtraError: kagglehub is not installed.
     """
-    if str(data) == "kaggle" and not Path("kaggle").exists():
-        return _fetch()
-    root = Path(data)
-    if not root.exists():
-        raise DataError(f"{data}: no such file or folder. Check the path.")
-    return root
-
-
-def _fetch() -> Path:
     try:
         import kagglehub
     except ImportError as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from leukoscope.datasets.kaggle import find_data
+from leukoscope.datasets.kaggle import fetch_data
 from leukoscope.datasets.labels_csv import find_image_root
 from leukoscope.datasets.reader import Images, Reader, Reading, ReadOptions
 from leukoscope.datasets.spec import DatasetSpec
@@ -22,6 +22,7 @@ __all__ = [
     "describe_first_data",
     "describe_names",
     "find_claim",
+    "find_data",
     "find_subject",
     "list_class_words",
     "list_known_specs",
@@ -33,6 +34,21 @@ READERS: Registry[Reader] = Registry("reader", "leukoscope.datasets", "READER", 
 """Readers by name: each module here with a READER, or a user's own by import path."""
 
 _LAST = ("table_csv", "folders")  # what reads nearly anything is asked last
+
+
+def find_data(data: str | Path) -> Path:
+    """A path as it is; "kaggle" as the folder that it was fetched into.
+
+    Raises:
+        DataError: no such path, or Kaggle cannot be reached.
+        MissingExtraError: kagglehub is not installed.
+    """
+    if str(data) == "kaggle" and not Path("kaggle").exists():
+        return fetch_data()
+    root = Path(data)
+    if not root.exists():
+        raise DataError(f"{data}: no such file or folder. Check the path.")
+    return root
 
 
 def read_dataset(data: str | Path, options: ReadOptions | None = None) -> tuple[Images, Reading]:

@@ -23,7 +23,7 @@ __all__ = [
     "CellName",
     "CropSpec",
     "DatasetSpec",
-    "PartCounts",
+    "FoldCounts",
     "QualityLimits",
     "parse_subject_rule",
 ]
@@ -104,16 +104,16 @@ class QualityLimits:
 
 
 @dataclass(frozen=True)
-class PartCounts:
-    """Published counts of one part of a data set.
+class FoldCounts:
+    """Published counts of one fold of a data set, or of a test set.
 
     Attributes:
-        part: its name in the column `fold`.
+        fold: its name in the column `fold`.
         leukaemic_cells, leukaemic_subjects, normal_cells, normal_subjects: counts.
         unlabelled_cells: cells whose label was never published.
     """
 
-    part: str
+    fold: str
     leukaemic_cells: _Count = 0
     leukaemic_subjects: _Count = 0
     normal_cells: _Count = 0
@@ -152,8 +152,9 @@ class DatasetSpec:
         class_words: words of the data for the classes, in lower case, beside those that every
             data set knows (`labels.parse_label`) → "leukaemic" or "normal".
         folds: names of the official folds, for the split `fold-cv`.
-        test_part: name of the official labelled test part, for the split `official`; "" if none.
-        published: counts of its parts, to find what is missing.
+        test_fold: name of the official labelled test set in the column `fold`, for the split
+            `official`; "" if none.
+        published: counts of its folds, to find what is missing.
         citation: of the data; "" where there is none.
     """
 
@@ -167,8 +168,8 @@ class DatasetSpec:
     depth: _Depth | None = None
     class_words: Mapping[str, str] = field(default_factory=dict)
     folds: tuple[str, ...] = ()
-    test_part: str = ""
-    published: tuple[PartCounts, ...] = ()
+    test_fold: str = ""
+    published: tuple[FoldCounts, ...] = ()
     citation: str = ""
 
     def __post_init__(self) -> None:

@@ -35,7 +35,7 @@ _BATCH = 8  # as fast as 32 on CPUs, in a third of the memory
 
 
 class Classifier:
-    """A network that is ready to predict.
+    """A network that is ready to predict; it pickles, with the bytes of its file.
 
     Attributes:
         metadata: of the model file.
@@ -55,6 +55,9 @@ class Classifier:
                 f"{path}: cannot be read ({error.strerror}). Expected a model.onnx that "
                 "`leukoscope train` wrote; check the path."
             ) from error
+        self._open(data, path)
+
+    def _open(self, data: bytes, path: Path) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = count_workers()
         options.log_severity_level = 3
@@ -70,6 +73,13 @@ class Classifier:
         self.metadata = _read_metadata(self._session, path)
         self.name = f"{self.metadata.recipe}-{hashlib.sha256(data).hexdigest()[:8]}"
         self._input = self._session.get_inputs()[0].name
+        self._file = (data, path)
+
+    def __getstate__(self) -> tuple[bytes, Path]:
+        return self._file
+
+    def __setstate__(self, state: tuple[bytes, Path]) -> None:
+        self._open(*state)
 
     @property
     def decision(self) -> Decision:

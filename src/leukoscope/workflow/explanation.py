@@ -8,10 +8,12 @@ import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from leukoscope.arguments import check_arguments
 from leukoscope.cells.extract import name_cell
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
@@ -46,6 +48,7 @@ __all__ = [
 MAX_CELLS = 500
 """Cells explained at once: a second or two each, and all on one page."""
 
+_PAGE = "explanations.html"
 _SHIPPED = "the one in the package"
 _SHOWN = 6  # cells shown in a notebook
 
@@ -88,6 +91,23 @@ class ExplanationResult:
         count = len(self.explanations)
         return " ".join([f"{count} cell{'s' * (count != 1)} explained.", *self.notes])
 
+    @check_arguments
+    def write(self, out: str | PathLike[str]) -> Path:
+        """Write a PNG a cell, explanations.csv and explanations.html to a folder.
+
+        Returns:
+            The page.
+
+        Raises:
+            DataError: `out` is a file.
+
+        >>> import leukoscope as lk
+        >>> lk.explain(lk.list_images("cells/")[0]).write("reasons").name
+        'explanations.html'
+        """
+        write_explanations(self, Path(out))
+        return Path(out) / _PAGE
+
     @property
     def notes(self) -> list[str]:
         """The checks in words, and whether there are no percentiles."""
@@ -126,8 +146,7 @@ def explain_images(
         LeukoscopeError: a path that is not there, nothing to explain, too many cells, or a model
             that cannot be used.
     """
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: a file. Expected the name of a folder.")
+    _check_folder(out)
     result = explain_sources(
         list_images(images),
         open_classifier(model),
@@ -219,13 +238,18 @@ def _refuse(received: str) -> str:
 
 
 def write_explanations(result: ExplanationResult, out: Path) -> ExplanationResult:
-    """Write a PNG a cell, explanations.csv and explanations.html; returns it with its page."""
+    """Write a PNG a cell, explanations.csv and explanations.html; returns it with its page.
+
+    Raises:
+        DataError: `out` is a file.
+    """
+    _check_folder(out)
     names, before = _name_pictures(result.explanations), _list_pictures(out)
     for found, name in zip(result.explanations, names, strict=True):
         write_bytes(out / name, draw_card(found, result.banner))
     table = result.table.assign(picture=names)
     write_table(out / "explanations.csv", table)
-    page = out / "explanations.html"
+    page = out / _PAGE
     write_explanation_page(
         result.explanations,
         result.summary,
@@ -239,6 +263,11 @@ def write_explanations(result: ExplanationResult, out: Path) -> ExplanationResul
     for name in before - set(names):  # of cells that were explained here before
         (out / name).unlink(missing_ok=True)
     return dataclasses.replace(result, page=page)
+
+
+def _check_folder(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: a file. Expected the name of a folder.")
 
 
 def _list_pictures(out: Path) -> set[str]:

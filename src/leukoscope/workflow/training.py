@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from leukoscope.catalogue import read_catalogue, select_usable
-from leukoscope.datasets.kaggle import find_data
 from leukoscope.datasets.reader import ReadOptions
+from leukoscope.datasets.registry import find_data
 from leukoscope.errors import MissingExtraError
 from leukoscope.io.runs import Run, create_run
 from leukoscope.io.tables import write_table
 from leukoscope.registry import Registry
 from leukoscope.settings import ModelSettings, Recipe, read_recipe
-from leukoscope.splits import make_split
+from leukoscope.splits import check_split_name, make_split
 from leukoscope.training.augment import find_effects
 from leukoscope.training.describe import (
     describe_cells,
@@ -36,7 +36,7 @@ __all__ = ["TrainingRequest", "train_run"]
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRequest:
-    """Arguments of `leukoscope train`.
+    """Arguments of `leukoscope train`; raises `SplitError` for a split that there is not.
 
     Attributes:
         data: a folder, a zip, or "kaggle".
@@ -63,6 +63,9 @@ class TrainingRequest:
     resume: bool = False
     turns: int = 1
     groups_csv: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "split", check_split_name(self.split))
 
 
 def _check_network(settings: ModelSettings) -> None:
