@@ -7,15 +7,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from leukoscope.catalogue import Catalogue, compute_fingerprint, read_catalogue, select_usable
+from leukoscope.arrays import UInt8Array
+from leukoscope.catalogue import (
+    Catalogue,
+    compute_fingerprint,
+    read_catalogue,
+    select_usable,
+    store,
+)
 from leukoscope.catalogue.audit import compute_audit
 from leukoscope.catalogue.groups import assign_groups, join_names
 from leukoscope.catalogue.same_cell import link_same_cells
 from leukoscope.cells.crop import cut_crop
+from leukoscope.cells.extract import Cell, cut_cells
 from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.reader import ReadOptions
+from leukoscope.datasets.spec import CropSpec
 from leukoscope.errors import DataError
-from leukoscope.simulate import Cohort, simulate_pairs
+from leukoscope.io.images import compute_pixel_hash, read_image
+from leukoscope.io.sources import list_sources
+from leukoscope.simulate import Cohort, CohortSettings, simulate_cohort, simulate_pairs
 
 NAMES = st.sampled_from([*"abcdefgh", "10", "9", "h3", "H3"])
 
@@ -271,3 +282,22 @@ def test_pairs_without_labels_are_no_class_crossings(tmp_path: Path) -> None:
     assert len(audit.duplicates) == 1
     assert (audit.labelled_pairs, audit.class_crossings) == (0, 0)
     assert not audit.duplicates["across"].any()
+
+
+def test_whatever_one_image_raises_is_its_own_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a data set too."""
+    data = simulate_cohort(tmp_path / "cells", CohortSettings(subjects=4, cells=12, seed=2)).root
+    first, *_ = sorted(source.name for source in list_sources(data))
+
+    def refuse(rgb: UInt8Array, spec: CropSpec) -> list[Cell]:
+        if compute_pixel_hash(rgb) == bad:
+            raise ZeroDivisionError("odd")
+        return cut_cells(rgb, spec)
+
+    bad = compute_pixel_hash(read_image((data / first).read_bytes(), first))
+    monkeypatch.setattr(store, "cut_cells", refuse)
+    table = read_catalogue(data).table
+    assert table.loc[table["problem"] != "", "image"].tolist() == [first]
+    assert "ZeroDivisionError: odd" in table["problem"].max()

@@ -12,7 +12,9 @@ import pytest
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import Catalogue
+from leukoscope.cells.extract import Cell, extract_cells
 from leukoscope.datasets.cnmc import CNMC
+from leukoscope.inference import stream
 from leukoscope.inference.stream import list_images, predict_sources, start_answers
 from leukoscope.labels import LABELS
 from leukoscope.records import Decision, ModelMetadata
@@ -84,3 +86,33 @@ def test_an_image_that_cannot_be_read_does_not_stop_the_rest(
     lines = stream.getvalue().splitlines()
     assert lines[0] == "image,cell,probability,call,conformal_call,warnings,threshold,subject,model"
     assert ",0.900000,leukaemic,leukaemic," in lines[1] and ",,error,error," in lines[2]
+
+
+def test_whatever_one_image_raises_stays_in_its_own_row(
+    images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what nobody expects, in the reading of a file and behind it."""
+    sources = list_images(images[:3])
+
+    class Odd(Exception):
+        pass
+
+    def refuse(rgb: UInt8Array, spec: object) -> list[Cell]:
+        if len(calls := [*seen]) == 1:
+            raise MemoryError
+        seen.append(len(calls))
+        return extract_cells(rgb, spec)  # type: ignore[arg-type]
+
+    class Broken:
+        name = "broken.png"
+
+        def read(self) -> bytes:
+            raise Odd("of an archive's library")
+
+    seen: list[int] = []
+    monkeypatch.setattr(stream, "extract_cells", refuse)
+    monkeypatch.setattr(stream, "count_workers", lambda: 1)
+    found = list(predict_sources([Broken(), *sources[:2]], Oracle([(0.6, 0.5)])))
+    assert [answer.call for answer in found] == ["error", "leukaemic", "error"]
+    assert "could not be processed (Odd: of an archive" in found[0].warnings
+    assert "memory is too small" in found[2].warnings

@@ -27,7 +27,7 @@ from leukoscope.cells.quality import CellQuality, measure_quality
 from leukoscope.datasets.spec import CropSpec
 from leukoscope.errors import DataError
 from leukoscope.io.formulas import restore
-from leukoscope.io.images import compute_pixel_hash, try_read_image
+from leukoscope.io.images import compute_pixel_hash, describe_surprise, try_read_image
 from leukoscope.io.sources import Source, compute_stamp
 from leukoscope.io.tables import write_table
 from leukoscope.machine import count_workers, get_cache_folder
@@ -147,15 +147,24 @@ def _reserve(path: Path) -> None:
 
 
 def _pack_one(source: Source, spec: CropSpec, crop: UInt8Array) -> dict[str, Any]:
-    row: dict[str, Any] = {"image": source.name, "pixel_hash": "", "width": 0, "height": 0}
+    row = {"image": source.name, "pixel_hash": "", "width": 0, "height": 0}
+    row |= asdict(CellQuality()) | {"problem": ""}
     rgb = try_read_image(source)
     if isinstance(rgb, str):
-        return row | asdict(CellQuality()) | {"problem": rgb}
+        return row | {"problem": rgb}
+    try:
+        return row | _measure(rgb, spec, crop)
+    except Exception as error:  # one image never stops the rest
+        crop[:] = 0
+        return row | {"problem": describe_surprise(error)}
+
+
+def _measure(rgb: UInt8Array, spec: CropSpec, crop: UInt8Array) -> dict[str, Any]:
+    """Cut the one cell of an image into `crop`: column → what is known of it, or the problem."""
     cells = cut_cells(rgb, spec)
     if len(cells) > 1:
-        return row | asdict(CellQuality()) | {"problem": _SEVERAL.format(len(cells))}
+        return {"problem": _SEVERAL.format(len(cells))}
     crop[:] = cells[0].crop
     height, width = rgb.shape[:2]
     facts = {"pixel_hash": compute_pixel_hash(rgb), "width": width, "height": height}
-    quality = measure_quality(crop, find_inside(cells[0].box[:1:-1], spec))
-    return row | facts | asdict(quality) | {"problem": ""}
+    return facts | asdict(measure_quality(crop, find_inside(cells[0].box[:1:-1], spec)))

@@ -17,7 +17,7 @@ from leukoscope.arrays import UInt8Array
 from leukoscope.cells.extract import Cell, extract_cells
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.io.formulas import defuse
-from leukoscope.io.images import Readable, try_read_image
+from leukoscope.io.images import Readable, describe_surprise, try_read_image
 from leukoscope.io.sources import Source, list_sources
 from leukoscope.labels import LEUKAEMIC, NORMAL
 from leukoscope.machine import count_workers
@@ -165,7 +165,12 @@ def start_answers(stream: TextIO) -> Callable[[Answer], None]:
 def _read(source: Readable, spec: DatasetSpec) -> tuple[str, list[Cell] | str]:
     """(name, cells or the error)."""
     rgb = try_read_image(source)
-    return source.name, rgb if isinstance(rgb, str) else extract_cells(rgb, spec)
+    if isinstance(rgb, str):
+        return source.name, rgb
+    try:
+        return source.name, extract_cells(rgb, spec)
+    except Exception as error:  # one image never stops the rest
+        return source.name, describe_surprise(error)
 
 
 def _answer(

@@ -20,6 +20,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "Readable",
     "compute_pixel_hash",
+    "describe_surprise",
     "read_image",
     "read_size",
     "try_read_image",
@@ -190,6 +191,15 @@ def try_read_image(source: Readable) -> UInt8Array | str:
         return str(error).removeprefix(f"{source.name}: ")
     except OSError as error:
         return f"cannot be read ({error.strerror})"
+    except Exception as error:  # of an archive's library, or an upload's
+        return describe_surprise(error)
+
+
+def describe_surprise(error: Exception) -> str:
+    """In words what an image has raised that nobody expected, for its own row."""
+    if isinstance(error, MemoryError):
+        return "the memory is too small for it. Close other programs."
+    return f"it could not be processed ({type(error).__name__}: {error}). Please report it."
 
 
 def compute_pixel_hash(rgb: UInt8Array) -> str:
