@@ -11,6 +11,7 @@ from leukoscope.catalogue import Catalogue
 from leukoscope.cells.crop import compute_foreground, cut_crop
 from leukoscope.cells.quality import find_warnings
 from leukoscope.datasets.cnmc import CNMC
+from leukoscope.io.images import read_image
 
 FULL = np.zeros((450, 450, 3), np.uint8)
 
@@ -102,3 +103,18 @@ def test_a_cell_at_the_edge_of_a_small_image_is_cut(crop: UInt8Array) -> None:
     left = np.roll(middle, -120, axis=1)
     left[:, -120:] = 0
     assert "the cell reaches the edge of the image" in look(cut_crop(left, CNMC.crop), left)
+
+
+def test_blurred_cells_are_out_of_focus(catalogue: Catalogue) -> None:
+    """By limits measured from the sharp ones; drawn cells have less fine detail than real ones."""
+    rows = catalogue.table.index[catalogue.table["problem"] == ""][:60]
+    told = {}
+    for sigma in (0, 2, 4):
+        found = 0
+        for image in catalogue.table.loc[rows, "image"]:
+            rgb = read_image((catalogue.root / image).read_bytes(), image)
+            rgb = cv2.GaussianBlur(rgb, (0, 0), sigma) if sigma else rgb
+            crop = cut_crop(rgb, catalogue.spec.crop)
+            found += any("out of focus" in w for w in find_warnings(rgb, crop, catalogue.spec))
+        told[sigma] = found / len(rows)
+    assert told[0] < 0.05 and told[2] > 0.3 and told[4] > 0.3, told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -85,3 +86,17 @@ def test_the_shipped_model_knows_the_cells_that_it_learned_from(real: Catalogue)
     leukaemic = real.table["label"].iloc[rows] == "leukaemic"
     assert roc_auc_score(leukaemic, answers[:, 0]) > 0.9
     assert (answers[:, 1] > 1).mean() < 0.15
+
+
+@pytest.mark.parametrize(("sigma_px", "low", "high"), [(0, 0, 0.005), (1, 0.8, 1), (2, 0.9, 1)])
+def test_blurred_real_cells_are_out_of_focus(
+    real: Catalogue, sigma_px: int, low: float, high: float
+) -> None:
+    """By limits measured from all cells; crops are half as large as files."""
+    frame, rows = np.zeros((450, 450, 3), np.uint8), range(0, len(real.table), 20)
+    told = []
+    for row in rows:
+        crop = np.asarray(real.crops[row])
+        crop = cv2.GaussianBlur(crop, (0, 0), sigma_px) if sigma_px else crop
+        told.append(any("out of focus" in w for w in find_warnings(frame, crop, real.spec)))
+    assert low <= np.mean(told) <= high

@@ -37,10 +37,10 @@ __all__ = ["CellStore", "Progress", "open_store"]
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
-_FORMAT = 5
+_FORMAT = 6
 _SEVERAL = "{:,} cells in it, expected one cell in each image of a data set"
 _DAY = 86_400
-_FACTS_NUMBERS = {name: [""] for name in ("hue", "saturation", "brightness", "sharpness")}
+_FACTS_NUMBERS = {name: [""] for name in ("hue", "saturation", "brightness", "sharpness", "focus")}
 _FACTS_TYPES: dict[str, Any] = {"image": str, "pixel_hash": str, "problem": str}
 
 
