@@ -8,17 +8,22 @@ hundreds of cells dominates, and the classes weigh as their cells do.
 
 Abstention: a class belongs to a cell's conformal prediction set unless the cell looks less like it
 than 90% of that class's cells do, people equally weighted and one more added for the new person
-(hierarchical conformal prediction; Lee, Barber and Willett, 2023, arXiv 2306.06342). For a cell of
-a new person, drawn like these, the set holds the true label 9 times in 10, whatever its class. The
-conformal call is the one class in the set, else "uncertain". And `novelty_limit` is the distance
+(hierarchical conformal prediction; Lee, Barber and Willett, 2023, arXiv 2306.06342). The conformal
+call is the one class in the set, else "uncertain": a cell like neither class is taken for one that
+may be of either, so an empty set counts as a full one, which can only raise the coverage. And `novelty_limit` is the distance
 from the training cells (`novelty`) that 5% of the cells of unseen people exceed.
 
 In context: in practice a person's cells come together and share one true label. In this separate
 mode a cell takes the mean logit of all its subject's cells (`average_by_subject`). It is never
 mixed into the scores of single cells.
 
-What is reported of a run is chosen without the people it is reported on: each fold is calibrated on
-the other folds (`decide_by_fold`), the final network on all folds (`fit_decision`).
+What is reported of a run is chosen on the cells of other people: each fold is calibrated on the
+held-out cells of the other folds (`decide_by_fold`), the final network on those of all folds
+(`fit_decision`). This is cross-fitting, not independence: the networks that scored those cells were
+trained on this fold's people, and the final network is another than the folds'. So the theorem of
+hierarchical conformal prediction, which wants one network that has seen none of the people, does
+not apply as it stands (as for cross-conformal prediction: Vovk, 2015); that 9 of 10 cells are
+covered is a target, and the report says what was reached.
 """
 
 from __future__ import annotations
