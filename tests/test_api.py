@@ -55,10 +55,11 @@ def cells(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list
 
 # --- examples
 
+RESULTS = (results.data, results.display, results.run, results.scores)
 API = (predicting, data, training, evaluating)
 EXAMPLES = {
     test.name.removeprefix("."): test
-    for module in (*API, results, settings, arguments, errors, explanation)
+    for module in (*API, *RESULTS, settings, arguments, errors, explanation)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module, "")
     if test.examples
 }

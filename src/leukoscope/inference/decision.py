@@ -10,8 +10,9 @@ Abstention: a class belongs to a cell's conformal prediction set unless the cell
 than 90% of that class's cells do, people equally weighted and one more added for the new person
 (hierarchical conformal prediction; Lee, Barber and Willett, 2023, arXiv 2306.06342). The conformal
 call is the one class in the set, else "uncertain": a cell like neither class is taken for one that
-may be of either, so an empty set counts as a full one, which can only raise the coverage. And `novelty_limit` is the distance
-from the training cells (`novelty`) that 5% of the cells of unseen people exceed.
+may be of either, so an empty set counts as a full one, which can only raise the coverage. And
+`novelty_limit` is the distance from the training cells (`novelty`) that 5% of the cells of unseen
+people exceed.
 
 In context: in practice a person's cells come together and share one true label. In this separate
 mode a cell takes the mean logit of all its subject's cells (`average_by_subject`). It is never
