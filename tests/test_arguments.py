@@ -46,6 +46,7 @@ def values(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
         **{"crops": dataset.crops[:1], "folder": tmp_path_factory.mktemp("out"), "name": "demo"},
         "run": "no/such/run",
         "Model": lk.load_model(),
+        "ExplanationResult": lk.explain(image, progress=False),
         "Figure": results.Figure("<svg></svg>"),
         "Dataset": dataset,
         "AuditResult": lk.audit(dataset),
