@@ -45,6 +45,7 @@ from leukoscope.training.batches import compute_weights, draw_order, iterate_bat
 
 __all__ = [
     "EpochReport",
+    "build_exact",
     "build_schedule",
     "load_keras",
     "predict_exactly",
@@ -278,10 +279,15 @@ def predict_exactly(
     Fine-tuned networks have channels of nearly no variance, whose normalisation magnifies rounding:
     two correct float32 programs differed by 1.2e-4 there, each within 5e-5 of the exact value.
     """
+    return predict_with_keras(build_exact(recipe, model), crops, rows)
+
+
+def build_exact(recipe: Recipe, model: keras.Model) -> keras.Model:
+    """The same network in float64."""
     with set_precision("float64"):
         exact = build_model(dataclasses.replace(recipe.model, pretrained=False))
     exact.set_weights(model.get_weights())
-    return predict_with_keras(exact, crops, rows)
+    return exact
 
 
 def load_keras(path: Path, recipe: Recipe) -> keras.Model:
