@@ -18,7 +18,7 @@ from leukoscope.cells.crop import CROP_PX
 from leukoscope.cells.measures import compute_measure_quantiles
 from leukoscope.cells.quality import measure_limits
 from leukoscope.datasets.spec import DatasetSpec
-from leukoscope.errors import ModelError, warn_notice
+from leukoscope.errors import ModelError, RunError, warn_notice
 from leukoscope.exporters import (
     MAX_SHARE,
     Exporter,
@@ -27,7 +27,7 @@ from leukoscope.exporters import (
     find_exporter,
 )
 from leukoscope.inference.novelty import Novelty, fit_novelty
-from leukoscope.io.runs import FINAL, Network, Run
+from leukoscope.io.runs import FINAL, Network, Run, read_run_table
 from leukoscope.io.tables import write_table
 from leukoscope.labels import LABELS
 from leukoscope.records import Decision, Expected, ModelMetadata, SubjectRecord, TrainingMeasures
@@ -55,6 +55,12 @@ _UNLEARNED = (
     "learned to tell cells apart (it may need pretrained weights, more epochs or another learning "
     "rate). Its probabilities agree with Keras, so it was written; its novelty has no meaning."
 )
+_OUTPUTS: dict[str, type] = {
+    **dict.fromkeys(("image", "subject", "label", "group", "pixel_hash"), str),
+    **dict.fromkeys(("probability", "novelty", "area_probability"), float),
+    "area": int,
+    "leaky": bool,
+}
 _CHUNK = 512  # crops in memory at a time
 _MEASURED = 1000  # training cells of each class whose measures a model keeps the quantiles of
 _LEARNED = 2000  # training cells that novelty is fitted on, where no features are cached
@@ -86,7 +92,7 @@ def train_network(
     The networks of the folds give raw outputs; the final one, given a decision, is calibrated.
     """
     from leukoscope.models import calibrate_model
-    from leukoscope.training.loop import save_keras, train_model
+    from leukoscope.training.loop import remove_checkpoint, save_keras, train_model
 
     network = work.run.find_network(name)
     if network.onnx.exists():
@@ -104,7 +110,8 @@ def train_network(
         seed=work.seed,
         progress=work.on_step,
     )
-    write_table(network.history, history)
+    with work.run.keep_digest(network.history):
+        write_table(network.history, history)
     calibrate_model(model, decision.slope, decision.intercept)
     metadata = ModelMetadata(
         classes=LABELS,
@@ -118,9 +125,11 @@ def train_network(
         subjects=subjects,
         measures=_measure_cells(work.crops, cells) if name == FINAL else None,
     )
-    save_keras(model, network.keras, metadata)
-    _export(work, network, model, cells, metadata, decision.novelty_limit)
-    network.checkpoint.unlink()
+    with work.run.keep_digest(network.keras):
+        save_keras(model, network.keras, metadata)
+    with work.run.keep_digest(network.onnx):
+        _export(work, network, model, cells, metadata, decision.novelty_limit)
+    remove_checkpoint(network.checkpoint)
 
 
 def _measure_cells(crops: UInt8Array, cells: pd.DataFrame) -> TrainingMeasures:
@@ -253,7 +262,14 @@ def predict_fold(work: Work, cells: pd.DataFrame, evaluated: pd.DataFrame, name:
 
     network = work.run.find_network(name)
     if network.outputs.exists():
-        return
+        try:
+            read_outputs(network, len(evaluated))
+        except RunError:
+            warn_notice(
+                f"{network.outputs}: damaged, so the fold's network scores its cells again."
+            )
+        else:
+            return
     answers = _answer(work, network, evaluated.index.to_numpy())
     found = evaluated[["image", "subject", "label"]].assign(
         probability=answers[:, 0],
@@ -265,7 +281,21 @@ def predict_fold(work: Work, cells: pd.DataFrame, evaluated: pd.DataFrame, name:
         pixel_hash=evaluated["pixel_hash"],
         leaky=find_seen(cells, evaluated),
     )
-    write_table(network.outputs, found)
+    with work.run.keep_digest(network.outputs):
+        write_table(network.outputs, found)
+
+
+def read_outputs(network: Network, cells: int) -> pd.DataFrame:
+    """The raw outputs of a fold's evaluated cells.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    fix = (
+        "Put it back from a copy, or delete it and continue the run with `resume`; the fold's "
+        "network scores these cells again."
+    )
+    return read_run_table(network.outputs, _OUTPUTS, fix, rows=cells)
 
 
 def _answer(work: Work, network: Network, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

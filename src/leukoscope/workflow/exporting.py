@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from leukoscope.errors import DataError, MissingExtraError, RunError
 from leukoscope.exporters import MAX_DIFFERENCE, Exporter, compute_share, find_exporter
 from leukoscope.inference.model import Classifier
 from leukoscope.io.images import read_image
+from leukoscope.io.locks import lock_folder
 from leukoscope.io.runs import FINAL, Network, Run, open_run, report_damage
 from leukoscope.io.sources import list_sources
 from leukoscope.records import RunRecord
@@ -68,8 +70,10 @@ def export_run(folder: Path, format_name: str, out: Path | None = None) -> Expor
     path = _check_out(run, out or run.exports / f"model{exporter.suffix}")
     if find_spec("keras") is None:
         raise MissingExtraError("Keras with TensorFlow", "train")
-    crops, which = _find_crops(run, record)
-    difference = _export(run.find_network(name), record, exporter, path, crops)
+    inside = path.resolve().is_relative_to(run.folder.resolve())
+    with lock_folder(run.folder) if inside else nullcontext():
+        crops, which = _find_crops(run, record)
+        difference = _export(run.find_network(name), record, exporter, path, crops)
     sentences = (
         f"{exporter.name}: {_describe_network(name)}.",
         f"Compared with Keras on {len(crops)} {which}: no probability differs by more than "
