@@ -27,7 +27,7 @@ from leukoscope.exporters import (
     find_exporter,
 )
 from leukoscope.inference.novelty import Novelty, fit_novelty
-from leukoscope.io.runs import FINAL, Network, Run, read_run_table
+from leukoscope.io.runs import FINAL, Network, Run, read_run_table, report_damage
 from leukoscope.io.tables import write_table
 from leukoscope.labels import LABELS
 from leukoscope.records import Decision, Expected, ModelMetadata, SubjectRecord, TrainingMeasures
@@ -50,6 +50,10 @@ __all__ = [
 COMPARED = 256
 """Cells on which an export must agree with Keras."""
 
+_TRAIN_AGAIN = (
+    "Put it back from a copy, or delete it and continue the run with `resume`, which trains this "
+    "network again."
+)
 _UNLEARNED = (
     "this network's features differ between cells by no more than float32 rounds, so it has not "
     "learned to tell cells apart (it may need pretrained weights, more epochs or another learning "
@@ -96,7 +100,8 @@ def train_network(
 
     network = work.run.find_network(name)
     if network.onnx.exists():
-        return
+        with report_damage(network.onnx, "the exported network", _TRAIN_AGAIN):
+            return
     network.folder.mkdir(parents=True, exist_ok=True)
     early = work.recipe.training.early_stopping
     stopping = choose_stopping(cells, work.seed) if early else cells.index[:0]
