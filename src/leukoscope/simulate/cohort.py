@@ -27,7 +27,7 @@ from leukoscope.simulate.prepare import UInt8Array, prepare_cell
 __all__ = ["Cohort", "draw_cells", "open_cohort", "simulate_cohort"]
 
 _DEFAULT = CohortSettings()
-_TEXT: dict[str, Any] = dict.fromkeys(("image", "subject", "smear", "other"), str)
+_TEXT: dict[str, Any] = dict.fromkeys(("image", "subject", "other"), str)
 
 
 @dataclass(frozen=True)
