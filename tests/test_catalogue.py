@@ -1,3 +1,5 @@
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from leukoscope.cells.extract import Cell, cut_cells
 from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.reader import ReadOptions
 from leukoscope.datasets.spec import CropSpec
-from leukoscope.errors import DataError
+from leukoscope.errors import DataError, NoticeWarning
 from leukoscope.io.images import compute_pixel_hash, read_image
 from leukoscope.io.sources import list_sources
 from leukoscope.simulate import Cohort, CohortSettings, simulate_cohort, simulate_pairs
@@ -75,6 +77,49 @@ def test_groups_join_exactly_the_subjects_that_share_cells(
     found = dict(zip(catalogue.table["subject"], catalogue.table["group"], strict=True))
     assert found == expected
     assert any("+" in group for group in found.values())
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "emptied": lambda data: b"",
+    "cut off": lambda data: data[: len(data) // 2],
+    "a bit flipped": lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
+}
+
+
+@pytest.mark.parametrize("kind", [*DAMAGE, "gone"])
+@pytest.mark.parametrize("name", ["crops.npy", "facts.csv", "links-2-1.csv"])
+def test_a_damaged_cache_heals_itself_with_a_notice(kind: str, name: str, tmp_path: Path) -> None:
+    for number in range(3):
+        write_cell(tmp_path / "cells" / f"UID_H{number}_1_1_hem.bmp", 90 + number % 2)
+    first = read_catalogue(tmp_path / "cells")
+    expected, folder = np.array(first.crops), first.folder
+    if kind == "gone":
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(DAMAGE[kind]((folder / name).read_bytes()))
+    if kind == "gone" and name.startswith("links"):  # as one that was never there
+        again = read_catalogue(tmp_path / "cells")
+    else:
+        with pytest.warns(NoticeWarning, match="damaged, so") as noted:
+            again = read_catalogue(tmp_path / "cells")
+        assert len(noted) == 1 and str(folder) in str(noted[0].message)
+    assert np.array_equal(again.crops, expected)
+    pd.testing.assert_frame_equal(again.table, first.table)
+    pd.testing.assert_frame_equal(again.same_cells, first.same_cells)
+    read_catalogue(tmp_path / "cells")  # is whole again: warnings are errors here
+
+
+def test_a_store_that_was_cut_off_in_the_packing_leaves_nothing(tmp_path: Path) -> None:
+    write_cell(tmp_path / "cells" / "UID_H1_1_1_hem.bmp")
+    folder = read_catalogue(tmp_path / "cells").folder
+    shutil.rmtree(folder)
+    with pytest.raises(KeyboardInterrupt):
+        read_catalogue(tmp_path / "cells", on_decode=interrupt)
+    assert not list(folder.parent.iterdir())
+
+
+def interrupt(done: int, total: int) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_second_reading_decodes_nothing(cohort: Cohort, catalogue: Catalogue) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,21 @@ import pytest
 
 pytest.importorskip("keras", reason="needs the extra train")
 
+import onnx
+
 from leukoscope import __version__
 from leukoscope.datasets.cnmc import CNMC
-from leukoscope.errors import ModelError, SettingsError
+from leukoscope.errors import ModelError, NoticeWarning, SettingsError
 from leukoscope.exporters import EXPORTERS, export_model, find_exporter
 from leukoscope.exporters.onnx import EXPORTER, read_novelty
+from leukoscope.inference.model import METADATA_KEY, Classifier, find_shipped_model
 from leukoscope.inference.novelty import Novelty, fit_novelty
+from leukoscope.inference.seal import is_broken
 from leukoscope.labels import LABELS
 from leukoscope.models import build_model, cut_features, keras
 from leukoscope.records import Decision, ModelMetadata
-from leukoscope.settings import ModelSettings
+from leukoscope.settings import ModelSettings, Recipe
+from leukoscope.training.network import export_network
 
 pytestmark = pytest.mark.train
 
@@ -143,3 +149,85 @@ def test_a_users_own_one_that_fails_is_named(
 def test_invalid_exporters_are_refused(name: str, words: str, own_exporters: Path) -> None:
     with pytest.raises(SettingsError, match=words):
         find_exporter(name)
+
+
+# --- a network that learned nothing
+
+
+@pytest.mark.parametrize("passed", [1e-4, 1e-2])
+def test_an_unlearned_network_is_no_export_fault(passed: float, tmp_path: Path) -> None:
+    """Its features are constant, or differ by what float32 rounds."""
+    keras.utils.set_random_seed(0)
+    settings = ModelSettings(crop_px=160, input_px=32)
+    model = build_model(settings)
+    for layer in model.layers:  # as training can leave them: nothing of the image gets through
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.gamma.assign(np.full(layer.gamma.shape, passed))
+            layer.beta.assign(np.full(layer.beta.shape, 0.3))
+    novelty = fit_novelty(np.asarray(cut_features(model).predict_on_batch(CROPS)))
+    path, recipe = tmp_path / "m.onnx", Recipe(model=settings)
+    with pytest.warns(NoticeWarning, match=r"m.onnx: .* has not learned .* no meaning"):
+        difference = export_network(EXPORTER, recipe, model, novelty, path, METADATA, CROPS)
+    assert difference < 1e-4
+    expected = np.asarray(model.predict_on_batch(CROPS)).ravel()
+    assert np.allclose(Classifier(path).predict(CROPS), expected, atol=1e-5)
+
+    path.unlink()
+    wrong = replace(
+        EXPORTER, answer=lambda path, crops: np.add(EXPORTER.answer(path, crops), [0.1, 0])
+    )
+    with pytest.raises(ModelError, match=r"0\.1 in a probability"):
+        export_network(wrong, recipe, model, novelty, path, METADATA, CROPS)
+    assert not path.exists()
+
+
+def test_a_wrong_novelty_of_a_network_that_learned_is_refused(
+    trained: tuple, tmp_path: Path
+) -> None:
+    model, novelty, _ = trained
+    wrong = replace(EXPORTER, answer=lambda path, crops: EXPORTER.answer(path, crops) * [1, 1.2])
+    recipe = Recipe(model=ModelSettings(crop_px=160, input_px=32))
+    with pytest.raises(ModelError, match=r"20\.00% in a novelty"):
+        export_network(wrong, recipe, model, novelty, tmp_path / "m.onnx", METADATA, CROPS)
+
+
+# --- the digest of a model file
+
+
+def test_every_flipped_byte_of_a_model_is_found(trained: tuple, tmp_path: Path) -> None:
+    model, novelty, _ = trained
+    data, path = EXPORTER.convert(model, novelty, METADATA), tmp_path / "m.onnx"
+    random = np.random.default_rng(0)
+    places = {*random.integers(0, len(data), 60), *range(len(data) - 165, len(data))}
+    for place in places:
+        found = bytearray(data)
+        found[place] ^= 1 << random.integers(8)
+        if is_broken(bytes(found)):
+            continue
+        path.write_bytes(found)  # of the seal itself, which reading finds
+        with pytest.raises(ModelError, match="put it back from a copy"):
+            Classifier(path)
+    path.write_bytes(bytes([*data[:9], data[9] ^ 1, *data[10:]]))
+    with pytest.raises(ModelError, match=r"m.onnx: damaged: its bytes are not those .* SHA-256"):
+        Classifier(path)
+
+
+def test_a_model_of_before_digests_is_read_as_before_and_the_shipped_one_has_one(
+    trained: tuple, tmp_path: Path
+) -> None:
+    model, novelty, _ = trained
+    data = EXPORTER.convert(model, novelty, METADATA)
+    old, new = tmp_path / "old.onnx", tmp_path / "new.onnx"
+    new.write_bytes(data)
+    proto = onnx.load(new)
+    entries = [entry for entry in proto.metadata_props if entry.key == METADATA_KEY]
+    del proto.metadata_props[:]
+    proto.metadata_props.extend(entries)
+    old.write_bytes(proto.SerializeToString())
+    assert len(old.read_bytes()) < len(data) and not is_broken(old.read_bytes())
+    assert Classifier(old).metadata == Classifier(new).metadata == METADATA
+    assert np.array_equal(
+        Classifier(old).predict_batch(CROPS), Classifier(new).predict_batch(CROPS)
+    )
+    shipped = find_shipped_model().read_bytes()
+    assert not is_broken(shipped, sealed=True)

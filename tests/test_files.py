@@ -1,18 +1,24 @@
 """Writing: whole or not at all, and never over what cannot be replaced."""
 
+import errno
 import os
+import resource
 import stat
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.errors import DataError
-from leukoscope.io.files import move_into_place, write_bytes, write_text
+from leukoscope.errors import DataError, NoticeWarning, RunError
+from leukoscope.io import locks
+from leukoscope.io.digests import is_whole, keep_whole, write_digest
+from leukoscope.io.files import DiskFullError, move_into_place, write_bytes, write_text
 from leukoscope.io.formulas import defuse, restore
+from leukoscope.io.locks import check_free, lock_folder
 from leukoscope.io.runs import read_run_table
 from leukoscope.io.tables import parse_table, read_table, write_table
 
@@ -117,6 +123,157 @@ def test_what_a_killed_writer_left_is_removed_and_a_living_one_is_not(tmp_path: 
         part.write_text("last")
     assert [found.name for found in tmp_path.iterdir()] == ["table.csv"]
     assert path.read_text() == "last"
+
+
+def test_bytes_then_name_are_on_the_disk_when_the_writer_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, list[str]]] = []
+    fsync = os.fsync
+
+    def note(handle: int) -> None:
+        fsync(handle)
+        name = Path(f"/proc/self/fd/{handle}").resolve().name
+        synced.append((name, sorted(path.name for path in tmp_path.iterdir())))
+
+    monkeypatch.setattr(os, "fsync", note)
+    write_text(tmp_path / "table.csv", "x")
+    (part, before), (folder, after) = synced
+    assert part.startswith(".table.csv-") and before == [part]
+    assert (folder, after) == (tmp_path.name, ["table.csv"])
+
+
+@pytest.mark.parametrize("writer", ["python", "numpy"])
+def test_a_full_disk_is_named_with_its_free_space_and_the_file_stays(
+    writer: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.npy"
+    write_bytes(path, b"before")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(DiskFullError, match=r"File too large, [\d,.]+ MB free") as found:
+            if writer == "python":
+                write_bytes(path, bytes(200_000))
+            else:
+                with move_into_place(path) as part:
+                    np.save(part, np.zeros(200_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (found.value.errno, found.value.filename) == (errno.EFBIG, str(path))
+    assert [item.read_bytes() for item in tmp_path.iterdir()] == [b"before"]
+
+
+def test_libraries_that_leave_the_number_out_are_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write() -> None:
+        with move_into_place(tmp_path / "x.npy"):
+            raise OSError("1234 requested and 12 written")
+
+    with pytest.raises(OSError, match="requested") as found:
+        write()
+    assert not isinstance(found.value, DiskFullError)
+    monkeypatch.setattr("leukoscope.io.files._find_limit", lambda part: errno.ENOSPC)
+    monkeypatch.setattr("leukoscope.io.files._find_free", lambda target: 10_000)
+    with pytest.raises(DiskFullError, match=r"No space left on device, 0\.0 MB free"):
+        write()
+
+
+# --- one writer a folder
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from leukoscope.io.locks import lock_folder
+with lock_folder(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_writer_is_told_who_holds_the_folder_and_a_killed_one_holds_nothing(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "a" / "run"
+    command = [sys.executable, "-c", HOLD, str(run)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout and holder.stdout.readline() == b"held\n"
+        for use in (check_free, lambda folder: lock_folder(folder).__enter__()):
+            with pytest.raises(RunError, match=rf"process {holder.pid} on .*, since \d{{4}}-"):
+                use(run)
+        holder.kill()
+    check_free(run)
+    assert (run / ".lock").exists()  # which says nothing any more
+    with lock_folder(run), pytest.raises(RunError, match=f"process {os.getpid()} on"):
+        check_free(run)  # as for another thread
+    assert list(run.iterdir()) == []  # a folder that was there stays
+    with lock_folder(tmp_path / "b" / "run"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]  # and one that is not needed goes
+
+
+def test_only_one_of_many_holds_a_folder_at_a_time(tmp_path: Path) -> None:
+    inside, most = [0], []
+
+    def work() -> None:
+        for _ in range(30):
+            try:
+                with lock_folder(tmp_path / "run"):
+                    inside[0] += 1
+                    most.append(inside[0])
+                    inside[0] -= 1
+            except RunError:
+                pass
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(most) == {1} and not list(tmp_path.rglob(".lock"))
+
+
+def test_a_file_system_without_locks_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Without:
+        LOCK_EX, LOCK_SH, LOCK_NB = 2, 1, 4
+
+        @staticmethod
+        def flock(handle: int, kind: int) -> None:
+            raise OSError(errno.ENOLCK, "No locks available")
+
+    for found in (Without, None):
+        monkeypatch.setattr(locks, "fcntl", found)
+        check_free(tmp_path)
+        with pytest.warns(NoticeWarning, match="no locks"), lock_folder(tmp_path):
+            assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_no_run(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(RunError, match="cannot be written"), lock_folder(tmp_path / "run"):
+        raise AssertionError
+
+
+# --- digests
+
+
+def test_a_digest_finds_a_flipped_bit_and_is_as_sha256sum_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "links.csv"
+    write_bytes(path, b"first,second\n1,2\n")
+    assert not is_whole(path)
+    write_digest(path)
+    assert is_whole(path)
+    command = ["sha256sum", "--check", "--status", f"{path.name}.sha256"]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+    path.write_bytes(b"first,second\n1,3\n")
+    assert not is_whole(path)
+    with pytest.warns(NoticeWarning, match="links.csv: damaged, so it is made again"):
+        keep_whole(path, lambda: write_bytes(path, b"first,second\n1,2\n"))
+    keep_whole(path, lambda: pytest.fail("it is whole"))
 
 
 NAMES = ["=1+1.png", "+a", "-b", "@c", "\td", "'=e", "''f", "g", "'h", "＝i", ""]

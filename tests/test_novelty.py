@@ -44,3 +44,9 @@ def test_the_directions_kept_are_those_in_which_cells_differ_together() -> None:
     found = fit_novelty(learned)
     together = np.full((1, 200), 5.0)
     assert found.compute(together)[0] > 4.5
+
+
+def test_features_that_are_the_same_for_all_cells_leave_a_novelty_of_zero() -> None:
+    found = fit_novelty(np.full((10, 5), 0.3))
+    assert found.kernel.shape == (5, 1)
+    assert found.compute(RANDOM.normal(size=(3, 5))).tolist() == [0, 0, 0]

@@ -67,7 +67,7 @@ RUN = RunRecord(
     simulated=True,
     root="/data",
     versions={"python": "3.11"},
-    machine=Machine("Linux", "x86_64"),
+    machine=Machine("Linux", "x86_64", threads=2),
     started="2026-01-01",
 )
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,31 +25,37 @@ from typer.testing import CliRunner
 pytest.importorskip("keras", reason="needs the extra: pip install 'leukoscope[train]'")
 
 import leukoscope as lk
+from conftest import FAULTS
 from leukoscope import __version__
 from leukoscope.catalogue import Catalogue, select_usable
 from leukoscope.cli import app
 from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.reader import ReadOptions
-from leukoscope.errors import ModelError, RunError, SettingsError
+from leukoscope.errors import DataError, ModelError, RunError, SettingsError
 from leukoscope.exporters import export_model, find_exporter
 from leukoscope.inference.decision import calibrate
 from leukoscope.inference.model import Classifier
 from leukoscope.inference.novelty import fit_novelty
-from leukoscope.io.runs import find_predictions, open_run
+from leukoscope.io.files import DiskFullError
+from leukoscope.io.locks import lock_folder
+from leukoscope.io.runs import Run, find_predictions, open_run
 from leukoscope.labels import LABELS
 from leukoscope.models import build_model, calibrate_model, cut_features, cut_head, keras
+from leukoscope.models.device import count_threads
 from leukoscope.records import Decision, ModelMetadata
 from leukoscope.settings import ModelSettings, Recipe, TrainingSettings, read_recipe
-from leukoscope.simulate import Cohort
+from leukoscope.simulate import Cohort, CohortSettings, open_cohort
 from leukoscope.splits import choose_stopping
 from leukoscope.training.batches import compute_weights, draw_order, iterate_batches
 from leukoscope.training.loop import (
+    EpochReport,
     build_schedule,
     predict_exactly,
     predict_with_keras,
     run_keras,
     train_model,
 )
+from leukoscope.workflow import demonstration
 from leukoscope.workflow.evaluation import evaluate_predictions
 from leukoscope.workflow.prediction import predict_images
 from leukoscope.workflow.training import TrainingRequest, train_run
@@ -294,17 +303,27 @@ def test_the_shortest_trainings_have_a_learning_rate(epochs: int, steps: int) ->
 # --- resume
 
 _SCRIPT = """
-import sys
+import os, sys
 from pathlib import Path
 from leukoscope.workflow.training import TrainingRequest, train_run
 data, out, recipe, resume = sys.argv[1:]
-train_run(TrainingRequest(data, Path(out), recipe, folds=2, final=False, resume=resume == "1"))
+
+def stop(report):
+    if report.finished and str(report.epoch) == os.environ.get("STOP"):
+        os._exit(9)
+
+request = TrainingRequest(data, Path(out), recipe, folds=2, final=False, resume=resume == "1")
+train_run(request, on_step=stop)
 """
 
 
 def start(cohort: Cohort, out: Path, recipe: Path, *, resume: bool) -> subprocess.Popen[bytes]:
-    words = [str(cohort.root), str(out), str(recipe), "1" if resume else "0"]
-    return subprocess.Popen([sys.executable, "-c", _SCRIPT, *words], env=os.environ)
+    command = describe_start(cohort, out, recipe, "1" if resume else "0")
+    return subprocess.Popen(command, env=os.environ)
+
+
+def describe_start(cohort: Cohort, out: Path, recipe: Path, resume: str) -> list[str]:
+    return [sys.executable, "-c", _SCRIPT, str(cohort.root), str(out), str(recipe), resume]
 
 
 @pytest.mark.slow
@@ -326,12 +345,7 @@ def test_a_run_killed_and_resumed_ends_as_if_it_had_not_been(
     assert not (out / "folds" / "kfold_1" / "model.onnx").exists()
     assert start(cohort, out, recipe, resume=True).wait() == 0
     for fold in ("kfold_1", "kfold_2"):
-        found, expected = (
-            keras.saving.load_model(folder / "folds" / fold / "model.keras", compile=False)
-            for folder in (out, run_folder)
-        )
-        for a, b in zip(found.get_weights(), expected.get_weights(), strict=True):
-            assert np.array_equal(a, b)
+        check_same(*(load_network(folder, fold) for folder in (out, run_folder)))
     predictions = [pd.read_csv(folder / "predictions.csv") for folder in (out, run_folder)]
     pd.testing.assert_frame_equal(*predictions)
 
@@ -571,6 +585,7 @@ def test_without_a_final_network_a_fold_is_exported_and_without_data_drawn_cells
 
     with pytest.raises(RunError, match="files of the run itself"):
         lk.export(run, out=run / "folds" / "kfold_1" / "model.onnx")
+    (run / "SHA256SUMS").unlink()
     shutil.copy(run / "folds/kfold_2/model.keras", run / "folds/kfold_1/model.keras")
     with pytest.raises(RunError, match=r"not the network of .* beside it"):
         lk.export(run, out=tmp_path / "mixed.onnx")
@@ -588,6 +603,9 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "garbled": lambda data: bytes(
         255 - byte if n % 40 == 7 else byte for n, byte in enumerate(data)
     ),
+    "a bit flipped": lambda data: (
+        data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+    ),
 }
 
 
@@ -596,12 +614,14 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "name",
     [
         *("run.json", "cells.csv", "history.csv", "predictions.csv", "model.keras", "model.onnx"),
-        *("network-history.csv", "folds/kfold_2/outputs.csv"),
+        "network-history.csv",
     ],
 )
 def test_a_damaged_file_of_a_run_is_named_in_one_sentence(
     kind: str, name: str, cohort: Cohort, recipe: Path, run_folder: Path, tmp_path: Path
 ) -> None:
+    if (kind, name) == ("a bit flipped", "run.json"):
+        pytest.skip("it may be edited by hand, so no digest of it is kept")
     run = Path(shutil.copytree(run_folder, tmp_path / "run"))
     (run / name).write_bytes(DAMAGE[kind]((run / name).read_bytes()))
     use: dict[str, Callable[[], object]] = {
@@ -620,11 +640,45 @@ def test_a_damaged_file_of_a_run_is_named_in_one_sentence(
     assert "\n" not in words
 
 
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damaged_outputs_of_a_fold_are_made_again(
+    kind: str, cohort: Cohort, recipe: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    outputs = run / "folds" / "kfold_2" / "outputs.csv"
+    outputs.write_bytes(DAMAGE[kind](outputs.read_bytes()))
+    with pytest.warns(lk.NoticeWarning, match="damaged, so the fold's network scores") as noted:
+        train_run(TrainingRequest(cohort.root, run, recipe, folds=2, resume=True))
+    assert [str(outputs) in str(note.message) for note in noted] == [True]
+    for name in ("predictions.csv", "folds/kfold_2/outputs.csv", "SHA256SUMS"):
+        assert (run / name).read_bytes() == (run_folder / name).read_bytes()
+
+
+def test_a_run_is_not_continued_on_a_damaged_network(
+    cohort: Cohort, recipe: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    network = run / "folds" / "kfold_2" / "model.onnx"
+    network.write_bytes(DAMAGE["a bit flipped"](network.read_bytes()))
+    with pytest.raises(RunError, match=r"kfold_2/model.onnx: damaged\. .* trains this network aga"):
+        train_run(TrainingRequest(cohort.root, run, recipe, folds=2, resume=True))
+
+
+def test_the_digests_of_a_run_are_those_that_sha256sum_checks(run_folder: Path) -> None:
+    command = ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"]
+    done = subprocess.run(command, cwd=run_folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    named = {line.split("  ")[1] for line in (run_folder / "SHA256SUMS").read_text().splitlines()}
+    files = {path.relative_to(run_folder).as_posix() for path in run_folder.rglob("*.*")}
+    assert {name for name in files if name.endswith((".csv", ".onnx", ".keras"))} == named
+
+
 @pytest.mark.parametrize("kind", ["rows", "cells", "history"])
 def test_a_table_that_lost_whole_rows_is_damaged_too(
     kind: str, run_folder: Path, tmp_path: Path
 ) -> None:
     run = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    (run / "SHA256SUMS").unlink()  # a run of before there were digests
     name = "cells.csv" if kind == "cells" else "predictions.csv"
     text = (run / name).read_text().splitlines(keepends=True)
     if kind == "history":
@@ -641,19 +695,289 @@ def test_a_table_that_lost_whole_rows_is_damaged_too(
         read[kind]()
 
 
-@pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_checkpoint_is_one_sentence(
-    kind: str, catalogue: Catalogue, recipe: Path, tmp_path: Path
+class Stop(Exception):
+    """Training is to end here."""
+
+
+def stop_after(epoch: int) -> Callable[[EpochReport], None]:
+    def stop(report: EpochReport) -> None:
+        if report.finished and report.epoch == epoch:
+            raise Stop
+
+    return stop
+
+
+@pytest.fixture(scope="module")
+def unbroken(
+    catalogue: Catalogue, recipe: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[keras.Model, pd.DataFrame]:
+    """A network and its history, trained on a few cells without a break."""
+    table, path = select_usable(catalogue).iloc[:40], tmp_path_factory.mktemp("whole") / "c.npz"
+    return train_model(read_recipe(recipe), catalogue.crops, table, table[:0], path)
+
+
+@pytest.mark.parametrize(
+    ("which", "kind"),
+    [
+        ("the last", "a bit flipped"),
+        ("both", "cut off"),
+        ("the only", "emptied"),
+    ],
+)
+def test_a_damaged_checkpoint_costs_an_epoch_and_changes_nothing(
+    which: str,
+    kind: str,
+    unbroken: tuple[keras.Model, pd.DataFrame],
+    catalogue: Catalogue,
+    recipe: Path,
+    tmp_path: Path,
 ) -> None:
-    table, path = select_usable(catalogue), tmp_path / "checkpoint.npz"
-    tiny = dataclasses.replace(read_recipe(recipe), training=TrainingSettings(epochs=1))
-    if kind == "garbled":
-        train_model(tiny, catalogue.crops, table, table[:0], path)
-    else:
-        np.savez(path, history=np.array("[]"), average=np.zeros(100))
-    path.write_bytes(DAMAGE[kind](path.read_bytes()))
-    with pytest.raises(RunError, match=r"checkpoint.npz: damaged.*Delete it to begin"):
-        train_model(tiny, catalogue.crops, table, table[:0], path)
+    table, path = select_usable(catalogue).iloc[:40], tmp_path / "checkpoint.npz"
+    tiny, cells = read_recipe(recipe), (table, table[:0])
+    with pytest.raises(Stop):
+        stop = stop_after(1 if which == "the only" else 2)
+        train_model(tiny, catalogue.crops, *cells, path, progress=stop)
+    before = tmp_path / "checkpoint-before.npz"
+    assert before.exists() == (which != "the only")
+    for place in (path, before) if which == "both" else (path,):
+        place.write_bytes(DAMAGE[kind](place.read_bytes()))
+    words = "goes on from epoch 1" if which == "the last" else "is trained anew"
+    with pytest.warns(lk.NoticeWarning, match=rf"checkpoint.npz: damaged, so .* {words}") as noted:
+        found, again = train_model(tiny, catalogue.crops, *cells, path)
+    assert sum(note.category is lk.NoticeWarning for note in noted) == 1
+    check_same(found, unbroken[0])
+    assert again["loss"].tolist() == unbroken[1]["loss"].tolist()
+
+
+def check_same(found: keras.Model, expected: keras.Model) -> None:
+    """To the last bit."""
+    for a, b in zip(found.get_weights(), expected.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_checkpoint_of_another_version_is_not_taken_for_a_damaged_one(
+    catalogue: Catalogue, recipe: Path, tmp_path: Path
+) -> None:
+    table, path = select_usable(catalogue).iloc[:40], tmp_path / "checkpoint.npz"
+    np.savez(path, history=np.array("[]"), variable_0=np.zeros(100))
+    with pytest.raises(RunError, match="another version of leukoscope"):
+        train_model(read_recipe(recipe), catalogue.crops, table, table[:0], path)
+
+
+# --- one writer, a full disk, a callback that fails, another number of threads
+
+
+def test_a_second_training_is_told_who_is_at_work_before_anything_heavy_loads(
+    cohort: Cohort, run_folder: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from leukoscope.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {'tensorflow', 'pandas', 'cv2'} & set(sys.modules)"
+    )
+    for words in (("--continue",), ()):
+        command = [sys.executable, "-c", code, "train", str(cohort.root), "--out", str(run_folder)]
+        with lock_folder(run_folder):
+            done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+            held = f"process {os.getpid()} on "
+            assert done.returncode == 2 and held in done.stderr, done.stderr
+            assert "since 20" in done.stderr and "Wait until it has ended" in done.stderr
+    with lock_folder(run_folder):
+        for use in (
+            lambda: train_run(TrainingRequest(cohort.root, run_folder, folds=2, resume=True)),
+            lambda: lk.train(cohort.root, run_folder, folds=2, resume=True),
+            lambda: lk.export(run_folder),
+        ):
+            with pytest.raises(RunError, match="is writing there"):
+                use()
+        lk.export(run_folder, out=tmp_path / "elsewhere.onnx")  # reads the run only
+
+
+@contextmanager
+def small_disk(folder: Path, mib: int) -> Iterator[Callable[[], None]]:
+    """A folder with little space, and a function that takes all of it until the block ends.
+
+    A tmpfs where this process may mount one; else the size of its files is limited.
+    """
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        mounted = False
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill() -> None:
+        if not mounted:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+            return
+        with suppress(OSError), (folder / "filler").open("wb", 0) as file:
+            while True:
+                file.write(bytes(65_536))
+
+    try:
+        yield fill
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        if mounted:
+            (folder / "filler").unlink(missing_ok=True)
+
+
+def unmount(folder: Path) -> None:
+    if folder.is_mount():
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_full_disk_ends_training_in_a_sentence_and_it_goes_on_to_the_same_network(
+    epoch: int, cohort: Cohort, recipe: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    run = disk / "run"
+    request = TrainingRequest(cohort.root, run, recipe, folds=2, final=False)
+    try:
+        with small_disk(disk, 160) as fill:
+
+            def fill_after(report: EpochReport) -> None:
+                if report.finished and report.epoch == epoch:
+                    fill()
+
+            with pytest.raises(RunError) as found:
+                train_run(request, on_step=fill_after)
+        words = str(found.value)
+        assert re.search(r"kfold_1/\S+ cannot be written \(.*, [\d,.]+ MB free\)", words), words
+        assert f"train again with `resume` and `out` {run}." in words and "\n" not in words
+        kept = [path.name for path in (run / "folds/kfold_1").iterdir()]
+        assert "checkpoint.npz" in kept and not [name for name in kept if name.startswith(".")]
+        train_run(dataclasses.replace(request, resume=True))
+        for fold in ("kfold_1", "kfold_2"):
+            check_same(*(load_network(folder, fold) for folder in (run, run_folder)))
+        assert not list(run.rglob("checkpoint*"))
+    finally:
+        unmount(disk)
+
+
+def load_network(run: Path, fold: str) -> keras.Model:
+    return keras.saving.load_model(run / "folds" / fold / "model.keras", compile=False)
+
+
+@pytest.mark.parametrize("kind", [FileNotFoundError, DiskFullError])
+def test_what_a_callback_raises_comes_out_as_it_is(
+    kind: type[Exception], cohort: Cohort, recipe: Path, tmp_path: Path
+) -> None:
+    own = kind(28, "mine", "notes.txt")
+
+    def fail(report: EpochReport) -> None:
+        raise own
+
+    with pytest.raises(kind) as found:
+        lk.train(cohort.root, tmp_path / "run", recipe=recipe, folds=2, callbacks=[fail])
+    assert found.value is own
+    assert (tmp_path / "run" / "folds" / "kfold_1" / "checkpoint.npz").exists()
+
+
+def test_a_file_of_ours_that_cannot_be_written_is_still_one_sentence(
+    cohort: Cohort, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object) -> None:
+        raise PermissionError(13, "Permission denied", "cells.csv")
+
+    monkeypatch.setattr("leukoscope.workflow.training.write_table", refuse)
+    with pytest.raises(lk.DataError, match=r"cells.csv cannot be .* \(Permission denied\)"):
+        lk.train(cohort.root, tmp_path / "run", recipe=recipe, folds=2)
+
+
+SMALL_DEMO = CohortSettings(subjects=14, cells=180, seed=3, faults=FAULTS)
+
+
+def test_a_demonstration_that_was_killed_goes_on_by_itself(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests: list[TrainingRequest] = []
+
+    def train(request: TrainingRequest, **callbacks: object) -> Run:
+        requests.append(request)
+        return open_run(run_folder)
+
+    monkeypatch.setattr(demonstration, "DEMO", SMALL_DEMO)
+    monkeypatch.setattr(demonstration, "train_run", train)
+    out, calls = tmp_path / "demo", 0
+    (out / ".cells.0123.partial").mkdir(parents=True)  # killed while it drew
+
+    def stop_at(number: int) -> Callable[[str], None]:
+        def stop(words: str) -> None:
+            nonlocal calls
+            calls += 1
+            if words.startswith(f"{number}."):
+                raise KeyboardInterrupt
+
+        return stop
+
+    for number in (2, 3, 4):
+        with pytest.raises(KeyboardInterrupt):
+            demonstration.run_demo(out, on_stage=stop_at(number))
+    written = (out / "cells" / "truth.csv").stat().st_mtime_ns
+    result = demonstration.run_demo(out, on_stage=stop_at(9))
+    assert (out / "cells" / "truth.csv").stat().st_mtime_ns == written
+    assert [request.resume for request in requests] == [True, True]
+    assert result.answers.exists() and not list(out.glob(".*"))
+    with lock_folder(out), pytest.raises(RunError, match="is writing there"):
+        demonstration.run_demo(out, on_stage=stop_at(9))
+    with pytest.raises(DataError, match="cells: expected a folder that is empty"):  # ended
+        demonstration.run_demo(out, on_stage=stop_at(9))
+
+
+def test_cells_of_somebody_else_are_no_demonstration(cohort: Cohort, tmp_path: Path) -> None:
+    assert open_cohort(cohort.root, dataclasses.replace(SMALL_DEMO, seed=4)) is None
+    assert open_cohort(tmp_path, SMALL_DEMO) is None
+    found = open_cohort(cohort.root, SMALL_DEMO)
+    assert found is not None and found.best_auc == cohort.best_auc
+    pd.testing.assert_frame_equal(found.truth, cohort.truth)
+    pd.testing.assert_frame_equal(found.planted, cohort.planted)
+
+
+@pytest.mark.slow
+def test_a_run_continues_with_the_threads_that_it_was_begun_with(
+    cohort: Cohort, recipe: Path, tmp_path: Path
+) -> None:
+    """Another number adds in another order, and ends with another network."""
+    networks = {}
+    for name, stop in (("whole", ""), ("stopped", "1")):
+        environment = os.environ | {"TF_NUM_INTRAOP_THREADS": "3", "STOP": stop}
+        out = tmp_path / name
+        command = describe_start(cohort, out, recipe, "0")
+        done = subprocess.run(command, env=environment, check=False)
+        assert (done.returncode != 0) == bool(stop)
+        assert open_run(out).read_record().machine.threads == 3
+        if stop:
+            subprocess.run(describe_start(cohort, out, recipe, "1"), check=True)
+        networks[name] = load_network(out, "kfold_1")
+    check_same(*networks.values())
+    subprocess.run(describe_start(cohort, tmp_path / "other", recipe, "0"), check=True)
+    if open_run(tmp_path / "other").read_record().machine.threads != 3:
+        other = load_network(tmp_path / "other", "kfold_1").get_weights()
+        pairs = zip(other, networks["whole"].get_weights(), strict=True)
+        assert not all(np.array_equal(a, b) for a, b in pairs)
+
+
+def test_threads_that_cannot_be_set_any_more_are_told(
+    cohort: Cohort, recipe: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    assert open_run(run_folder).read_record().machine.threads == count_threads()
+    run = open_run(Path(shutil.copytree(run_folder, tmp_path / "run")))
+    record = run.read_record()
+    for threads in (0, 77):  # 0: of a run of before
+        run.write_record(
+            dataclasses.replace(
+                record, machine=dataclasses.replace(record.machine, threads=threads)
+            )
+        )
+        request = TrainingRequest(cohort.root, run.folder, recipe, folds=2, resume=True)
+        if threads:
+            with pytest.warns(lk.NoticeWarning, match="begun with 77 threads .* in a new process"):
+                train_run(request)
+        else:
+            train_run(request)
 
 
 def test_runs_from_before_folds_had_their_name_are_read_and_continued(
@@ -661,6 +985,7 @@ def test_runs_from_before_folds_had_their_name_are_read_and_continued(
 ) -> None:
     run = Path(shutil.copytree(run_folder, tmp_path / "run"))
     expected = pd.read_csv(run / "predictions.csv")
+    (run / "SHA256SUMS").unlink()
     make_old(run)
     evaluation, _ = evaluate_predictions(run, n_bootstrap=100)
     assert [fold.fold for fold in evaluation.folds] == ["part_0", "part_1"]

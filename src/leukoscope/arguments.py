@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
 
-from leukoscope.errors import DataError, SettingsError, describe_os_error
+from leukoscope.errors import DataError, SettingsError, describe_os_error, is_of_user
 
 __all__ = [
     "RANGES",
@@ -122,7 +122,7 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a public function: each argument that this module knows is checked first.
 
     NumPy's numbers become Python's, so that they can be written as JSON. A file that cannot be
-    written is a `DataError`.
+    written is a `DataError`; what a user's own function raises stays as it is.
 
     Raises:
         SettingsError: when the function is called with an argument of another type or out of
@@ -149,6 +149,8 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*bound.args, **bound.kwargs)
         except OSError as error:
+            if is_of_user(error):
+                raise
             raise DataError(describe_os_error(error)) from error
 
     return call

@@ -8,6 +8,7 @@ LeukoscopeError
 ├── ModelError         a file is not a Leukoscope model, or not of this version
 └── MissingExtraError  a command needs a package that is not installed
 
+NoticeWarning          something was made again, or cannot be promised; the work goes on
 RenamedWarning         an old name of an option, a setting or a column was used
 
 Each message is one sentence or two: what was expected, what was received, how to fix it.
@@ -19,18 +20,24 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 __all__ = [
     "DataError",
     "LeukoscopeError",
     "MissingExtraError",
     "ModelError",
+    "NoticeWarning",
     "RenamedWarning",
     "RunError",
     "SettingsError",
     "SplitError",
+    "call_users_code",
     "describe_install",
     "describe_os_error",
+    "is_of_user",
+    "warn_notice",
     "warn_renamed",
 ]
 
@@ -41,6 +48,10 @@ class LeukoscopeError(Exception):
 
 class RenamedWarning(FutureWarning):
     """An old name was used; it works until version 1.0."""
+
+
+class NoticeWarning(UserWarning):
+    """Something was made again, or cannot be promised; the work goes on."""
 
 
 class DataError(LeukoscopeError):
@@ -98,7 +109,41 @@ def warn_renamed(words: str) -> None:
     Args:
         words: which name it was, and what it is called now.
     """
-    level, frame = 2, sys._getframe(1)
+    _warn(words, RenamedWarning)
+
+
+def warn_notice(words: str) -> None:
+    """Say in a line what was put right, or cannot be promised; the work goes on.
+
+    Args:
+        words: a sentence that names the file.
+    """
+    _warn(words, NoticeWarning)
+
+
+@contextmanager
+def call_users_code() -> Iterator[None]:
+    """Within it, a function of the user's is called: an `OSError` of it stays what it is.
+
+    One of ours becomes a `DataError` that names our file (`arguments.check_arguments`).
+    """
+    try:
+        yield
+    except OSError as error:
+        vars(error)[_OF_USER] = True
+        raise
+
+
+def is_of_user(error: OSError) -> bool:
+    """Whether a function of the user's raised it."""
+    return _OF_USER in vars(error)
+
+
+_OF_USER = "_leukoscope_of_user"
+
+
+def _warn(words: str, category: type[Warning]) -> None:
+    level, frame = 3, sys._getframe(2)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("leukoscope."):
         level, frame = level + 1, frame.f_back
-    warnings.warn(words, RenamedWarning, stacklevel=level)
+    warnings.warn(words, category, stacklevel=level)

@@ -464,10 +464,18 @@ class GroupOverrides:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a run was made."""
+    """Where a run was made.
+
+    Attributes:
+        system: operating system and its version.
+        processor: its kind.
+        threads: among which TensorFlow shares an operation, and so the order in which it adds; 0
+            in runs of a time when this was not kept.
+    """
 
     system: str
     processor: str
+    threads: Count = 0
 
 
 @dataclass(frozen=True)

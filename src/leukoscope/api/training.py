@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from leukoscope.api.data import get_dataset, read_dataset
 from leukoscope.arguments import check_arguments, is_path, refuse_argument
-from leukoscope.errors import SettingsError
+from leukoscope.errors import SettingsError, call_users_code
 from leukoscope.progress import show_line
 from leukoscope.results import Dataset, TrainedRun
 
@@ -55,7 +55,8 @@ def train(
         resume: continue the run in `out`.
         device: "auto", "cpu" or "gpu".
         callbacks: functions, each called with an `EpochReport` after each epoch: fold, epoch,
-            epochs, loss, stop_auc (validation AUC) and more.
+            epochs, loss, stop_auc (validation AUC) and more. What one raises ends the training,
+            and comes out as it is; the run can be continued.
         tensorboard: folder to log each epoch in for TensorBoard, one folder a network in it; True
             for `tensorboard` in the run.
         progress: show progress on standard error; by default in terminals and notebooks.
@@ -170,4 +171,5 @@ class _Watch:
         self._show(f"{self._place}: {words}", report.finished)
         if report.finished:
             for callback in self._callbacks:
-                callback(dataclasses.replace(report, fold=self._fold))
+                with call_users_code():
+                    callback(dataclasses.replace(report, fold=self._fold))

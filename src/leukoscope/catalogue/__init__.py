@@ -22,6 +22,7 @@ from leukoscope.catalogue.table import COLUMNS, read_table
 from leukoscope.datasets.reader import LabelMatch, ReadOptions, check_whole
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
+from leukoscope.io.digests import keep_whole
 from leukoscope.io.tables import write_table
 from leukoscope.labels import LABELS
 
@@ -149,9 +150,11 @@ def _list_pairs(links: pd.DataFrame) -> list[tuple[int, int]]:
 def _read_links(store: CellStore, turns: int, progress: Progress | None) -> pd.DataFrame:
     """Same-cell links of a store, computed once and kept beside its crops."""
     path = store.folder / f"links-{_DETECTOR}-{turns}.csv"
-    if not path.exists():
-        links = link_same_cells(store.crops, turns=turns, progress=progress)
-        write_table(path, links)
+
+    def make() -> None:
+        write_table(path, link_same_cells(store.crops, turns=turns, progress=progress))
+
+    keep_whole(path, make)
     return pd.read_csv(path)
 
 

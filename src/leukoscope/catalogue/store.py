@@ -1,7 +1,8 @@
 """Image files → the packed store: every cell decoded once, then memory-mapped.
 
 The store is a folder in the cache, one for each data folder: `crops.npy` (uint8 crops) beside
-`facts.csv` (what was measured while decoding). It is rebuilt when a file changes.
+`facts.csv` (what was measured while decoding), each with its digest. It is rebuilt when an image
+changes, and when it is not what was written.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from leukoscope.cells.crop import CROP_PX, find_inside
 from leukoscope.cells.extract import FINDER, cut_cells
 from leukoscope.cells.quality import CellQuality, measure_quality
 from leukoscope.datasets.spec import CropSpec
-from leukoscope.errors import DataError
+from leukoscope.errors import DataError, warn_notice
+from leukoscope.io.digests import is_whole, write_digest
 from leukoscope.io.formulas import restore
 from leukoscope.io.images import compute_pixel_hash, describe_surprise, try_read_image
 from leukoscope.io.sources import Source, compute_stamp
@@ -37,7 +39,8 @@ __all__ = ["CellStore", "Progress", "open_store"]
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
-_FORMAT = 6
+_FORMAT = 7
+_FILES = ("facts.csv", "crops.npy")
 _SEVERAL = "{:,} cells in it, expected one cell in each image of a data set"
 _DAY = 86_400
 _FACTS_NUMBERS = {name: [""] for name in ("hue", "saturation", "brightness", "sharpness", "focus")}
@@ -81,6 +84,9 @@ def open_store(
     name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
     home = get_cache_folder() / "cells" / name
     folder = home / f"{_FORMAT}.{FINDER}-{crop.frame_px}-{compute_stamp(sources)}"
+    if folder.exists() and not all(is_whole(folder / file) for file in _FILES):
+        warn_notice(f"{folder}: the cell store is damaged, so the images are decoded again.")
+        shutil.rmtree(folder, ignore_errors=True)
     if not folder.exists():
         try:
             home.mkdir(parents=True, exist_ok=True)
@@ -109,6 +115,8 @@ def _pack(
     try:
         facts = _fill(part / "crops.npy", sources, crop, progress)
         write_table(part / "facts.csv", pd.DataFrame(facts))
+        for file in _FILES:
+            write_digest(part / file)
         try:
             part.rename(folder)
         except OSError:

@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from leukoscope.errors import RenamedWarning
+from leukoscope.errors import NoticeWarning, RenamedWarning
 
 __all__ = ["asks_for_all", "is_quiet", "is_verbose", "set_verbosity", "show_notes"]
 
@@ -43,14 +43,15 @@ def asks_for_all(words: Sequence[str]) -> bool:
 
 
 def show_notes() -> None:
-    """Show each use of an old name as one line, "Note: …", on standard error, and once."""
-    warnings.simplefilter("always", RenamedWarning)
+    """Show each notice and each old name as one line, "Note: …", on standard error, and once."""
+    for ours in (NoticeWarning, RenamedWarning):
+        warnings.simplefilter("always", ours)
     before, seen = warnings.showwarning, set[str]()
 
     def show(
         message: Warning | str, category: type[Warning], *where: object, **rest: object
     ) -> None:
-        if not issubclass(category, RenamedWarning):
+        if not issubclass(category, (NoticeWarning, RenamedWarning)):
             before(message, category, *where, **rest)  # type: ignore[arg-type]
         elif not is_quiet() and str(message) not in seen:
             seen.add(str(message))

@@ -3,9 +3,19 @@
 from leukoscope.exporters.base import (
     EXPORTERS,
     MAX_DIFFERENCE,
+    MAX_SHARE,
     Exporter,
+    compute_share,
     export_model,
     find_exporter,
 )
 
-__all__ = ["EXPORTERS", "MAX_DIFFERENCE", "Exporter", "export_model", "find_exporter"]
+__all__ = [
+    "EXPORTERS",
+    "MAX_DIFFERENCE",
+    "MAX_SHARE",
+    "Exporter",
+    "compute_share",
+    "export_model",
+    "find_exporter",
+]

@@ -22,12 +22,21 @@ from leukoscope.io.files import move_into_place
 from leukoscope.records import ModelMetadata
 from leukoscope.registry import Registry
 
-__all__ = ["EXPORTERS", "MAX_DIFFERENCE", "Exporter", "export_model", "find_exporter"]
+__all__ = [
+    "EXPORTERS",
+    "MAX_DIFFERENCE",
+    "MAX_SHARE",
+    "Exporter",
+    "compute_share",
+    "export_model",
+    "find_exporter",
+]
 
 MAX_DIFFERENCE = 1e-4
 """Largest difference of any probability between Keras and the export."""
 
-_MAX_SHARE = 0.01  # by which a novelty may differ: it is held to a limit, not read as a number
+MAX_SHARE = 0.01
+"""Share by which a novelty may differ: it is held to a limit, not read as a number."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,8 @@ def export_model(
         path: of the file.
         metadata: kept in the file, see `records`.
         crops: uint8 (n, 225, 225, 3), at least 200 of them where the data has so many.
-        expected: float64 (n, 2), Keras's probability and novelty of them.
+        expected: float64 (n, 2), Keras's probability and novelty of them; NaN for a novelty that
+            is not to be compared.
 
     Returns:
         The largest difference of any probability.
@@ -109,15 +119,26 @@ def export_model(
         part.write_bytes(_convert(exporter, model, novelty, metadata))
         gap = np.abs(_answer(exporter, part, crops) - expected)
         difference = float(gap[:, 0].max(initial=0))
-        share = float((gap[:, 1] / np.maximum(expected[:, 1], 1)).max(initial=0))
-        if not (difference < MAX_DIFFERENCE and share < _MAX_SHARE):
+        share = compute_share(gap[:, 1], expected[:, 1])
+        if not (difference < MAX_DIFFERENCE and share < MAX_SHARE):
             raise ModelError(
                 f"{path.name}: the exported network ({exporter.name}) differs from Keras by "
                 f"{difference:.2g} in a probability (less than {MAX_DIFFERENCE} is allowed) and by "
-                f"{share:.2%} in a novelty (less than {_MAX_SHARE:.0%}), so it was not written. "
+                f"{share:.2%} in a novelty (less than {MAX_SHARE:.0%}), so it was not written. "
                 "Install the versions of keras and the other packages that run.json names."
             )
     return difference
+
+
+def compute_share(gap: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> float:
+    """The largest difference of a novelty, as a share of it, or of 1 where it is less.
+
+    Args:
+        gap: float64 (n,), the differences.
+        expected: float64 (n,); where it is NaN, none is expected.
+    """
+    known = ~np.isnan(expected)
+    return float((gap[known] / np.maximum(expected[known], 1)).max(initial=0))
 
 
 def _convert(exporter: Exporter, model: Any, novelty: Novelty, metadata: ModelMetadata) -> bytes:

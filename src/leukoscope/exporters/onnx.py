@@ -19,6 +19,7 @@ from leukoscope.errors import MissingExtraError
 from leukoscope.exporters.base import Exporter
 from leukoscope.inference.model import METADATA_KEY, OUTPUTS, Classifier
 from leukoscope.inference.novelty import Novelty
+from leukoscope.inference.seal import seal
 from leukoscope.records import ModelMetadata
 
 __all__ = ["EXPORTER", "read_novelty"]
@@ -45,7 +46,7 @@ def _convert(model: Any, novelty: Novelty, metadata: ModelMetadata) -> bytes:
 
     proto, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=_OPSET)
     onnx.helper.set_model_props(proto, {METADATA_KEY: metadata.to_json()})
-    return bytes(proto.SerializeToString())
+    return seal(proto.SerializeToString())
 
 
 def _answer(path: Path, crops: UInt8Array) -> npt.NDArray[np.float64]:

@@ -78,6 +78,7 @@ def fit_decision(table: pd.DataFrame, column: str = "probability") -> Decision:
     from sklearn.linear_model import LogisticRegression
 
     limit = float(table["novelty"].quantile(USUAL)) if "novelty" in table and len(table) else 1.0
+    limit = limit or 1.0  # 0: the features of no network differ between cells
     nothing = Decision(novelty_limit=limit)
     leukaemic = (table["label"] == LEUKAEMIC).to_numpy()
     if leukaemic.all() or not leukaemic.any():

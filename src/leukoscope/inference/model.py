@@ -3,13 +3,14 @@
 The network takes uint8 crops and has two outputs, float32 (n, 1): `probability`, of leukaemic, and
 `novelty`, the distance from the training cells in units of the one that 5% of the cells of unseen
 people exceed. A model file is an ONNX network with one JSON text in its metadata, under the key
-"leukoscope": a `records.ModelMetadata`.
+"leukoscope": a `records.ModelMetadata`. It ends with its own digest (`seal`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import onnxruntime
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import CROP_PX
 from leukoscope.errors import ModelError
+from leukoscope.inference.seal import SEAL_KEY, is_broken
 from leukoscope.machine import count_workers
 from leukoscope.records import Decision, ModelMetadata
 
@@ -46,7 +48,7 @@ class Classifier:
         """Load a model file.
 
         Raises:
-            ModelError: no such file, not a Leukoscope model, or of another format.
+            ModelError: no such file, not a Leukoscope model, damaged, or of another format.
         """
         try:
             data = path.read_bytes()
@@ -58,6 +60,8 @@ class Classifier:
         self._open(data, path)
 
     def _open(self, data: bytes, path: Path) -> None:
+        if is_broken(data):
+            raise _refuse_broken(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = count_workers()
         options.log_severity_level = 3
@@ -65,12 +69,15 @@ class Classifier:
             self._session = onnxruntime.InferenceSession(
                 data, options, providers=["CPUExecutionProvider"]
             )
+            properties = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # ONNX Runtime raises classes of its own for each fault
             raise ModelError(
                 f"{path}: not a model file that can be read. Expected a model.onnx that "
                 "`leukoscope train` wrote; put it back from a copy, or train again."
             ) from error
-        self.metadata = _read_metadata(self._session, path)
+        if is_broken(data, sealed=SEAL_KEY in properties):
+            raise _refuse_broken(path)
+        self.metadata = _read_metadata(self._session, properties, path)
         self.name = f"{self.metadata.recipe}-{hashlib.sha256(data).hexdigest()[:8]}"
         self._input = self._session.get_inputs()[0].name
         self._file = (data, path)
@@ -116,9 +123,16 @@ class Classifier:
         return np.concatenate(found)
 
 
-def _read_metadata(session: Any, path: Path) -> ModelMetadata:
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    metadata = ModelMetadata.from_json(text or "null", str(path))
+def _refuse_broken(path: Path) -> ModelError:
+    return ModelError(
+        f"{path}: damaged: its bytes are not those that were written (by their SHA-256). Expected "
+        "a model.onnx as `leukoscope train` wrote it; put it back from a copy, or train again. The "
+        "shipped one comes back when Leukoscope is installed again."
+    )
+
+
+def _read_metadata(session: Any, properties: Mapping[str, str], path: Path) -> ModelMetadata:
+    metadata = ModelMetadata.from_json(properties.get(METADATA_KEY) or "null", str(path))
     missing = set(OUTPUTS) - {output.name for output in session.get_outputs()}
     if missing or metadata.crop_px != CROP_PX:
         raise ModelError(

@@ -18,6 +18,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _COMPONENTS = 64
 _FLOOR = 1e-6  # of a deviation: a constant feature carries no information
+_NOTHING = 1e-15  # variance, in squared units of the floor, that float64 makes by rounding
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,14 @@ def fit_novelty(features: npt.NDArray[np.floating]) -> Novelty:
 
     Returns:
         Distances of components with a deviation of 1 among these cells: of 64 components, or of as
-        many as there are.
+        many as there are; 0 everywhere where no feature differs between cells.
     """
     values = np.asarray(features, np.float64)
     mean, deviation = values.mean(axis=0), np.maximum(values.std(axis=0), _FLOOR)
     standard = (values - mean) / deviation
     variances, directions = np.linalg.eigh(standard.T @ standard / len(standard))
-    kept = np.flatnonzero(variances > _FLOOR * variances.max())[::-1][:_COMPONENTS]
+    kept = np.flatnonzero(variances > max(_FLOOR * variances.max(), _NOTHING))[::-1][:_COMPONENTS]
+    if not len(kept):
+        return Novelty(np.zeros((values.shape[1], 1)), np.zeros(1))
     kernel = directions[:, kept] / np.sqrt(variances[kept]) / deviation[:, None]
     return Novelty(kernel, -mean @ kernel)

@@ -24,11 +24,13 @@ except ImportError:  # Windows
     fcntl = None
 
 __all__ = [
+    "DiskFullError",
     "check_new",
     "describe_unreadable",
     "move_into_place",
     "read_bytes",
     "read_text",
+    "sync",
     "write_bytes",
     "write_text",
 ]
@@ -75,6 +77,11 @@ def describe_unreadable(path: Path, error: Exception, expected: str) -> str:
     return f"{path}: {reason}. Expected {expected}."
 
 
+class DiskFullError(OSError):
+    """No space, quota or allowed file size is left; names the file and says what is free."""
+
+
+_FULL = {errno.ENOSPC, errno.EFBIG, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else [])}
 _NAME_LETTERS = 40  # of a file's name in its temporary name: file systems allow 255 bytes
 _DAY = 86_400
 _DESCRIPTOR = re.compile(r"(?:/dev|/proc/self)/fd/(\d+)|/dev/std(out|err)")
@@ -90,7 +97,10 @@ def move_into_place(path: Path) -> Iterator[Path]:
     its permissions. What an earlier writer of `path` left behind when it was killed is removed.
 
     Raises:
-        OSError: as writing does, and for a folder; nothing is left behind.
+        DiskFullError: there is no space left.
+        OSError: as writing does, and for a folder.
+
+    After an error nothing is left behind, and the file is what it was.
     """
     target = _find_target(path)
     if target is None:
@@ -100,13 +110,16 @@ def move_into_place(path: Path) -> Iterator[Path]:
             with part.open("rb") as written, _open_node(path) as node:
                 shutil.copyfileobj(written, node)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part, handle = _create_part(target)
+    with _report_full(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part, handle = _create_part(target)
     try:
-        yield part
-        part.chmod(_find_mode(target))
-        _sync(part)
-        part.replace(target)
+        with _report_full(target, part):
+            yield part
+            part.chmod(_find_mode(target))
+            sync(part)
+            part.replace(target)
+            sync(target.parent)
     finally:
         if handle is not None:
             os.close(handle)
@@ -209,7 +222,56 @@ def _find_mode(target: Path) -> int:
     return 0o666 & ~mask
 
 
-def _sync(part: Path) -> None:
-    """Bring the bytes to the disk before the name points to them: power may fail in between."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
+def sync(path: Path) -> None:
+    """Bring a file's bytes, or a folder's names, to the disk, where its system can.
+
+    A file's before its name points to them, and the name after: power may fail in between.
+
+    Raises:
+        OSError: a file's bytes could not be written.
+    """
+    if not path.is_dir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        return
+    with contextlib.suppress(OSError):  # Windows opens no folder, some systems sync none
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def _report_full(target: Path, part: Path | None = None) -> Iterator[None]:
+    """Within it a file is written; a full disk gets words, whichever library ran into it."""
+    try:
+        yield
+    except DiskFullError:
+        raise
+    except OSError as error:
+        number = error.errno
+        if number is None and part is not None:  # NumPy leaves it out
+            number = _find_limit(part)
+        if number not in _FULL:
+            raise
+        free = f"{_find_free(target) / 1e6:,.1f} MB free"
+        raise DiskFullError(number, f"{os.strerror(number)}, {free}", str(target)) from error
+
+
+def _find_limit(part: Path) -> int | None:
+    """Why a file cannot grow, as the system's number; None where it can."""
+    try:
+        with part.open("ab") as file:
+            file.write(bytes(65_536))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno
+    return None
+
+
+def _find_free(target: Path) -> int:
+    """Bytes that are left for a file."""
+    folder = next(folder for folder in target.absolute().parents if folder.exists())
+    return shutil.disk_usage(folder).free

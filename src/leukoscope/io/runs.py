@@ -11,6 +11,7 @@ folds/NAME/             one fold: its network (model.keras, model.onnx), network
 model.keras, model.onnx the network trained on all the cells, calibrated; its network-history.csv
 evaluation/             what `leukoscope evaluate` wrote: metrics.json, report.html, model-card.md
 exports/                what `leukoscope export` wrote
+SHA256SUMS              digests of the tables and networks, as `sha256sum --check` reads them
 
 Runs from before 0.2 are read too: their folds are parts/part_0, …, their column of folds is `part`,
 the official folds of their cells.csv are `fold`, and a network's history is part-history.csv.
@@ -31,8 +32,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leukoscope.errors import DataError, LeukoscopeError, RunError
+from leukoscope.io.digests import differs_from_sum, write_sum
 from leukoscope.io.files import read_text, write_text
 from leukoscope.io.formulas import restore
+from leukoscope.io.locks import check_free
 from leukoscope.records import RunRecord
 
 if TYPE_CHECKING:  # a taken folder is refused before anything heavy loads
@@ -46,6 +49,7 @@ __all__ = [
     "check_folder",
     "create_run",
     "find_predictions",
+    "has_run",
     "open_run",
     "read_run_table",
     "report_damage",
@@ -179,6 +183,14 @@ class Run:
         """Write run.json, whole."""
         write_text(self.record, record.to_json())
 
+    @contextmanager
+    def keep_digest(self, path: Path) -> Iterator[None]:
+        """Within it, a file of the run is written; then its digest is kept, for `report_damage`."""
+        name = path.relative_to(self.folder).as_posix()
+        write_sum(self.folder, name, None)  # the old one, lest a kill leaves it with a new file
+        yield
+        write_sum(self.folder, name, path)
+
 
 def create_run(folder: Path, record: RunRecord, *, resume: bool) -> Run:
     """Create the folder of a run, or resume one that was begun with the same settings.
@@ -192,7 +204,7 @@ def create_run(folder: Path, record: RunRecord, *, resume: bool) -> Run:
         RunError: the folder is not empty, and `resume` is false or it is another run.
     """
     run = Run(folder)
-    if check_folder(folder, resume=resume):
+    if has_run(folder, resume=resume):
         _check_same(run, record)
         return run
     try:
@@ -203,8 +215,18 @@ def create_run(folder: Path, record: RunRecord, *, resume: bool) -> Run:
     return run
 
 
-def check_folder(folder: Path, *, resume: bool) -> bool:
-    """Whether there is a run to continue; fast, so that it can be checked first.
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that no run can be made or continued in; fast, as a command's first act.
+
+    Raises:
+        RunError: somebody writes to it, or as `has_run`.
+    """
+    check_free(folder)
+    has_run(folder, resume=resume)
+
+
+def has_run(folder: Path, *, resume: bool) -> bool:
+    """Whether there is a run to continue.
 
     Raises:
         RunError: the folder holds something else, or a run and `resume` is false.
@@ -331,7 +353,8 @@ def report_damage(path: Path, expected: str, fix: str) -> Iterator[None]:
         fix: what to do, as a sentence.
 
     Raises:
-        RunError: anything but a `LeukoscopeError` was raised, such as by the library that reads it.
+        RunError: anything but a `LeukoscopeError` was raised, such as by the library that reads it;
+            or the file's digest is not the one that the run keeps.
 
     >>> with report_damage(Path("run/cells.csv"), "a CSV", "Put it back."):
     ...     int("x")
@@ -339,6 +362,8 @@ def report_damage(path: Path, expected: str, fix: str) -> Iterator[None]:
     leukoscope.errors.RunError: run/cells.csv: damaged. Expected a CSV; ...
     """
     try:
+        if differs_from_sum(path):
+            raise ValueError("other bytes than were written (by their SHA-256)")
         yield
     except (LeukoscopeError, ImportError):
         raise

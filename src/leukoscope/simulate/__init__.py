@@ -3,7 +3,7 @@
 No real cell may be committed or shipped, so tests, demonstration and the audit's proof draw theirs.
 """
 
-from leukoscope.simulate.cohort import Cohort, draw_cells, simulate_cohort
+from leukoscope.simulate.cohort import Cohort, draw_cells, open_cohort, simulate_cohort
 from leukoscope.simulate.draw import LATENTS
 from leukoscope.simulate.plan import CohortSettings, Faults
 from leukoscope.simulate.prepare import simulate_pairs
@@ -14,6 +14,7 @@ __all__ = [
     "CohortSettings",
     "Faults",
     "draw_cells",
+    "open_cohort",
     "simulate_cohort",
     "simulate_pairs",
 ]

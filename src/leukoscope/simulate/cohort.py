@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pandas as pd
@@ -23,9 +24,10 @@ from leukoscope.simulate.faults import plant_faults
 from leukoscope.simulate.plan import CellFile, CohortSettings, check_settings, plan_files
 from leukoscope.simulate.prepare import UInt8Array, prepare_cell
 
-__all__ = ["Cohort", "draw_cells", "simulate_cohort"]
+__all__ = ["Cohort", "draw_cells", "open_cohort", "simulate_cohort"]
 
 _DEFAULT = CohortSettings()
+_TEXT: dict[str, Any] = dict.fromkeys(("image", "subject", "other"), str)
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,35 @@ def simulate_cohort(
             f"Drawn by leukoscope simulate with seed {settings.seed}; no real cell is in here.\n",
             encoding="utf-8",
         )
+    return _build_cohort(out, settings, truth, planted)
+
+
+def open_cohort(root: Path, settings: CohortSettings) -> Cohort | None:
+    """The cohort that `simulate_cohort` wrote there with these settings; None where it is not."""
+    files, _ = plant_faults(plan_files(settings), settings)
+    try:
+        truth, planted = [
+            pd.read_csv(
+                root / name, dtype=_TEXT, keep_default_na=False, float_precision="round_trip"
+            )
+            for name in ("truth.csv", "planted.csv")
+        ]
+        planned = [(file.image, file.best_probability) for file in files]
+        found = list(zip(truth["image"], truth["best_probability"], strict=True))
+        if found != planned or not all((root / file.image).exists() for file in files):
+            return None
+    except (OSError, ValueError, LookupError):
+        return None
+    return _build_cohort(root, settings, truth, planted)
+
+
+def _build_cohort(
+    root: Path, settings: CohortSettings, truth: pd.DataFrame, planted: pd.DataFrame
+) -> Cohort:
     drawn = truth.iloc[: settings.cells]
     leukaemic = drawn["label"] == "leukaemic"
     return Cohort(
-        root=out,
+        root=root,
         truth=truth,
         planted=planted,
         best_auc=float(roc_auc_score(leukaemic, drawn["best_probability"])),

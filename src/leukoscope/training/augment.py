@@ -16,7 +16,7 @@ import numpy as np
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import CROP_PX
-from leukoscope.errors import SettingsError
+from leukoscope.errors import SettingsError, call_users_code
 from leukoscope.registry import find_entry
 from leukoscope.settings import AugmentSettings
 
@@ -66,7 +66,8 @@ def augment_crop(
     """
     effects = find_effects(settings) if effects is None else effects
     for name, effect in effects.items():
-        changed = effect(crop, settings, random)
+        with call_users_code():
+            changed = effect(crop, settings, random)
         if getattr(changed, "shape", None) != crop.shape or changed.dtype != np.uint8:
             raise SettingsError(
                 f"The effect {name} gave {_describe(changed)}. Expected a crop as it came: uint8 "

@@ -97,7 +97,12 @@ def describe_cells(table: pd.DataFrame, split: Split) -> pd.DataFrame:
 
 
 def describe_run(
-    recipe: Recipe, catalogue: Catalogue, table: pd.DataFrame, split: Split, seed: int
+    recipe: Recipe,
+    catalogue: Catalogue,
+    table: pd.DataFrame,
+    split: Split,
+    seed: int,
+    threads: int,
 ) -> RunRecord:
     """run.json: the resolved request, the data and the versions."""
     folds = (
@@ -121,7 +126,7 @@ def describe_run(
         simulated=find_banner(catalogue.root) is not None,
         root=str(catalogue.root.resolve()),
         versions=_list_versions(),
-        machine=Machine(platform.platform(), platform.machine()),
+        machine=Machine(platform.platform(), platform.machine(), threads),
         started=tell_time(),
     )
 

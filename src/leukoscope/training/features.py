@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import Catalogue
+from leukoscope.io.digests import keep_whole
 from leukoscope.io.files import move_into_place
 from leukoscope.models import BACKBONES, build_model, cut_features
 from leukoscope.registry import is_import_path
@@ -63,10 +64,13 @@ def read_features(
     model = dataclasses.replace(recipe.model, hidden=0, dropout=0.0)
     key = f"{_FORMAT} {model} {_hash_own_code(model)}".strip()
     path = catalogue.folder / f"features-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
-    if not path.exists():
+
+    def make() -> None:
         features = compute_features(recipe, catalogue.crops, progress)
         with move_into_place(path) as part, part.open("wb") as file:
             np.save(file, features)
+
+    keep_whole(path, make)
     return np.asarray(np.load(path))
 
 

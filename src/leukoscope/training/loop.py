@@ -32,7 +32,7 @@ import pandas as pd
 from sklearn.metrics import log_loss, roc_auc_score
 
 from leukoscope.arrays import UInt8Array
-from leukoscope.errors import RunError
+from leukoscope.errors import RunError, warn_notice
 from leukoscope.io.files import move_into_place
 from leukoscope.io.runs import report_damage
 from leukoscope.labels import LEUKAEMIC
@@ -45,10 +45,12 @@ from leukoscope.training.batches import compute_weights, draw_order, iterate_bat
 
 __all__ = [
     "EpochReport",
+    "build_exact",
     "build_schedule",
     "load_keras",
     "predict_exactly",
     "predict_with_keras",
+    "remove_checkpoint",
     "run_keras",
     "save_keras",
     "train_model",
@@ -125,7 +127,8 @@ def train_model(
         training: cells to learn from: columns label, group; index = rows of `inputs`.
         stopping: cells of other groups of the training people, on which the best epoch is chosen;
             where there are none, the last epoch is kept.
-        checkpoint: an .npz file, rewritten after each epoch.
+        checkpoint: an .npz file, rewritten after each epoch; the one before it stays beside it. A
+            damaged one is left out, with a notice.
         seed: of weights, order and augmentation.
         progress: called after each step, and once more when an epoch is over.
 
@@ -278,10 +281,15 @@ def predict_exactly(
     Fine-tuned networks have channels of nearly no variance, whose normalisation magnifies rounding:
     two correct float32 programs differed by 1.2e-4 there, each within 5e-5 of the exact value.
     """
+    return predict_with_keras(build_exact(recipe, model), crops, rows)
+
+
+def build_exact(recipe: Recipe, model: keras.Model) -> keras.Model:
+    """The same network in float64."""
     with set_precision("float64"):
         exact = build_model(dataclasses.replace(recipe.model, pretrained=False))
     exact.set_weights(model.get_weights())
-    return predict_with_keras(exact, crops, rows)
+    return exact
 
 
 def load_keras(path: Path, recipe: Recipe) -> keras.Model:
@@ -364,32 +372,61 @@ def _write_checkpoint(path: Path, model: keras.Model, state: _State) -> None:
     arrays |= {f"average_{place}": array for place, array in enumerate(state.average)}
     arrays |= {f"best_{place}": array for place, array in enumerate(state.best)}
     arrays["history"] = np.array(json.dumps(state.history))
-    with move_into_place(path) as part, part.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    with move_into_place(path) as part:
+        with part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        if path.exists():
+            path.replace(_name_before(path))
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Remove the checkpoint of a network that is trained, and the one before it."""
+    for old in (path, _name_before(path)):
+        old.unlink(missing_ok=True)
+
+
+def _name_before(path: Path) -> Path:
+    """The checkpoint of the epoch before, kept in case that the last one is damaged."""
+    return path.with_stem(f"{path.stem}-before")
 
 
 def _read_checkpoint(path: Path, model: keras.Model) -> _State | None:
-    if not path.exists():
-        return None
-    expected = "the checkpoint of a network that was training"
-    fix = "Delete it to begin this network anew."
-    with (
-        report_damage(path, expected, fix),
-        path.open("rb") as file,  # NumPy leaves the file of a broken archive open
-        np.load(file, allow_pickle=False) as arrays,
-    ):
-        if sum(name.startswith("variable_") for name in arrays) != len(_list_variables(model)):
-            raise RunError(
-                f"{path}: the checkpoint of another version of leukoscope. Delete it to begin this "
-                "network anew, or continue with the version that wrote it."
-            )
-        for place, variable in enumerate(_list_variables(model)):
-            variable.assign(arrays[f"variable_{place}"])
-        count = len(model.get_weights())
-        history = json.loads(str(arrays["history"]))
-        return _State(
-            epoch=len(history),
-            history=history,
-            average=[arrays[f"average_{place}"] for place in range(count)],
-            best=[arrays[f"best_{place}"] for place in range(count)],
+    """Give the network what the newest whole checkpoint holds; None, untouched, without any.
+
+    Raises:
+        RunError: the checkpoint of another version.
+    """
+    damaged: list[Path] = []
+    state = None
+    for place in (path, _name_before(path)):
+        if state is None and place.exists():
+            try:
+                state = _load_checkpoint(place, model)
+            except RunError:
+                raise
+            except Exception:  # NumPy, zipfile and json have a dozen for what is damaged
+                damaged.append(place)
+    if damaged:
+        way = f"goes on from epoch {state.epoch}" if state else "is trained anew"
+        warn_notice(f"{damaged[0]}: damaged, so this network {way}.")
+    return state
+
+
+def _load_checkpoint(path: Path, model: keras.Model) -> _State:
+    variables, count = _list_variables(model), len(model.get_weights())
+    with zipfile.ZipFile(path) as archive:
+        if broken := archive.testzip():
+            raise ValueError(f"a broken {broken} in it")
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+        arrays = {name: found[name] for name in found}  # all of it, before anything is assigned
+    if sum(name.startswith("variable_") for name in arrays) != len(variables):
+        raise RunError(
+            f"{path}: the checkpoint of another version of leukoscope. Delete it to begin this "
+            "network anew, or continue with the version that wrote it."
         )
+    history = json.loads(str(arrays["history"]))
+    average = [arrays[f"average_{place}"] for place in range(count)]
+    best = [arrays[f"best_{place}"] for place in range(count)]
+    for place, variable in enumerate(variables):
+        variable.assign(arrays[f"variable_{place}"])
+    return _State(len(history), history, average, best)

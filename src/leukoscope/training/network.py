@@ -18,10 +18,16 @@ from leukoscope.cells.crop import CROP_PX
 from leukoscope.cells.measures import compute_measure_quantiles
 from leukoscope.cells.quality import measure_limits
 from leukoscope.datasets.spec import DatasetSpec
-from leukoscope.errors import ModelError
-from leukoscope.exporters import Exporter, export_model, find_exporter
+from leukoscope.errors import ModelError, RunError, warn_notice
+from leukoscope.exporters import (
+    MAX_SHARE,
+    Exporter,
+    compute_share,
+    export_model,
+    find_exporter,
+)
 from leukoscope.inference.novelty import Novelty, fit_novelty
-from leukoscope.io.runs import FINAL, Network, Run
+from leukoscope.io.runs import FINAL, Network, Run, read_run_table, report_damage
 from leukoscope.io.tables import write_table
 from leukoscope.labels import LABELS
 from leukoscope.records import Decision, Expected, ModelMetadata, SubjectRecord, TrainingMeasures
@@ -31,11 +37,34 @@ from leukoscope.splits import choose_stopping, find_seen
 if TYPE_CHECKING:
     from leukoscope.training.loop import EpochReport
 
-__all__ = ["COMPARED", "Work", "export_network", "predict_fold", "spread", "train_network"]
+__all__ = [
+    "COMPARED",
+    "Work",
+    "answer_exactly",
+    "export_network",
+    "predict_fold",
+    "spread",
+    "train_network",
+]
 
 COMPARED = 256
 """Cells on which an export must agree with Keras."""
 
+_TRAIN_AGAIN = (
+    "Put it back from a copy, or delete it and continue the run with `resume`, which trains this "
+    "network again."
+)
+_UNLEARNED = (
+    "this network's features differ between cells by no more than float32 rounds, so it has not "
+    "learned to tell cells apart (it may need pretrained weights, more epochs or another learning "
+    "rate). Its probabilities agree with Keras, so it was written; its novelty has no meaning."
+)
+_OUTPUTS: dict[str, type] = {
+    **dict.fromkeys(("image", "subject", "label", "group", "pixel_hash"), str),
+    **dict.fromkeys(("probability", "novelty", "area_probability"), float),
+    "area": int,
+    "leaky": bool,
+}
 _CHUNK = 512  # crops in memory at a time
 _MEASURED = 1000  # training cells of each class whose measures a model keeps the quantiles of
 _LEARNED = 2000  # training cells that novelty is fitted on, where no features are cached
@@ -67,11 +96,12 @@ def train_network(
     The networks of the folds give raw outputs; the final one, given a decision, is calibrated.
     """
     from leukoscope.models import calibrate_model
-    from leukoscope.training.loop import save_keras, train_model
+    from leukoscope.training.loop import remove_checkpoint, save_keras, train_model
 
     network = work.run.find_network(name)
     if network.onnx.exists():
-        return
+        with report_damage(network.onnx, "the exported network", _TRAIN_AGAIN):
+            return
     network.folder.mkdir(parents=True, exist_ok=True)
     early = work.recipe.training.early_stopping
     stopping = choose_stopping(cells, work.seed) if early else cells.index[:0]
@@ -85,7 +115,8 @@ def train_network(
         seed=work.seed,
         progress=work.on_step,
     )
-    write_table(network.history, history)
+    with work.run.keep_digest(network.history):
+        write_table(network.history, history)
     calibrate_model(model, decision.slope, decision.intercept)
     metadata = ModelMetadata(
         classes=LABELS,
@@ -99,9 +130,11 @@ def train_network(
         subjects=subjects,
         measures=_measure_cells(work.crops, cells) if name == FINAL else None,
     )
-    save_keras(model, network.keras, metadata)
-    _export(work, network, model, cells, metadata, decision.novelty_limit)
-    network.checkpoint.unlink()
+    with work.run.keep_digest(network.keras):
+        save_keras(model, network.keras, metadata)
+    with work.run.keep_digest(network.onnx):
+        _export(work, network, model, cells, metadata, decision.novelty_limit)
+    remove_checkpoint(network.checkpoint)
 
 
 def _measure_cells(crops: UInt8Array, cells: pd.DataFrame) -> TrainingMeasures:
@@ -164,21 +197,57 @@ def export_network(
         LeukoscopeError: as `export_model`.
     """
     from leukoscope.models import cut_features, cut_head
-    from leukoscope.training.loop import predict_exactly, predict_with_keras, run_keras
+    from leukoscope.training.loop import predict_with_keras, run_keras
 
     rows = np.arange(len(crops))
     if features is None:
         features = run_keras(cut_features(model), crops, rows)
     distances = novelty.compute(features)
 
-    def export(probability: npt.NDArray[np.float64]) -> float:
-        expected = np.column_stack([probability, distances])
-        return export_model(exporter, model, novelty, path, metadata, crops, expected)
+    def export(answers: npt.NDArray[np.float64]) -> float:
+        return export_model(exporter, model, novelty, path, metadata, crops, answers)
 
+    probability = predict_with_keras(cut_head(model), features, rows)
+    answers = np.column_stack([probability, distances])
     try:
-        return export(predict_with_keras(cut_head(model), features, rows))
+        difference = export(answers)
     except ModelError:  # float32 may differ by more than is allowed; compare in float64
-        return export(predict_exactly(recipe, model, crops, rows))
+        answers = answer_exactly(recipe, model, novelty, crops, distances)
+        difference = export(answers)
+    if np.isnan(answers[:, 1]).any() or not novelty.kernel.any():
+        warn_notice(f"{path}: {_UNLEARNED}")
+    return difference
+
+
+def answer_exactly(
+    recipe: Recipe,
+    model: Any,
+    novelty: Novelty,
+    crops: UInt8Array,
+    distances: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Probability and novelty by Keras in float64, which an export must reproduce.
+
+    Args:
+        recipe: of the run.
+        model: keras.Model, calibrated.
+        novelty: of its features.
+        crops: uint8 (n, 225, 225, 3).
+        distances: float64 (n,), their novelty by Keras in float32.
+
+    Returns:
+        float64 (n, 2). Where the novelty by float32 is another, all novelties are NaN: features
+        that hardly differ between cells leave nothing but rounding, whatever computes them.
+    """
+    from leukoscope.models import cut_features
+    from leukoscope.training.loop import build_exact, predict_with_keras, run_keras
+
+    exact, rows = build_exact(recipe, model), np.arange(len(crops))
+    probability = predict_with_keras(exact, crops, rows)
+    true = novelty.compute(run_keras(cut_features(exact), crops, rows))
+    if compute_share(np.abs(distances - true), true) >= MAX_SHARE:
+        true = np.full_like(true, np.nan)
+    return np.column_stack([probability, true])
 
 
 def _fit_novelty(work: Work, model: Any, cells: pd.DataFrame) -> Novelty:
@@ -198,7 +267,14 @@ def predict_fold(work: Work, cells: pd.DataFrame, evaluated: pd.DataFrame, name:
 
     network = work.run.find_network(name)
     if network.outputs.exists():
-        return
+        try:
+            read_outputs(network, len(evaluated))
+        except RunError:
+            warn_notice(
+                f"{network.outputs}: damaged, so the fold's network scores its cells again."
+            )
+        else:
+            return
     answers = _answer(work, network, evaluated.index.to_numpy())
     found = evaluated[["image", "subject", "label"]].assign(
         probability=answers[:, 0],
@@ -210,7 +286,21 @@ def predict_fold(work: Work, cells: pd.DataFrame, evaluated: pd.DataFrame, name:
         pixel_hash=evaluated["pixel_hash"],
         leaky=find_seen(cells, evaluated),
     )
-    write_table(network.outputs, found)
+    with work.run.keep_digest(network.outputs):
+        write_table(network.outputs, found)
+
+
+def read_outputs(network: Network, cells: int) -> pd.DataFrame:
+    """The raw outputs of a fold's evaluated cells.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    fix = (
+        "Put it back from a copy, or delete it and continue the run with `resume`; the fold's "
+        "network scores these cells again."
+    )
+    return read_run_table(network.outputs, _OUTPUTS, fix, rows=cells)
 
 
 def _answer(work: Work, network: Network, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

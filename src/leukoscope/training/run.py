@@ -17,17 +17,9 @@ from leukoscope.io.tables import write_table
 from leukoscope.predictions import write_predictions
 from leukoscope.splits import Split
 from leukoscope.training.describe import compute_expected, describe_subjects
-from leukoscope.training.network import Work, predict_fold, train_network
+from leukoscope.training.network import Work, predict_fold, read_outputs, train_network
 
 __all__ = ["train_all"]
-
-_OUTPUTS: dict[str, type] = {
-    **dict.fromkeys(("image", "subject", "label", "group", "pixel_hash"), str),
-    **dict.fromkeys(("probability", "novelty", "area_probability"), float),
-    "area": int,
-    "leaky": bool,
-}
-_CONTINUE = "Put it back from a copy, or delete it and continue the run with `resume`"
 
 
 def train_all(
@@ -77,24 +69,21 @@ def _gather_predictions(run: Run, split: Split) -> pd.DataFrame:
     """
     found = []
     for fold in split.folds:
-        path = run.find_network(fold.name).outputs
-        fix = f"{_CONTINUE}; the fold's network scores these cells again."
-        outputs = read_run_table(path, _OUTPUTS, fix, rows=len(fold.evaluated))
+        outputs = read_outputs(run.find_network(fold.name), len(fold.evaluated))
         found.append(outputs.assign(fold=fold.name))
     outputs = pd.concat(found, ignore_index=True).assign(split=split.name)
     decided, size = decide_by_fold(outputs), decide_by_fold(outputs, "area_probability")
     context = decide_by_fold(outputs.assign(probability=average_by_subject(outputs)))
-    write_predictions(
-        outputs.assign(
-            output=outputs["probability"],
-            **decided,
-            area_probability=size["probability"],
-            area_threshold=size["threshold"],
-            context_probability=context["probability"],
-            context_threshold=context["threshold"],
-        ),
-        run.predictions,
+    predictions = outputs.assign(
+        output=outputs["probability"],
+        **decided,
+        area_probability=size["probability"],
+        area_threshold=size["threshold"],
+        context_probability=context["probability"],
+        context_threshold=context["threshold"],
     )
+    with run.keep_digest(run.predictions):
+        write_predictions(predictions, run.predictions)
     return outputs
 
 
@@ -109,4 +98,5 @@ def _gather_histories(run: Run, names: list[str]) -> None:
         )
         history = read_run_table(network.history, NETWORK_HISTORY, fix)
         found.append(history.assign(fold=name))
-    write_table(run.history, pd.concat(found))
+    with run.keep_digest(run.history):
+        write_table(run.history, pd.concat(found))

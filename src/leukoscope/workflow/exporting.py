@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,14 +12,15 @@ import numpy as np
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import cut_crop
 from leukoscope.errors import DataError, MissingExtraError, RunError
-from leukoscope.exporters import MAX_DIFFERENCE, Exporter, find_exporter
+from leukoscope.exporters import MAX_DIFFERENCE, Exporter, compute_share, find_exporter
 from leukoscope.inference.model import Classifier
 from leukoscope.io.images import read_image
+from leukoscope.io.locks import lock_folder
 from leukoscope.io.runs import FINAL, Network, Run, open_run, report_damage
 from leukoscope.io.sources import list_sources
 from leukoscope.records import RunRecord
 from leukoscope.simulate import CohortSettings, draw_cells
-from leukoscope.training.network import COMPARED, export_network, spread
+from leukoscope.training.network import COMPARED, answer_exactly, export_network, spread
 
 __all__ = ["ExportResult", "export_run"]
 
@@ -68,8 +70,10 @@ def export_run(folder: Path, format_name: str, out: Path | None = None) -> Expor
     path = _check_out(run, out or run.exports / f"model{exporter.suffix}")
     if find_spec("keras") is None:
         raise MissingExtraError("Keras with TensorFlow", "train")
-    crops, which = _find_crops(run, record)
-    difference = _export(run.find_network(name), record, exporter, path, crops)
+    inside = path.resolve().is_relative_to(run.folder.resolve())
+    with lock_folder(run.folder) if inside else nullcontext():
+        crops, which = _find_crops(run, record)
+        difference = _export(run.find_network(name), record, exporter, path, crops)
     sentences = (
         f"{exporter.name}: {_describe_network(name)}.",
         f"Compared with Keras on {len(crops)} {which}: no probability differs by more than "
@@ -127,7 +131,10 @@ def _export(
     probability = predict_with_keras(cut_head(model), features, rows)
     answers, distances = classifier.predict_batch(crops), novelty.compute(features)
     apart = float(np.abs(answers[:, 0] - probability).max())
-    share = float((np.abs(answers[:, 1] - distances) / np.maximum(distances, 1)).max())
+    share = compute_share(np.abs(answers[:, 1] - distances), distances)
+    if apart < _ONE_NETWORK and not share < _ONE_NOVELTY:  # unlearned, perhaps
+        true = answer_exactly(record.recipe, model, novelty, crops, distances)[:, 1]
+        share = compute_share(np.abs(answers[:, 1] - true), true)
     if not (apart < _ONE_NETWORK and share < _ONE_NOVELTY):
         raise RunError(
             f"{network.keras}: not the network of {network.onnx.name} beside it (their "

@@ -13,8 +13,10 @@ import numpy.typing as npt
 from leukoscope.catalogue import read_catalogue, select_usable
 from leukoscope.datasets.reader import ReadOptions
 from leukoscope.datasets.registry import find_data
-from leukoscope.errors import MissingExtraError
-from leukoscope.io.runs import Run, create_run
+from leukoscope.errors import MissingExtraError, RunError, is_of_user, warn_notice
+from leukoscope.io.files import DiskFullError
+from leukoscope.io.locks import lock_folder
+from leukoscope.io.runs import Run, create_run, has_run
 from leukoscope.io.tables import write_table
 from leukoscope.registry import Registry
 from leukoscope.settings import ModelSettings, Recipe, read_recipe
@@ -103,8 +105,38 @@ def train_run(
         The finished run.
 
     Raises:
-        LeukoscopeError: anything wrong with the data, the recipe, the split or the folder.
+        LeukoscopeError: anything wrong with the data, the recipe, the split or the folder; another
+            process writes to the folder; or the disk is full.
     """
+    show = _Callbacks(on_decode, on_link, on_groups, on_features, on_network, on_step)
+    try:
+        with lock_folder(request.out):
+            return _train(request, show)
+    except DiskFullError as error:
+        if is_of_user(error):
+            raise
+        raise RunError(
+            f"{error.filename}: cannot be written ({error.strerror}). What was trained until then "
+            f"is kept, to the last epoch. Free some space, then train again with `resume` and "
+            f"`out` {request.out}."
+        ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class _Callbacks:
+    """Those of `train_run`."""
+
+    on_decode: Callable[[int, int], None] | None
+    on_link: Callable[[int, int], None] | None
+    on_groups: Callable[[str], None] | None
+    on_features: Callable[[int, int], None] | None
+    on_network: Callable[[str, int, int], None] | None
+    on_step: Callable[[EpochReport], None] | None
+
+
+def _train(request: TrainingRequest, show: _Callbacks) -> Run:
+    if has_run(request.out, resume=request.resume):
+        _take_threads(Run(request.out))
     recipe, data = read_recipe(request.recipe), find_data(request.data)
     _check_network(recipe.model)
     find_effects(recipe.augment)
@@ -113,28 +145,45 @@ def train_run(
         request.options,
         groups_csv=request.groups_csv,
         turns=request.turns,
-        on_decode=on_decode,
-        on_link=on_link,
+        on_decode=show.on_decode,
+        on_link=show.on_link,
     )
     table = select_usable(catalogue)
     split = make_split(
         table, request.split, folds=request.folds, seed=request.seed, spec=catalogue.spec
     )
-    record = describe_run(recipe, catalogue, table, split, request.seed)
-    if on_groups and record.group_overrides:
-        for sentence in record.group_overrides.overridden:
-            on_groups(f"{catalogue.groups_csv}: {sentence}")
     from leukoscope.models import build_model  # after what can fail at once: it loads TensorFlow
+    from leukoscope.models.device import count_threads
 
-    build_model(recipe.model)  # and before there is a folder
+    record = describe_run(recipe, catalogue, table, split, request.seed, count_threads())
+    if show.on_groups and record.group_overrides:
+        for sentence in record.group_overrides.overridden:
+            show.on_groups(f"{catalogue.groups_csv}: {sentence}")
+    build_model(recipe.model)  # before there is a run
     run = create_run(request.out, record, resume=request.resume)
-    write_table(run.cells, describe_cells(table, split))
+    with run.keep_digest(run.cells):
+        write_table(run.cells, describe_cells(table, split))
     inputs: npt.NDArray[Any] = catalogue.crops
     if recipe.training.freeze_backbone:
         from leukoscope.training.features import read_features
 
-        inputs = read_features(recipe, catalogue, on_features)
-    work = Work(run, recipe, catalogue.spec, catalogue.crops, inputs, request.seed, on_step)
-    train_all(work, table, split, final=request.final, on_network=on_network)
+        inputs = read_features(recipe, catalogue, show.on_features)
+    work = Work(run, recipe, catalogue.spec, catalogue.crops, inputs, request.seed, show.on_step)
+    train_all(work, table, split, final=request.final, on_network=show.on_network)
     run.write_record(dataclasses.replace(run.read_record(), finished=tell_time()))
     return run
+
+
+def _take_threads(run: Run) -> None:
+    """Compute with as many threads as the run was begun with: another number, another network."""
+    if find_spec("keras") is None:
+        raise MissingExtraError("Keras with TensorFlow", "train")
+    from leukoscope.models.device import count_threads, set_threads
+
+    threads = run.read_record().machine.threads
+    if threads and not set_threads(threads):
+        warn_notice(
+            f"{run.folder}: begun with {threads} threads for an operation of TensorFlow, but this "
+            f"process computes with {count_threads()} already, so the networks will not be the "
+            "same to the last bit. For that, continue the run in a new process."
+        )
