@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -79,7 +79,7 @@ def build_app(
         app.state.batcher = Batcher(classifier, metrics.count_batch)
         app.state.explainer = Explainer(app.state.batcher, limits)
         app.state.pool = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="request")
-        resting = asyncio.create_task(rest(gate))
+        resting = asyncio.create_task(rest((gate, app.state.explainer.gate)))
         yield
         resting.cancel()
         app.state.explainer.close()
@@ -272,14 +272,15 @@ def _add_page(app: FastAPI) -> None:
     app.mount("/page", StaticFiles(directory=folder))
 
 
-async def rest(gate: Gate) -> None:
-    """Give memory back whenever the last request of several has been answered."""
-    answered = gate.answered
+async def rest(gates: Sequence[Gate]) -> None:
+    """Give memory back whenever the last of several requests has been answered."""
+    before = 0
     while True:
         await asyncio.sleep(_REST_SECONDS)
-        if not gate.inside and gate.answered != answered:
-            answered = gate.answered
-            await asyncio.get_running_loop().run_in_executor(None, give_memory_back)
+        answered = sum(gate.answered for gate in gates)
+        if answered != before and not any(gate.inside for gate in gates):
+            before = answered
+            await asyncio.to_thread(give_memory_back)
 
 
 def read_client(request: Request) -> str:

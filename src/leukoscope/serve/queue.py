@@ -25,6 +25,7 @@ _BATCH = 32
 _LONGEST_WAIT = 30  # seconds, longest Retry-After
 _DOOR_SECONDS = 1.0  # a request waits for a place
 _SPEED_SECONDS = 0.5  # over which the speed of a body is measured
+_GRANTED = 1_000_000  # bytes kept free for a body that is yet to come
 _SLOW = 32_000  # bytes a second of a body that keeps nobody waiting
 
 _NOW, _WAITS, _END = range(3)  # the order in which the worker takes what is there
@@ -140,10 +141,11 @@ class Place:
         return not self.answered and self.find_speed() < _SLOW
 
     def find_held(self) -> int:
-        """Bytes to keep free for its body: all that were promised, unless they come slowly."""
+        """Bytes to keep free for its body: the more have come, the more of those promised."""
         if self.lost:
             return 0
-        return self.bytes if self.is_slow() else self.length
+        expected = self.bytes if self.is_slow() else _GRANTED + 4 * self.bytes
+        return min(self.length, expected)
 
     def lose(self) -> None:
         """Give the place up, as another waits."""
@@ -180,11 +182,12 @@ class Gate:
             RefusedError: with 503 and Retry-After, when all are taken.
         """
         end = time.monotonic() + _DOOR_SECONDS
-        while not self._has_room(client, length):
-            if time.monotonic() > end:
+        place = Place(client, length)
+        while self._is_full() or not self._make_room(place):
+            if self._is_full() or time.monotonic() > end:
                 raise self._refuse()
             await asyncio.sleep(_DOOR_SECONDS / 10)
-        place = Place(client, length)
+            place = Place(client, length)
         self._places.add(place)
         started = time.monotonic()
         try:
@@ -197,7 +200,7 @@ class Gate:
 
     def answer(self, place: Place) -> None:
         """The body is here. Raises `RefusedError` where too many are being answered."""
-        if self._count_answered() >= self._limits.requests:
+        if self._is_full():
             raise self._refuse()
         place.answered = True
 
@@ -207,27 +210,22 @@ class Gate:
         if sum(other.bytes for other in self._places) > self._limits.held_bytes:
             raise self._refuse()
 
-    def _has_room(self, client: str, length: int) -> bool:
-        """Whether there is a place, once bodies that come slowly have lost theirs."""
-        if self._count_answered() >= self._limits.requests:
-            return False
+    def _is_full(self) -> bool:
+        return sum(place.answered for place in self._places) >= self._limits.requests
+
+    def _make_room(self, new: Place) -> bool:
+        """Whether there is room for a body, once those that come slowly have lost their places."""
         most = self._limits.receiving
         coming = [place for place in self._places if not (place.answered or place.lost)]
-        own = [place for place in coming if place.client == client]
+        own = [place for place in coming if place.client == new.client]
         if len(own) >= most // 2 and not _lose(own, Place.find_speed):
             return False
         if len(coming) >= most and not _lose(coming, Place.find_speed):
             return False
-        while self._find_held() + length > self._limits.held_bytes:
+        while sum(place.find_held() for place in (*self._places, new)) > self._limits.held_bytes:
             if not _lose(coming, lambda place: -place.bytes):
                 return False
         return True
-
-    def _count_answered(self) -> int:
-        return sum(place.answered for place in self._places)
-
-    def _find_held(self) -> int:
-        return sum(place.find_held() for place in self._places)
 
     def _refuse(self) -> RefusedError:
         wait = min(max(math.ceil(self._seconds), 1), _LONGEST_WAIT)
