@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import os
@@ -310,6 +311,7 @@ def test_a_full_queue_says_when_to_come_back(classifier: Classifier, cells: list
     class Slow:
         metadata, threshold = classifier.metadata, classifier.threshold
         sensitive_threshold, decision = classifier.sensitive_threshold, classifier.decision
+        give_memory_back = classifier.give_memory_back
 
         def predict_batch(self, crops: Any) -> Any:
             held.set()
@@ -386,6 +388,33 @@ def test_the_promise_of_a_slow_body_holds_no_memory(monkeypatch: pytest.MonkeyPa
                 assert slow.lost
 
     asyncio.run(fill())
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def test_nothing_of_a_request_waits_for_the_collector(
+    client: TestClient, cells: list[bytes]
+) -> None:
+    """Images in a reference cycle would stay for as long as Python finds no cause to look."""
+    good, bad = ("files", ("a.png", cells[0])), ("files", ("a.zip", b"PK"))
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    cut = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\nab'
+    with without_collector():
+        for path in ("/v1/predict", "/v1/explain"):
+            for files in ([good], [good, bad], [good, ("other", ("a", b""))]):
+                client.post(path, files=files)
+            client.post(path, headers=kind, content=cut)
+            client.post(path, headers=kind, content=cut + b"\r\n--x\r\nrubbish")
+        found = {type(thing).__name__ for thing in gc.get_objects()}
+    assert not found & {"UploadedFile", "UploadedImage", "Source", "Cell", "Place", "_Form"}
 
 
 def test_the_batcher_gathers_and_hands_errors_back(classifier: Classifier) -> None:

@@ -79,7 +79,7 @@ def build_app(
         app.state.batcher = Batcher(classifier, metrics.count_batch)
         app.state.explainer = Explainer(app.state.batcher, limits)
         app.state.pool = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="request")
-        resting = asyncio.create_task(rest((gate, app.state.explainer.gate)))
+        resting = asyncio.create_task(rest(classifier, (gate, app.state.explainer.gate)))
         yield
         resting.cancel()
         app.state.explainer.close()
@@ -272,7 +272,7 @@ def _add_page(app: FastAPI) -> None:
     app.mount("/page", StaticFiles(directory=folder))
 
 
-async def rest(gates: Sequence[Gate]) -> None:
+async def rest(classifier: Classifier, gates: Sequence[Gate]) -> None:
     """Give memory back whenever the last of several requests has been answered."""
     before = 0
     while True:
@@ -280,6 +280,7 @@ async def rest(gates: Sequence[Gate]) -> None:
         answered = sum(gate.answered for gate in gates)
         if answered != before and not any(gate.inside for gate in gates):
             before = answered
+            await asyncio.to_thread(classifier.give_memory_back)
             await asyncio.to_thread(give_memory_back)
 
 
