@@ -1,4 +1,4 @@
-"""Behind a reverse proxy: names, origins and a prefix, and a real nginx with the docs' own config."""
+"""Behind a reverse proxy: names, origins, a prefix; a real nginx with the docs' own config."""
 
 from __future__ import annotations
 
