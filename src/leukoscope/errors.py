@@ -17,6 +17,8 @@ puts the names of its options in (`cli.options.name_options`), prints it and exi
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import warnings
 
@@ -31,8 +33,17 @@ __all__ = [
     "SplitError",
     "describe_install",
     "describe_os_error",
+    "find_full_disk",
     "warn_renamed",
 ]
+
+
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your share of the disk is used up",
+    errno.EFBIG: "it is larger than a file may be here",
+}
+"""Why a file cannot be written whole, by the system's number."""
 
 
 class LeukoscopeError(Exception):
@@ -83,13 +94,32 @@ def describe_install(extra: str = "") -> str:
     return f"In a clone of Leukoscope, run: pip install {what}"
 
 
-def describe_os_error(error: OSError) -> str:
-    """Which file it is, why it cannot be read or written, and what to check."""
-    file = error.filename2 or error.filename or "A file"
+def describe_os_error(error: OSError, unnamed: str = "A file") -> str:
+    """Which file it is, why it cannot be read or written, and what to check.
+
+    Args:
+        error: as the system raised it.
+        unnamed: what to call a file whose name the error does not know.
+    """
+    file = error.filename2 or error.filename or unnamed
+    if full := _FULL.get(error.errno or 0):
+        return f"{file} cannot be written: {full}."
     return (
         f"{file} cannot be read or written ({error.strerror or error}). "
         "Check the path and the free space."
     )
+
+
+def find_full_disk(error: BaseException | None) -> OSError | None:
+    """The error of a full disk behind an error, whatever a library made of it; None without."""
+    told = None
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return error
+        if told is None and os.strerror(errno.ENOSPC) in str(error):
+            told = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        error = error.__cause__ or error.__context__
+    return told
 
 
 def warn_renamed(words: str) -> None:

@@ -101,16 +101,29 @@ def move_into_place(path: Path) -> Iterator[Path]:
                 shutil.copyfileobj(written, node)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    part, handle = _create_part(target)
+    with _name_file(path):
+        part, handle = _create_part(target)
+        try:
+            yield part
+            part.chmod(_find_mode(target))
+            _sync(part)
+            part.replace(target)
+        finally:
+            if handle is not None:
+                os.close(handle)
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _name_file(path: Path) -> Iterator[None]:
+    """Let an error name the file that was to be written: the system's names none while writing."""
     try:
-        yield part
-        part.chmod(_find_mode(target))
-        _sync(part)
-        part.replace(target)
-    finally:
-        if handle is not None:
-            os.close(handle)
-        part.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        hidden = f".{path.name[:_NAME_LETTERS]}-"
+        if error.filename is None or Path(os.fsdecode(error.filename)).name.startswith(hidden):
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def check_new(path: Path) -> None:
