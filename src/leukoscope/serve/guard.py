@@ -115,16 +115,16 @@ class Guard:
         ):
             raise RefusedError(
                 421,
-                "Expected this machine's own name as Host, such as localhost or 127.0.0.1; "
-                "`leukoscope serve --allow-host NAME` accepts that of a proxy.",
+                "Expected this machine's own name as Host, such as localhost or 127.0.0.1, or one "
+                "that the server was started with (option allow-host).",
             )
         origin = headers.get("origin")
         own = origin is None or urlsplit(origin).netloc == headers.get("host")
         if not own and origin not in self.proxy.origins:
             raise RefusedError(
                 403,
-                "Pages of other sites may not use this server; "
-                "`leukoscope serve --allow-origin URL` accepts that of a proxy.",
+                "Pages of other sites may not use this server, unless it was started with their "
+                "origin (option allow-origin).",
             )
         if self.token is not None and path.startswith(("/v1", "/metrics")):
             kind, _, sent = headers.get("authorization", "").partition(" ")
