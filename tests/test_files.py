@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.errors import DataError, NoticeWarning, RunError
+from leukoscope.errors import DataError, DiskFullError, NoticeWarning, RunError
 from leukoscope.io import locks
 from leukoscope.io.digests import is_whole, keep_whole, write_digest
-from leukoscope.io.files import DiskFullError, move_into_place, write_bytes, write_text
+from leukoscope.io.files import move_into_place, write_bytes, write_text
 from leukoscope.io.formulas import defuse, restore
 from leukoscope.io.locks import check_free, lock_folder
 from leukoscope.io.runs import read_run_table
@@ -152,7 +152,9 @@ def test_a_full_disk_is_named_with_its_free_space_and_the_file_stays(
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        with pytest.raises(DiskFullError, match=r"File too large, [\d,.]+ MB free") as found:
+        with pytest.raises(
+            DiskFullError, match=r"larger than a file may be here, [\d,.]+ MB free"
+        ) as found:
             if writer == "python":
                 write_bytes(path, bytes(200_000))
             else:
@@ -176,7 +178,7 @@ def test_libraries_that_leave_the_number_out_are_understood(
     assert not isinstance(found.value, DiskFullError)
     monkeypatch.setattr("leukoscope.io.files._find_limit", lambda part: errno.ENOSPC)
     monkeypatch.setattr("leukoscope.io.files._find_free", lambda target: 10_000)
-    with pytest.raises(DiskFullError, match=r"No space left on device, 0\.0 MB free"):
+    with pytest.raises(DiskFullError, match=r"the disk is full, 0\.0 MB free"):
         write()
 
 

@@ -102,6 +102,9 @@ class Watched:
             assert time.monotonic() < end
             time.sleep(0.01)
 
+    def give_memory_back(self) -> None:
+        self._cue.give_memory_back()
+
     def predict_batch(self, crops: Any) -> Any:
         self.asked.append(len(crops))
         time.sleep(self._seconds)

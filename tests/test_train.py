@@ -31,12 +31,11 @@ from leukoscope.catalogue import Catalogue, select_usable
 from leukoscope.cli import app
 from leukoscope.datasets.cnmc import CNMC
 from leukoscope.datasets.reader import ReadOptions
-from leukoscope.errors import DataError, ModelError, RunError, SettingsError
+from leukoscope.errors import DataError, DiskFullError, ModelError, RunError, SettingsError
 from leukoscope.exporters import export_model, find_exporter
 from leukoscope.inference.decision import calibrate
 from leukoscope.inference.model import Classifier
 from leukoscope.inference.novelty import fit_novelty
-from leukoscope.io.files import DiskFullError
 from leukoscope.io.locks import lock_folder
 from leukoscope.io.runs import Run, find_predictions, open_run
 from leukoscope.labels import LABELS

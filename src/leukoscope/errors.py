@@ -18,13 +18,17 @@ puts the names of its options in (`cli.options.name_options`), prints it and exi
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 __all__ = [
+    "FULL_DISK",
     "DataError",
+    "DiskFullError",
     "LeukoscopeError",
     "MissingExtraError",
     "ModelError",
@@ -36,14 +40,31 @@ __all__ = [
     "call_users_code",
     "describe_install",
     "describe_os_error",
+    "find_full_disk",
     "is_of_user",
     "warn_notice",
     "warn_renamed",
 ]
 
 
+FULL_DISK = {
+    number: words
+    for name, words in (
+        ("ENOSPC", "the disk is full"),
+        ("EDQUOT", "your share of the disk is used up"),
+        ("EFBIG", "it is larger than a file may be here"),
+    )
+    if (number := getattr(errno, name, None))
+}
+"""Why a file cannot be written whole, by the system's number."""
+
+
 class LeukoscopeError(Exception):
     """Root of all errors raised on purpose."""
+
+
+class DiskFullError(OSError):
+    """No space, quota or allowed file size is left: names the file, why, and what is free."""
 
 
 class RenamedWarning(FutureWarning):
@@ -94,13 +115,34 @@ def describe_install(extra: str = "") -> str:
     return f"In a clone of Leukoscope, run: pip install {what}"
 
 
-def describe_os_error(error: OSError) -> str:
-    """Which file it is, why it cannot be read or written, and what to check."""
-    file = error.filename2 or error.filename or "A file"
+def describe_os_error(error: OSError, unnamed: str = "A file") -> str:
+    """Which file it is, why it cannot be read or written, and what to check.
+
+    Args:
+        error: as the system raised it.
+        unnamed: what to call a file whose name the error does not know.
+    """
+    file = error.filename2 or error.filename or unnamed
+    if isinstance(error, DiskFullError):
+        return f"{file} cannot be written: {error.strerror}."
+    if full := FULL_DISK.get(error.errno or 0):
+        return f"{file} cannot be written: {full}."
     return (
         f"{file} cannot be read or written ({error.strerror or error}). "
         "Check the path and the free space."
     )
+
+
+def find_full_disk(error: BaseException | None) -> OSError | None:
+    """The error of a full disk behind an error, whatever a library made of it; None without."""
+    told = None
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL_DISK:
+            return error
+        if told is None and os.strerror(errno.ENOSPC) in str(error):
+            told = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        error = error.__cause__ or error.__context__
+    return told
 
 
 def warn_renamed(words: str) -> None:

@@ -1,101 +1,34 @@
-"""The command line: one file a command, heavy imports inside the command."""
+"""The command line: one file a command, heavy imports inside the command.
+
+interrupts what Ctrl-C does
+program    all commands, and what an error becomes
+terminal   the output of libraries, kept off the terminal
+"""
 
 from __future__ import annotations
 
-import sys
-from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any
 
-import typer
+from leukoscope.cli.interrupts import catch_interrupts
 
-from leukoscope import __version__
-from leukoscope.cli import (
-    aggregate,
-    data,
-    demo,
-    evaluate,
-    explain,
-    export,
-    predict,
-    serve,
-    simulate,
-    train,
-)
-from leukoscope.cli.commands import Quiet, Verbose, add_command
-from leukoscope.cli.options import name_options
-from leukoscope.cli.terminal import show_kept_at_exit, silence_libraries, wants_everything
-from leukoscope.cli.verbosity import asks_for_all, is_verbose, set_verbosity, show_notes
-from leukoscope.errors import LeukoscopeError, describe_os_error
-from leukoscope.machine import keep_library_files
+if TYPE_CHECKING:
+    from leukoscope.cli.program import app
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
-    name="leukoscope",
-    help="Leukaemic or normal? Train, evaluate and use networks for single-cell images, with "
-    "scores on people not seen in training. Research use only; not a medical device.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.add_typer(data.app, name="data")
-for command in (
-    demo.demo,
-    simulate.simulate,
-    train.train,
-    evaluate.evaluate,
-    explain.explain,
-    serve.serve,
-):
-    add_command(app, command)
-add_command(app, export.export, writes=("out",))
-add_command(app, predict.predict, writes=("out",))
-add_command(app, aggregate.aggregate, writes=("out",), old_name="summarise")
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"leukoscope {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _main(
-    version: bool = typer.Option(
-        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
-    ),
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    del version
-    set_verbosity(quiet=quiet, verbose=verbose)
-
 
 def main() -> None:
-    """Run a command; a `LeukoscopeError` is one line and exit code 2."""
-    keep_library_files()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # code pages lack letters of names and tables
-            stream.reconfigure(errors="backslashreplace")
-    silence_libraries(verbose=wants_everything() or asks_for_all(sys.argv))
-    show_notes()
-    try:
-        app()
-    except LeukoscopeError as error:
-        _fail(name_options(str(error)))
-    except BrokenPipeError:
-        sys.exit(1)  # the reader of our output has gone
-    except OSError as error:
-        _fail(describe_os_error(error))
-    except Exception:
-        show_kept_at_exit()
-        raise
+    """Run a command; Ctrl-C is one line from here on, while everything else still loads."""
+    catch_interrupts()
+    from leukoscope.cli.program import run
+
+    run()
 
 
-def _fail(message: str) -> None:
-    """One line and exit code 2; called while an exception is handled."""
-    if is_verbose():
-        import traceback
+def __getattr__(name: str) -> Any:
+    """Load the commands on first use (PEP 562)."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from leukoscope.cli.program import app
 
-        traceback.print_exc()
-    typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
-    sys.exit(2)
+    return app

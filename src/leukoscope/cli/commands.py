@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperCommand
 
+from leukoscope.cli.interrupts import INTERRUPTED
 from leukoscope.cli.verbosity import set_verbosity
 from leukoscope.errors import warn_renamed
 from leukoscope.io.files import check_new
@@ -90,7 +91,10 @@ def _add_shared(function: Callable[..., None], writes: tuple[str, ...]) -> Calla
         set_verbosity(quiet=quiet, verbose=verbose)
         for path in () if force else filter(None, map(given.get, writes)):
             check_new(path)
-        function(**given)
+        try:
+            function(**given)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None  # older typers have words of their own for it
 
     hints = get_type_hints(function, include_extras=True)
     own = [

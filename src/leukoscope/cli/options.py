@@ -58,6 +58,7 @@ ARGUMENTS = _NAMED_ELSE | {
     for name in (
         *("calibrate", "classes", "columns", "device", "force", "model", "n_bootstrap"),
         *("operating_point", "out", "port", "recipe", "split", "subject_from", "threshold"),
+        *("allow_host", "allow_origin", "root_path"),
     )
 }
 """Argument in Python → option of the command line, for errors."""

@@ -22,6 +22,30 @@ def serve(
             envvar="LEUKOSCOPE_TOKEN", help="Access token; generated where one is needed."
         ),
     ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            help="Prefix of all paths behind a reverse proxy, such as /leukoscope.",
+            show_default=False,
+        ),
+    ] = "",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of a reverse proxy, accepted as Host besides those of this machine. May be "
+            "repeated.",
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="Origin of the page behind a reverse proxy that does not pass its Host on, such "
+            "as https://cells.example.org. May be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """A web page and a REST API, both offline: drop in cells, see predictions, export a summary."""
     from leukoscope.cli.progress import console
@@ -32,7 +56,21 @@ def serve(
         console.print(f"Leukoscope: {address}" + (f"#token={asked}" if asked else ""), markup=False)
         if asked:
             console.print(f"API: Authorization: Bearer {asked}", markup=False)
+        elif root_path or allow_host or allow_origin:
+            console.print(
+                "No token: whoever reaches your proxy can use this server, unless the proxy asks "
+                "for a password."
+            )
         console.print(f"{RESEARCH_ONLY} Press Ctrl-C to stop.")
 
-    serve_model(model, host, port, token=token, on_start=show_address)
+    serve_model(
+        model,
+        host,
+        port,
+        token=token,
+        root_path=root_path,
+        allow_hosts=allow_host or (),
+        allow_origins=allow_origin or (),
+        on_start=show_address,
+    )
     console.print("Ended.")

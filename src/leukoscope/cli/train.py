@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from leukoscope.cli.data import Data, Groups
+from leukoscope.cli.interrupts import set_way_on
 from leukoscope.cli.options import (
     Classes,
     Frame,
@@ -98,13 +100,19 @@ def train(
         groups,
     )
     set_device(device)
+    folder = shlex.quote(str(out))
     with TrainingDisplay.open(out, final=final, tensorboard=tensorboard) as display:
+
+        def start_network(name: str, number: int, count: int) -> None:
+            set_way_on(f"The same command with --continue --out {folder} continues the run.")
+            display.start_network(name, number, count)
+
         run = train_run(
             request,
             on_decode=display.show_preparation,
             on_groups=display.print,
             on_features=display.show_features,
-            on_network=display.start_network,
+            on_network=start_network,
             on_step=display.show_step,
         )
     console.print(f"Finished. Next: leukoscope evaluate {run.folder}", markup=False, soft_wrap=True)

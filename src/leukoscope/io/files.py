@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import shutil
@@ -77,11 +76,6 @@ def describe_unreadable(path: Path, error: Exception, expected: str) -> str:
     return f"{path}: {reason}. Expected {expected}."
 
 
-class DiskFullError(OSError):
-    """No space, quota or allowed file size is left; names the file and says what is free."""
-
-
-_FULL = {errno.ENOSPC, errno.EFBIG, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else [])}
 _NAME_LETTERS = 40  # of a file's name in its temporary name: file systems allow 255 bytes
 _DAY = 86_400
 _DESCRIPTOR = re.compile(r"(?:/dev|/proc/self)/fd/(\d+)|/dev/std(out|err)")
@@ -110,11 +104,11 @@ def move_into_place(path: Path) -> Iterator[Path]:
             with part.open("rb") as written, _open_node(path) as node:
                 shutil.copyfileobj(written, node)
         return
-    with _report_full(target):
+    with _name_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         part, handle = _create_part(target)
     try:
-        with _report_full(target, part):
+        with _name_errors(target, part):
             yield part
             part.chmod(_find_mode(target))
             sync(part)
@@ -243,8 +237,9 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def _report_full(target: Path, part: Path | None = None) -> Iterator[None]:
-    """Within it a file is written; a full disk gets words, whichever library ran into it."""
+def _name_errors(target: Path, part: Path | None = None) -> Iterator[None]:
+    """Within it a file is written: errors name it, and a full disk gets words, whichever library
+    ran into it."""
     try:
         yield
     except DiskFullError:
@@ -253,10 +248,13 @@ def _report_full(target: Path, part: Path | None = None) -> Iterator[None]:
         number = error.errno
         if number is None and part is not None:  # NumPy leaves it out
             number = _find_limit(part)
-        if number not in _FULL:
-            raise
-        free = f"{_find_free(target) / 1e6:,.1f} MB free"
-        raise DiskFullError(number, f"{os.strerror(number)}, {free}", str(target)) from error
+        if number in FULL_DISK:
+            free = f"{_find_free(target) / 1e6:,.1f} MB free"
+            raise DiskFullError(number, f"{FULL_DISK[number]}, {free}", str(target)) from error
+        hidden = f".{target.name[:_NAME_LETTERS]}-"
+        if error.filename is None or Path(os.fsdecode(error.filename)).name.startswith(hidden):
+            error.filename, error.filename2 = str(target), None
+        raise
 
 
 def _find_limit(part: Path) -> int | None:

@@ -10,8 +10,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
@@ -22,6 +23,7 @@ from leukoscope.inference.model import Classifier
 from leukoscope.inference.stream import Answered, predict_by_image
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.registry import suggest
+from leukoscope.serve.access import Proxy
 from leukoscope.serve.contract import (
     ERRORS,
     EXPLAIN_BODY,
@@ -36,6 +38,7 @@ from leukoscope.serve.explaining import Explainer
 from leukoscope.serve.facts import collect_facts
 from leukoscope.serve.guard import Guard, refuse
 from leukoscope.serve.limits import Limits, RefusedError, UploadedFile, list_uploaded, take_single
+from leukoscope.serve.memory import give_memory_back
 from leukoscope.serve.metrics import Metrics
 from leukoscope.serve.queue import Batcher, Gate
 from leukoscope.serve.samples import draw_samples
@@ -44,7 +47,9 @@ from leukoscope.serve.upload import check_length, read_upload
 __all__ = ["build_app"]
 
 _DEFAULT = Limits()
+_NO_PROXY = Proxy()
 _FOUND = f"{SENSITIVITY:.0%}"
+_REST_SECONDS = 2.0  # between looks whether memory can be given back
 _REQUEST_THREADS = 16  # requests whose images are decoded at once; the others wait
 
 
@@ -54,6 +59,7 @@ def build_app(
     *,
     token: str | None = None,
     loopback: bool = True,
+    proxy: Proxy = _NO_PROXY,
 ) -> FastAPI:
     """Build the application around one model.
 
@@ -62,6 +68,7 @@ def build_app(
         limits: of requests.
         token: required at /v1 and /metrics; by default none is.
         loopback: whether only names of this machine are accepted as Host.
+        proxy: further names, and the prefix of all paths.
     """
     metrics = Metrics()
     gate = Gate(limits)
@@ -72,7 +79,9 @@ def build_app(
         app.state.batcher = Batcher(classifier, metrics.count_batch)
         app.state.explainer = Explainer(app.state.batcher, limits)
         app.state.pool = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="request")
+        resting = asyncio.create_task(rest(classifier, (gate, app.state.explainer.gate)))
         yield
+        resting.cancel()
         app.state.explainer.close()
         app.state.pool.shutdown(cancel_futures=True)
         app.state.batcher.close()
@@ -82,10 +91,12 @@ def build_app(
         version=__version__,
         description=f"Leukaemic or normal? Predictions for single-cell images. {RESEARCH_ONLY}",
         lifespan=live,
-        docs_url=None,  # its pages load their scripts from elsewhere
+        dependencies=[Depends(check_query)],
+        redirect_slashes=False,  # an address of ours has one form, and a redirect names no proxy
+        docs_url=None,  # its pages load their scripts from elsewhere; we have one of our own
         redoc_url=None,
     )
-    app.add_middleware(Guard, metrics=metrics, token=token, loopback=loopback)
+    app.add_middleware(Guard, metrics=metrics, token=token, loopback=loopback, proxy=proxy)
     _handle_errors(app)
     _add_predict(app, classifier, limits, gate, metrics)
     _add_explain(app, classifier)
@@ -147,12 +158,13 @@ def _add_predict(
         ] = False,
     ) -> Answers:
         """One row a cell, the numbers of `leukoscope predict`. Nothing sent is kept."""
-        check_query(request, ("operating_point", "sensitive"))
+        if {"operating_point", "sensitive"} <= set(request.query_params):
+            raise RefusedError(422, "query.sensitive: the old name of operating_point. Give one.")
         length = check_length(request.headers, limits)
         chosen = operating_point == "sensitive" or sensitive
         threshold = classifier.sensitive_threshold if chosen else classifier.threshold
-        with gate.enter(length):
-            files = await read_upload(request, limits)
+        async with gate.enter(read_client(request), length) as place:
+            files = await read_upload(request, limits, gate, place)
             answered = await asyncio.get_running_loop().run_in_executor(
                 app.state.pool, answer, app.state.batcher, files, threshold
             )
@@ -189,12 +201,12 @@ def _add_explain(app: FastAPI, classifier: Classifier) -> None:
         ] = "",
     ) -> Explained:
         """One cell: a map with its check, and measures, the numbers of `leukoscope explain`."""
-        check_query(request, ("threshold", "cell"))
         explainer: Explainer = app.state.explainer
         length = check_length(request.headers, explainer.limits)
         called_at = classifier.threshold if threshold is None else threshold
-        with explainer.gate.enter(length):
-            file = take_single(await read_upload(request, explainer.limits))
+        gate = explainer.gate
+        async with gate.enter(read_client(request), length) as place:
+            file = take_single(await read_upload(request, explainer.limits, gate, place))
             return await explainer.explain(request, file, cell, called_at)
 
 
@@ -249,29 +261,51 @@ def _add_watching(app: FastAPI, metrics: Metrics) -> None:
 def _add_page(app: FastAPI) -> None:
     folder = Path(str(resources.files("leukoscope.serve") / "page"))
 
-    @app.get("/", include_in_schema=False)
-    async def show_page() -> FileResponse:
+    async def show_page(_: Request) -> FileResponse:
         return FileResponse(folder / "index.html")
 
+    async def show_api(_: Request) -> FileResponse:
+        return FileResponse(folder / "api.html")
+
+    app.add_route("/", show_page, include_in_schema=False)
+    app.add_route("/docs", show_api, include_in_schema=False)
     app.mount("/page", StaticFiles(directory=folder))
 
 
-def check_query(request: Request, known: Sequence[str]) -> None:
-    """Refuse query parameters that would be passed over.
+async def rest(classifier: Classifier, gates: Sequence[Gate]) -> None:
+    """Give memory back whenever the last of several requests has been answered."""
+    before = 0
+    while True:
+        await asyncio.sleep(_REST_SECONDS)
+        answered = sum(gate.answered for gate in gates)
+        if answered != before and not any(gate.inside for gate in gates):
+            before = answered
+            await asyncio.to_thread(classifier.give_memory_back)
+            await asyncio.to_thread(give_memory_back)
+
+
+def read_client(request: Request) -> str:
+    """Address of the client, behind proxies on this machine too (`running.run_server`)."""
+    return request.client.host if request.client else ""
+
+
+def check_query(request: Request) -> None:
+    """Refuse query parameters that a route would pass over, such as misspelt ones.
 
     Raises:
         RefusedError: one that is unknown, or given twice.
     """
+    route = request.scope["route"]
+    assert isinstance(route, APIRoute)
+    known = [parameter.alias for parameter in route.dependant.query_params]
     names = [name for name, _ in request.query_params.multi_items()]
-    if {"operating_point", "sensitive"} <= set(names):
-        raise RefusedError(422, "query.sensitive: the old name of operating_point. Give one.")
     for name in names:
         if name not in known or names.count(name) > 1:
             fault = "given twice" if name in known else "unknown"
+            expected = f"{' or '.join(known)}, once" if known else "no parameter"
             raise RefusedError(
                 422,
-                f"query.{name[:60]}: {fault}. Expected {' or '.join(known)}, once."
-                f"{suggest(name, known)}",
+                f"query.{name[:60]}: {fault}. Expected {expected}.{suggest(name, known)}",
             )
 
 

@@ -10,7 +10,7 @@ from leukoscope.cells.extract import Box, Cell
 from leukoscope.inference.stream import Answer
 from leukoscope.labels import CLASS_COLOURS, LEUKAEMIC, NORMAL
 from leukoscope.serve.limits import Limits
-from leukoscope.serve.upload import FIELD
+from leukoscope.serve.upload import FIELDS
 
 __all__ = [
     "ERRORS",
@@ -198,11 +198,11 @@ _WORDS = {
     400: "The form cannot be read.",
     401: "The token is missing or wrong.",
     403: "Request from a page of another site.",
-    408: "The body came too slowly.",
+    408: "The body arrived too slowly.",
     411: "The Content-Length header is missing.",
     413: "Too many bytes, images or files.",
     415: "Not a multipart form.",
-    421: "The Host header is not a name of this machine.",
+    421: "The Host header is not a name of this server.",
     422: "No image, a damaged zip, or a wrong parameter.",
     503: "Busy; Retry-After says when to try again.",
 }
@@ -216,9 +216,9 @@ def _describe_body(files: dict[str, Any]) -> dict[str, Any]:
     """OpenAPI of a form with one field, which FastAPI cannot tell, as the body is read by us."""
     schema = {
         "type": "object",
-        "required": [FIELD],
+        "anyOf": [{"required": [name]} for name in FIELDS],
         "additionalProperties": False,
-        "properties": {FIELD: files},
+        "properties": dict.fromkeys(FIELDS, files),
     }
     content = {"multipart/form-data": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}

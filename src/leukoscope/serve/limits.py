@@ -50,11 +50,14 @@ class Limits:
         unpacked_bytes: of all images in one request's zips.
         image_bytes: of one image file.
         pixels: of all images of one request, by their headers (one image: `pixels` has a limit).
-        requests: being received or answered at once; more get a 503.
+        requests: being answered at once; more get a 503.
+        receiving: requests whose bodies come at once, and half as many of one client; more take the
+            place of the slowest, or get a 503.
         held_bytes: of all bodies held in memory at once.
         explanations: being received, waiting or made at once; one is made at a time.
         explanation_seconds: in which one must be made, else it is aborted for others' predictions.
-        idle_seconds: in which a client must send something.
+        idle_seconds: in which `idle_bytes` of a body, or its rest, must arrive.
+        idle_bytes: see `idle_seconds`.
         upload_seconds: in which its whole body must arrive.
     """
 
@@ -64,10 +67,12 @@ class Limits:
     image_bytes: int = 64_000_000
     pixels: int = 500_000_000
     requests: int = 128
+    receiving: int = 256
     held_bytes: int = 1_000_000_000
     explanations: int = 4
     explanation_seconds: float = 60.0
     idle_seconds: float = 15.0
+    idle_bytes: int = 64_000
     upload_seconds: float = 300.0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 
 from fastapi import Request
@@ -13,10 +12,12 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
 from leukoscope.serve.limits import Limits, RefusedError, UploadedFile, clean_name
+from leukoscope.serve.queue import Gate, Place
 
-__all__ = ["FIELD", "check_length", "read_upload"]
+__all__ = ["FIELDS", "check_length", "read_upload"]
 
-FIELD = "files"
+FIELDS = ("files", "file")
+"""Names of the form's field: ours, and the one that clients for a single file use."""
 
 
 class _Form:
@@ -49,6 +50,13 @@ class _Form:
         """Take the next bytes; raises RefusedError or FormParserError."""
         self._parser.write(chunk)
 
+    def close(self) -> None:
+        """Let go of the parser, which holds this form: the files would stay in a reference cycle.
+
+        Python looks for such cycles now and then only, however large they are.
+        """
+        del self._parser
+
     def _begin(self) -> None:
         if len(self.files) >= self._most:
             raise RefusedError(
@@ -63,9 +71,9 @@ class _Form:
 
     def _end_part(self) -> None:
         field = self._options.get(b"name", b"").decode("utf-8", "replace")
-        if field != FIELD or b"filename" not in self._options:
+        if field not in FIELDS or b"filename" not in self._options:
             raise RefusedError(
-                422, f"Expected files in the field `{FIELD}`; received {field[:80]!r}."
+                422, f"Expected files in the field `{FIELDS[0]}`; received {field[:80]!r}."
             )
         name = self._options[b"filename"].decode("utf-8", "replace")
         self.files.append(UploadedFile(clean_name(name), bytes(self._data)))
@@ -95,35 +103,62 @@ def check_length(headers: Headers, limits: Limits) -> int:
     return int(length)
 
 
-async def read_upload(request: Request, limits: Limits) -> list[UploadedFile]:
-    """Receive the files of a request.
+async def read_upload(
+    request: Request, limits: Limits, gate: Gate, place: Place
+) -> list[UploadedFile]:
+    """Receive the files of a request, which then is to be answered.
+
+    Args:
+        request: its body is read.
+        limits: of the body.
+        gate: gave the place, and counts what comes.
+        place: of the request.
 
     Raises:
         RefusedError: too slow, not a form that can be read, or another field than `files`.
     """
     _, options = parse_options_header(request.headers["content-type"])
+    form = None
     try:
         form = _Form(options.get(b"boundary", b""), limits)
-        async for chunk in _receive(request, limits):
+        async for chunk in _receive(request, limits, place):
+            gate.count(place, len(chunk))
             form.write(chunk)
     except FormParserError as error:
         raise RefusedError(400, f"The form cannot be read: {error}.") from error
     except ClientDisconnect as error:
         raise RefusedError(400, "The client went away before its body had arrived.") from error
+    finally:
+        if form is not None:
+            form.close()
     if not form.ended:
         raise RefusedError(400, "The form ends too early: its last boundary is missing.")
+    gate.answer(place)
     return form.files
 
 
-async def _receive(request: Request, limits: Limits) -> AsyncGenerator[bytes, None]:
+async def _receive(request: Request, limits: Limits, place: Place) -> AsyncGenerator[bytes, None]:
     """The body's bytes; raises RefusedError when they arrive too slowly."""
-    stream = request.stream().__aiter__()
-    end = time.monotonic() + limits.upload_seconds
+    now = asyncio.get_running_loop().time
+    stream, end = request.stream().__aiter__(), now() + limits.upload_seconds
+    due, before = now() + limits.idle_seconds, place.bytes
     while True:
-        left = min(limits.idle_seconds, end - time.monotonic())
+        if place.bytes - before >= limits.idle_bytes:
+            due, before = now() + limits.idle_seconds, place.bytes
         try:
-            yield await asyncio.wait_for(anext(stream), max(left, 0.001))
+            async with asyncio.timeout_at(min(due, end)) as place.timer:
+                chunk = await anext(stream)
         except StopAsyncIteration:
             return
         except TimeoutError as error:
-            raise RefusedError(408, "The body arrived too slowly.") from error
+            raise _describe_slow(place) from error
+        if place.lost:
+            raise _describe_slow(place)
+        yield chunk
+
+
+def _describe_slow(place: Place) -> RefusedError:
+    words = "The body arrived too slowly"
+    if place.lost:
+        return RefusedError(503, f"{words}, and others waited. Try again in 10 s.", 10)
+    return RefusedError(408, f"{words}.")

@@ -13,8 +13,14 @@ import numpy.typing as npt
 from leukoscope.catalogue import read_catalogue, select_usable
 from leukoscope.datasets.reader import ReadOptions
 from leukoscope.datasets.registry import find_data
-from leukoscope.errors import MissingExtraError, RunError, is_of_user, warn_notice
-from leukoscope.io.files import DiskFullError
+from leukoscope.errors import (
+    DiskFullError,
+    MissingExtraError,
+    RunError,
+    describe_os_error,
+    is_of_user,
+    warn_notice,
+)
 from leukoscope.io.locks import lock_folder
 from leukoscope.io.runs import Run, create_run, has_run
 from leukoscope.io.tables import write_table
@@ -116,9 +122,8 @@ def train_run(
         if is_of_user(error):
             raise
         raise RunError(
-            f"{error.filename}: cannot be written ({error.strerror}). What was trained until then "
-            f"is kept, to the last epoch. Free some space, then train again with `resume` and "
-            f"`out` {request.out}."
+            f"{describe_os_error(error)} What was trained until then is kept, to the last epoch. "
+            f"Free some space, then train again with `resume` and `out` {request.out}."
         ) from error
 
 
