@@ -152,9 +152,7 @@ def test_a_full_disk_is_named_with_its_free_space_and_the_file_stays(
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        with pytest.raises(
-            DiskFullError, match=r"larger than a file may be here, [\d,.]+ MB free"
-        ) as found:
+        with pytest.raises(DiskFullError, match=r"larger than .* here, [\d,.]+ MB free") as found:
             if writer == "python":
                 write_bytes(path, bytes(200_000))
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from leukoscope.errors import DataError, LeukoscopeError
+from leukoscope.errors import FULL_DISK, DataError, DiskFullError, LeukoscopeError
 
 fcntl: Any
 try:
@@ -23,7 +24,6 @@ except ImportError:  # Windows
     fcntl = None
 
 __all__ = [
-    "DiskFullError",
     "check_new",
     "describe_unreadable",
     "move_into_place",
@@ -251,8 +251,9 @@ def _name_errors(target: Path, part: Path | None = None) -> Iterator[None]:
         if number in FULL_DISK:
             free = f"{_find_free(target) / 1e6:,.1f} MB free"
             raise DiskFullError(number, f"{FULL_DISK[number]}, {free}", str(target)) from error
+        named = Path(os.fsdecode(error.filename or "")).name
         hidden = f".{target.name[:_NAME_LETTERS]}-"
-        if error.filename is None or Path(os.fsdecode(error.filename)).name.startswith(hidden):
+        if error.errno and (not named or named.startswith(hidden)):
             error.filename, error.filename2 = str(target), None
         raise
 

@@ -16,7 +16,7 @@ import cv2
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from leukoscope.errors import DataError
+from leukoscope.errors import FULL_DISK, DataError
 from leukoscope.io.tables import write_table
 from leukoscope.notices import SIMULATED_FILE
 from leukoscope.simulate.draw import LATENTS, photograph_cell
@@ -138,8 +138,10 @@ def _open_folder(out: Path) -> Iterator[Path]:
         folder.rename(out)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno not in FULL_DISK:
             raise DataError(f"{out}: cannot be written ({error.strerror}).") from error
+        if isinstance(error, OSError):
+            error.filename = str(out)
         raise
 
 
