@@ -138,7 +138,7 @@ def print_summary(summary: SubjectSummary, written: Path | None) -> None:
             f"{row['share']:.2f} [{row['share_low']:.2f}–{row['share_high']:.2f}]",
             row["mean_probability"],
             "–" if math.isnan(row["probability"]) else row["probability"],
-            row["call"],
+            row["call"] + (", uncertain" if row["call"] in LABELS and not row["certain"] else ""),
         )
         for row in summary.table.to_dict("records")
     ]
