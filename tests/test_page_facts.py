@@ -83,8 +83,8 @@ def test_the_page_is_that_of_its_models_data_set_and_rules(
     assert "300×300 pixels count, as in Leaves 2031." in read_text(tab, "hint")
     upload(tab, *cells, cells=5)  # in requests of three images at most
     assert "Finds 70% of leukaemic" in read_text(tab, "set-sensitive")
-    subjects = read_text(tab, "work")
-    assert "like <a|h>-<subject>-<number>, or entered by hand. " in subjects
+    subjects = tab.run("document.getElementById('people').textContent")
+    assert "like <a|h>-<subject>-<number>, else from folders, or entered by hand. " in subjects
     assert "A subject with at least 2 cells is called" in subjects
     rows = tab.run(
         "[...document.querySelectorAll('#subjects tbody tr')]"

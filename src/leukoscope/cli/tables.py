@@ -13,6 +13,7 @@ from rich.table import Table
 from leukoscope.cells.extract import name_cell
 from leukoscope.cli.options import name_options
 from leukoscope.evaluation.scores import SCORES
+from leukoscope.labels import LABELS
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.report.audit_page import describe_audit
 

@@ -92,10 +92,19 @@ function showSelection() {
   find("shown").textContent = shown === cells.length ? `${all} shown` : `${formatCount(shown)} of ${all} shown`;
   find("filtered").textContent = shown === cells.length ? "" : `${formatCount(shown)} of ${all} cells shown`;
   const without = listShown(gallery).filter(({ cell }) => !cell.subject).length;
-  const [some, every] = /** @type {HTMLOptionElement[]} */ ([...find("subject-whose").children]);
-  if (some) [some.textContent, some.disabled] = [`the ${formatCounted(without, "cell")} shown without one`, !without];
-  if (every) every.textContent = `all ${formatCounted(shown, "cell")} shown`;
-  if (!without) field("subject-whose").value = "shown";
+  showWhose(without, shown);
+}
+
+/**
+ * Whose subject may be entered.
+ * @param {number} without  cells shown without a subject
+ * @param {number} shown
+ */
+function showWhose(without, shown) {
+  const [some, every] = /** @type {[HTMLOptionElement, HTMLOptionElement]} */ ([...find("subject-whose").children]);
+  if (some.disabled !== !without) field("subject-whose").value = without ? "without" : "shown";
+  [some.textContent, some.disabled] = [`the ${formatCounted(without, "cell")} shown without one`, !without];
+  every.textContent = `all ${formatCounted(shown, "cell")} shown`;
 }
 
 /** Something was entered by hand: it is kept for a reload, and leaving the page warns. */
@@ -247,8 +256,8 @@ function addRows(rows, of) {
 function describeAdded(added, model) {
   const restored = restoreEntered(added);
   state.unsaved ||= restored > 0;
-  const twins = markTwins(state.cells), notes = describeFailed(added, model.facts);
-  const folders = [...new Set(added.filter(({ source }) => source === "folder").map(({ subject }) => subject))];
+  const twins = markTwins(state.cells, new Set(added)), notes = describeFailed(added, model.facts);
+  const folders = [...new Set(added.filter(({ source }) => source === "folder").map(({ subject }) => subject))].sort();
   if (folders.length) {
     notes.push(`Subjects by folder: ${folders.slice(0, 6).join(", ")}${folders.length > 6 ? ", …" : ""}. Change them under Subjects.`);
   }
@@ -306,7 +315,10 @@ function setBusy(busy) {
 function preparePrint() {
   if (!state.model) return;
   showReport(state.cells, state.threshold, state.model, intake.left.length);
-  for (const fold of ["people", "reader"]) find(fold).setAttribute("open", "");
+  for (const part of document.querySelectorAll("#work details:not([open])")) {
+    part.setAttribute("open", "");
+    addEventListener("afterprint", () => part.removeAttribute("open"), { once: true });
+  }
   const shown = listShown(gallery).length, order = "highest probability of leukaemic first";
   find("printed").textContent = shown > PRINTED
     ? `Pictures of the first ${PRINTED} of ${formatCount(shown)} cells shown, ${order}; the exported CSV has all.`

@@ -55,10 +55,11 @@ export function restoreSubjects(before) {
 }
 
 /**
- * Note which cells have equal pixels under two names. Returns one pair of names as an example, and how many there are.
+ * Note which cells have equal pixels under two names. Returns how many of the new ones have, and one pair of names.
  * @param {Cell[]} cells
+ * @param {Set<Cell>} added  those that are new
  */
-export function markTwins(cells) {
+export function markTwins(cells, added) {
   /** @type {Map<string, Cell>} */
   const firsts = new Map();
   /** @type {{count: number, example: [string, string] | null}} */
@@ -71,6 +72,7 @@ export function markTwins(cells) {
       continue;
     }
     [cell.twin, first.twin] = [first.image, first.twin || cell.image];
+    if (!added.has(cell)) continue;
     found.count += 1;
     found.example ??= [cell.image, first.image];
   }
