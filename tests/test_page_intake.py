@@ -57,6 +57,7 @@ def write(path: Path, rgb: np.ndarray) -> None:
 
 
 def choose(page: Browser, name: str, value: str) -> None:
+    read_text(page, name)  # its choices are there
     page.run(
         f"(s => {{ s.value = {value!r}; s.dispatchEvent(new Event('change')); }})"
         f"(document.getElementById({name!r}))"

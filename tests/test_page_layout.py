@@ -24,8 +24,8 @@ pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is 
 OPEN = "document.getElementById('viewer').open"
 EXPORTS = ("print", "save-answers", "save-labels", "clear")
 BOX = "JSON.parse(JSON.stringify(document.getElementById({!r}).getBoundingClientRect()))"
-HIT = """(id => { const e = document.getElementById(id), b = e.getBoundingClientRect();
-  return e.contains(document.elementFromPoint(b.x + b.width / 2, b.y + b.height / 2)); })({!r})"""
+HIT = """(id => {{ const e = document.getElementById(id), b = e.getBoundingClientRect();
+  return e.contains(document.elementFromPoint(b.x + b.width / 2, b.y + b.height / 2)); }})({!r})"""
 
 
 def find_box(page: Browser, name: str) -> dict[str, float]:
@@ -35,7 +35,7 @@ def find_box(page: Browser, name: str) -> dict[str, float]:
 def open_first(page: Browser) -> None:
     page.run("document.querySelector('#cells button').click()")
     page.wait(OPEN)
-    page.wait("document.querySelector('#v-picture img')")
+    page.wait("document.querySelector('#v-picture img') !== null")
 
 
 def test_exports_are_in_view_on_a_desktop(page: Browser, files: list[Path]) -> None:
@@ -98,7 +98,7 @@ def test_the_keyboard_is_never_lost(page: Browser, files: list[Path]) -> None:
         assert page.run("document.activeElement.id") == "v-ask"
     page.press("Escape")
     page.wait(f"!{OPEN}")
-    assert page.run("document.activeElement.closest('#cells') !== null")
+    page.wait("document.activeElement.closest('#cells') !== null")
     page.run("document.getElementById('clear').focus()")
     page.press("Enter")
     page.wait("document.getElementById('work').hidden")
