@@ -181,13 +181,15 @@ def test_a_server_that_goes_away_leaves_counts_marked_incomplete(
     page.wait("document.getElementById('progress').hidden")
     assert page.run(COUNT) == 16
     words = "8 of 24 images not predicted"
-    assert read_text(page, "left-words").startswith(f"{words}, as the server stopped answering.")
+    assert read_text(page, "left-words").startswith(
+        f"{words}. The server cannot be reached. Is it still"
+    )
     assert read_text(page, "incomplete") == f"Incomplete: {words}."
     assert read_text(page, "n-subjects") == "2, incomplete"
     assert read_text(page, "status").startswith("16 of 24 images predicted; 8 not predicted")
     (tmp_path / "saved").mkdir()
     rows = read_rows(download(page, "save-answers", tmp_path / "saved"))
-    missing = [row for row in rows if row["warnings"].startswith("not predicted")]
+    missing = [row for row in rows if row["warnings"] == "not predicted by the server"]
     assert len(rows) == 24 and len(missing) == 8 and {r["call"] for r in missing} == {"error"}
     page.run("document.getElementById('retry').click()")  # still gone
     page.wait("document.getElementById('progress').hidden")
@@ -208,7 +210,16 @@ def test_what_is_no_cell_is_told_what_to_do(
     write(tmp_path / "cell.png", cells[0])
     noise = np.random.default_rng(0).integers(0, 255, (12, 16, 3), np.uint8)
     write(tmp_path / "photo.jpg", cv2.resize(noise, (1600, 1200), interpolation=cv2.INTER_CUBIC))
-    for name in ("a.rar", "b.7z", "report.pdf", "slide.svs", "IMG.heic", "t.csv", "x.md", "cut.bmp"):
+    for name in (
+        "a.rar",
+        "b.7z",
+        "report.pdf",
+        "slide.svs",
+        "IMG.heic",
+        "t.csv",
+        "x.md",
+        "cut.bmp",
+    ):
         (tmp_path / name).write_bytes(b"%PDF or whatever")
     for name in (".DS_Store", "Thumbs.db"):
         (tmp_path / name).write_bytes(b"of the system")

@@ -7,10 +7,12 @@ import { fillFacts } from "./facts.js";
 import { buildFilters, readFilter, showFilters } from "./filters.js";
 import { formatCount, formatCounted } from "./formatting.js";
 import { addCells, buildGallery, clearGallery, focusCard, keepFirst, listShown, updateGallery, waitForFirst } from "./gallery.js";
-import { forgetEntered, isEntered, keepEntered, restoreEntered } from "./keeping.js";
-import { markTwins, nameByFolder, restoreSubjects, setSubject } from "./naming.js";
-import { describeFailed, showAgreement, showCounts, showLabelled, showLeft, showReport, showSubjects } from "./panels.js";
+import { forgetEntered, isEntered, keepEntered } from "./keeping.js";
+import { describeAdded, listLeft, toCell } from "./making.js";
+import { nameByFolder } from "./naming.js";
+import { showAgreement, showCounts, showLabelled, showLeft, showReport, showSubjects } from "./panels.js";
 import { describeSkipped, findPictures, listChosen, listDropped, openCell } from "./reading.js";
+import { buildSubjectForm, showWhose } from "./subjects.js";
 import { admit, buildIntake, clearIntake, describeTaken, takeTurn } from "./taking.js";
 import { buildViewer, openViewer, startReading } from "./viewer.js";
 
@@ -29,12 +31,11 @@ import { buildViewer, openViewer, startReading } from "./viewer.js";
  * @property {number} frame   of the browser, in which everything follows
  * @property {number} round   goes up with "Clear all": answers still under way are then left out
  * @property {boolean} unsaved  something was entered by hand since the last export
- * @property {import("./naming.js").Before} before  subjects, to take the last change back
  */
 
 const PRINTED = 60;
 const LEAD = "Drop images of single cells, a folder or a zip here.";
-const NARROW = matchMedia("(max-width: 60rem)");
+const NARROW = matchMedia("screen and (max-width: 60rem)");
 const SIMULATED = {
   own: "They demonstrate the page, not a model’s performance on real cells.",
   samples: "A small network that learned from simulated cells predicts them, and nothing else. Your own images go to this server’s model.",
@@ -44,7 +45,7 @@ const readToken = () => sessionStorage.getItem("token") ?? "";
 const engines = { own: connectServer(readToken), samples: connectServer(readToken, "v1/samples/") };
 
 /** @type {State} */
-const state = { cells: [], source: "own", model: null, threshold: 0.5, frame: 0, round: 0, unsaved: false, before: [] };
+const state = { cells: [], source: "own", model: null, threshold: 0.5, frame: 0, round: 0, unsaved: false };
 const intake = buildIntake();
 
 const gallery = buildGallery(/** @type {HTMLUListElement} */ (find("cells")), (card) => openViewer(viewer, card));
@@ -66,7 +67,7 @@ function update() {
   state.frame = requestAnimationFrame(() => {
     const { cells, model, threshold } = state;
     showCounts(cells, threshold);
-    showLeft(intake.left.length, cells);
+    showLeft(intake.left.length, intake.reason, cells);
     if (model) showSubjects(cells, threshold, model.facts, intake.left.length > 0);
     showAgreement(cells, threshold);
     showLabelled(cells);
@@ -93,18 +94,6 @@ function showSelection() {
   find("filtered").textContent = shown === cells.length ? "" : `${formatCount(shown)} of ${all} cells shown`;
   const without = listShown(gallery).filter(({ cell }) => !cell.subject).length;
   showWhose(without, shown);
-}
-
-/**
- * Whose subject may be entered.
- * @param {number} without  cells shown without a subject
- * @param {number} shown
- */
-function showWhose(without, shown) {
-  const [some, every] = /** @type {[HTMLOptionElement, HTMLOptionElement]} */ ([...find("subject-whose").children]);
-  if (some.disabled !== !without) field("subject-whose").value = without ? "without" : "shown";
-  [some.textContent, some.disabled] = [`the ${formatCounted(without, "cell")} shown without one`, !without];
-  every.textContent = `all ${formatCounted(shown, "cell")} shown`;
 }
 
 /** Something was entered by hand: it is kept for a reload, and leaving the page warns. */
@@ -226,11 +215,14 @@ async function predict(pictures, notes, repeated) {
   });
   if (round !== state.round) return;
   intake.left.push(...left.pictures);
-  if (left.reason) showProblem(left.reason);
+  intake.reason = left.reason?.message ?? "";
+  if (left.reason instanceof TokenError) showProblem(left.reason);
   nameByFolder(state.cells);
   const failed = pictures.filter((picture) => added.some((cell) => cell.image === picture.name && cell.probability === null)).length;
   find("status").textContent = describeTaken({ predicted: done - failed, failed, left: left.pictures.length, repeated });
-  showNotes([...notes, ...describeAdded(added, model)]);
+  const shown = [...notes, ...describeAdded(added, state.cells, model.facts)];
+  state.unsaved ||= added.some(isEntered);
+  showNotes(shown);
   update();
 }
 
@@ -248,49 +240,10 @@ function addRows(rows, of) {
   return cells;
 }
 
-/**
- * What is to be said of new cells.
- * @param {Cell[]} added
- * @param {Model} model
- */
-function describeAdded(added, model) {
-  const restored = restoreEntered(added);
-  state.unsaved ||= restored > 0;
-  const twins = markTwins(state.cells, new Set(added)), notes = describeFailed(added, model.facts);
-  const folders = [...new Set(added.filter(({ source }) => source === "folder").map(({ subject }) => subject))].sort();
-  if (folders.length) {
-    notes.push(`Subjects by folder: ${folders.slice(0, 6).join(", ")}${folders.length > 6 ? ", …" : ""}. Change them under Subjects.`);
-  }
-  if (twins.example) {
-    notes.push(`${formatCounted(twins.count, "cell has", "cells have")} the same pixels as another, such as ${twins.example.join(" and ")}. All are kept and counted.`);
-  }
-  if (restored) notes.push(`What you entered before the reload is back for ${formatCounted(restored, "cell")}.`);
-  return notes;
-}
-
 /** @param {string[]} words */
 function showNotes(words) {
   find("notes").append(...words.map((sentence) => build("li", "", sentence)));
   find("notes").hidden = find("notes").children.length === 0;
-}
-
-/**
- * @param {Row} row
- * @param {Picture} picture
- * @returns {Cell}
- */
-function toCell({ cell, subject: name, probability, conformal_call: conformalCall, warnings, crop_hash: crop }, { name: image, folder, simulated }) {
-  const subject = name && simulated ? `sim ${name}` : name;
-  return {
-    image, cell, subject, source: name ? "name" : "", folder, probability, conformalCall, warnings,
-    reading: null, mode: "", seen: false, simulated, crop, twin: "",
-  };
-}
-
-/** Images without a prediction, as rows of the table. */
-function listLeft() {
-  const missing = { cell: "", subject: "", probability: null, conformal_call: /** @type {const} */ ("error"), warnings: "not predicted: the server stopped answering", call: "error", box: null, crop_hash: "" };
-  return intake.left.map((picture) => toCell({ ...missing, image: picture.name }, picture));
 }
 
 function retry() {
@@ -315,7 +268,7 @@ function setBusy(busy) {
 function preparePrint() {
   if (!state.model) return;
   showReport(state.cells, state.threshold, state.model, intake.left.length);
-  for (const part of document.querySelectorAll("#work details:not([open])")) {
+  for (const part of document.querySelectorAll("details:not([open])")) {
     part.setAttribute("open", "");
     addEventListener("afterprint", () => part.removeAttribute("open"), { once: true });
   }
@@ -332,14 +285,13 @@ function clearAll() {
   state.round += 1;
   state.cells = [];
   state.unsaved = false;
-  state.before = [];
-  forgetEntered();
   clearIntake(intake);
   clearGallery(gallery);
   showNotes([]);
   find("notes").replaceChildren();
   find("notes").hidden = true;
-  find("status").textContent = "";
+  for (const id of ["status", "subject-done"]) find(id).textContent = "";
+  find("subject-undo").hidden = true;
   update();
   return true;
 }
@@ -389,29 +341,9 @@ function wireChoices() {
   fold();
 }
 
-function wireSubjects() {
-  find("subject-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const name = field("subject-name").value.trim(), all = field("subject-whose").value === "shown";
-    const cells = listShown(gallery).map(({ cell }) => cell).filter(({ subject }) => all || !subject);
-    state.before = setSubject(cells, name);
-    find("subject-done").textContent = `${formatCounted(cells.length, "cell")}: subject ${name ? `“${name}”` : "removed"}.`;
-    find("subject-undo").hidden = false;
-    field("subject-name").value = "";
-    changeByHand();
-  });
-  find("subject-undo").addEventListener("click", () => {
-    restoreSubjects(state.before);
-    find("subject-done").textContent = `${formatCounted(state.before.length, "cell")}: as before.`;
-    find("subject-undo").hidden = true;
-    field("subject-name").focus(); // the button goes
-    changeByHand();
-  });
-}
-
 function wireSaving() {
   find("save-answers").addEventListener("click", () => {
-    save(writeAnswers([...state.cells, ...listLeft()], state.threshold), "leukoscope-predictions.csv");
+    save(writeAnswers([...state.cells, ...listLeft(intake.left)], state.threshold), "leukoscope-predictions.csv");
     state.unsaved = false;
   });
   find("save-labels").addEventListener("click", () => state.model && save(writeLabels(state.cells, state.model), "leukoscope-labels.csv"));
@@ -420,7 +352,11 @@ function wireSaving() {
     window.print();
   });
   window.addEventListener("beforeprint", preparePrint);
-  find("clear").addEventListener("click", () => clearAll() && find("intake").focus());
+  find("clear").addEventListener("click", () => {
+    if (!clearAll()) return;
+    forgetEntered();
+    find("intake").focus();
+  });
   window.addEventListener("beforeunload", (event) => {
     if (state.unsaved || intake.waiting) event.preventDefault(); // what is not exported would be lost
   });
@@ -428,6 +364,6 @@ function wireSaving() {
 
 wireIntake();
 wireChoices();
-wireSubjects();
+buildSubjectForm(() => listShown(gallery).map(({ cell }) => cell), changeByHand);
 wireSaving();
 start();

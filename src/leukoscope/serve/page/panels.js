@@ -35,13 +35,14 @@ export function showCounts(cells, threshold) {
 /**
  * What the server did not predict: counts without it are incomplete.
  * @param {number} left  images
+ * @param {string} reason
  * @param {Cell[]} cells
  */
-export function showLeft(left, cells) {
+export function showLeft(left, reason, cells) {
   const all = new Set(cells.map(({ image }) => image)).size + left;
   const words = left ? `${formatCount(left)} of ${formatCounted(all, "image")} not predicted` : "";
   find("left").hidden = !left;
-  find("left-words").textContent = `${words}, as the server stopped answering. Counts, subjects and exports are incomplete.`;
+  find("left-words").textContent = `${words}. ${reason} Counts, subjects and exports are incomplete.`;
   find("incomplete").hidden = !left;
   find("incomplete").textContent = `Incomplete: ${words}.`;
 }
@@ -191,7 +192,7 @@ export function showReport(cells, threshold, model, left) {
     Model: `leukoscope ${model.version}, recipe ${metadata.recipe || "unknown"}, trained on ${facts.dataset}, data fingerprint ${metadata.fingerprint || "unknown"}`,
     Threshold: `${threshold.toFixed(3)} (the model’s own: ${model.threshold.toFixed(3)}; meant to find ${formatShare(facts.sensitivity)}: ${model.sensitive_threshold.toFixed(3)})`,
     Cells: formatCount(cells.length),
-    ...(left ? { Incomplete: `${formatCounted(left, "image")} not predicted, as the server stopped answering` } : {}),
+    ...(left ? { Incomplete: `${formatCounted(left, "image")} not predicted by the server` } : {}),
   };
   const list = build("dl");
   for (const [name, words] of Object.entries(found)) list.append(build("dt", "", name), build("dd", "", words));

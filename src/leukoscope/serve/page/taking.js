@@ -8,6 +8,7 @@
  * @property {Set<string>} names     on the page
  * @property {Set<string>} folders   of the pictures on the page
  * @property {Picture[]} left        that the server did not predict
+ * @property {string} reason         why it did not
  * @property {number} waiting        lists that are under way, or wait for it
  * @property {Promise<void>} turn    when the last of them is done
  *
@@ -19,7 +20,7 @@ import { findFreeName } from "./naming.js";
 
 /** @returns {Intake} */
 export function buildIntake() {
-  return { known: new Map(), names: new Set(), folders: new Set(), left: [], waiting: 0, turn: Promise.resolve() };
+  return { known: new Map(), names: new Set(), folders: new Set(), left: [], reason: "", waiting: 0, turn: Promise.resolve() };
 }
 
 /** @param {Intake} intake */
@@ -113,7 +114,7 @@ export function describeTaken({ predicted, failed, left, repeated }) {
   if (!all) return repeated ? `${formatCounted(repeated, "image")} already on the page.` : "No image found.";
   const rest = [
     failed && `${formatCount(failed)} without a prediction (unreadable, or no cell)`,
-    left && `${formatCount(left)} not predicted, as the server stopped answering`,
+    left && `${formatCount(left)} not predicted by the server`,
     repeated && `${formatCount(repeated)} already on the page`,
   ].filter(Boolean);
   const done = predicted === all ? `${formatCounted(all, "image")} predicted` : `${formatCount(predicted)} of ${formatCounted(all, "image")} predicted`;
