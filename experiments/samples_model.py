@@ -1,4 +1,4 @@
-"""The small network that predicts the page's samples: trained on simulated cells, kept as the record.
+"""The small network that predicts the page's samples: of simulated cells; kept as the record.
 
     PYTHONPATH=experiments python experiments/samples_model.py OUT
 

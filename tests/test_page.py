@@ -55,6 +55,7 @@ def upload(page: Browser, *paths: Path, cells: int, field: str = "#files") -> No
     page.choose_files(field, *paths)
     page.wait(f"document.querySelectorAll('#cells li').length === {cells}")
     page.wait("document.getElementById('progress').hidden")
+    read_text(page, "status")  # all is drawn
 
 
 def read_text(page: Browser, name: str) -> str:

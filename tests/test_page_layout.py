@@ -1,4 +1,4 @@
-"""How the page stands: what is in view, what the keyboard keeps, what is printed, what axe finds."""
+"""How the page stands: what is in view and printed, what the keyboard keeps, what axe finds."""
 
 from __future__ import annotations
 
