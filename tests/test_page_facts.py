@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import csv
 import dataclasses
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from leukoscope.labels import CLASS_COLOURS
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.serve import Limits, build_app, facts
 from leukoscope.serve.facts import collect_facts
+from leukoscope.serve.samples import find_samples_model
 from leukoscope.simulate import simulate_pairs
 from test_page import download, read_text, tab, upload
 from test_serve import encode
@@ -129,6 +131,25 @@ def test_the_model_says_the_facts_of_its_data_set() -> None:
     assert model["facts"]["dataset"] == "Leaves 2031" and model["facts"]["frame_px"] == 300
     assert model["limits"] == dataclasses.asdict(LIMITS)
     assert set(model["facts"]["image_suffixes"]) == IMAGE_SUFFIXES
+
+
+def test_the_samples_have_a_network_of_their_own() -> None:
+    """Behind the same token; the other paths are the model's."""
+    sent = [("files", ("1.png", encode(simulate_pairs(1, 5)[0][0])))]
+    host = {"Host": "127.0.0.1"}
+    with TestClient(build_app(load_model(), LIMITS, token="t")) as client:
+        assert client.get("/v1/samples/v1/model", headers=host).status_code == 401
+        allowed = host | {"Authorization": "Bearer t"}
+        model = client.get("/v1/samples/v1/model", headers=allowed).json()
+        assert model["facts"]["dataset"] == "simulated cells"
+        found = [
+            client.post(f"{base}v1/predict", files=sent, headers=allowed).json()["rows"][0]
+            for base in ("/v1/samples/", "/")
+        ]
+    assert found[0]["probability"] != found[1]["probability"]
+    assert "simulated cells" not in json.dumps(client.app.openapi())  # the page's own
+    size = find_samples_model().stat().st_size
+    assert size < 500_000 and "(simulated)" in model["expected"]
 
 
 def test_images_are_described_by_frame_and_ground() -> None:

@@ -317,8 +317,8 @@ export function writeLabels(cells, model) {
  * @param {Iterable<Cell>} cells
  */
 export function listLabelled(cells) {
-  return sortByName(cells).filter(
+  return sortByName([...cells].filter(
     ({ reading, mode, probability, subject }) => probability !== null && subject !== "" && mode !== "agree"
       && (reading === "leukaemic" || reading === "normal"),
-  );
+  ));
 }
