@@ -293,6 +293,11 @@ def test_samples_come_with_one_click_and_say_that_they_are_simulated(page: Brows
     assert "A small network that learned from simulated cells" in read_text(page, "simulated")
     assert "too few cells" in read_text(page, "subjects")
     assert "too many warnings" not in read_text(page, "subjects")
+    rows = "[...document.querySelectorAll('#subjects tbody tr')].map(r => [...r.cells].slice(6)"
+    calls = page.run(f"{rows}.map(c => c.textContent))")
+    assert any(float(p) > 0.9 and call == "leukaemic" for p, call in calls)
+    (doubtful,) = [call for p, call in calls if 0.1 < float(p) < 0.9 and call != "too few cells"]
+    assert doubtful == "uncertain, rather normal"
     uncertain = int(read_text(page, "uncertain").split(":")[1].split(",")[0])
     assert uncertain < 60  # of 150
     assert page.run("document.getElementById('cells').textContent").count("unlike") < 10
