@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +103,19 @@ def test_equal_names_of_two_patients_are_two_cells(
     assert "cells/cell1 (2).png" in page.run(TITLES)
 
 
+def test_zips_are_folders_and_kept_apart_too(
+    page: Browser, cells: list[np.ndarray], tmp_path: Path
+) -> None:
+    for number, who in enumerate(("one", "two")):
+        (tmp_path / who).mkdir()
+        write(tmp_path / "cell.png", cells[number])
+        with zipfile.ZipFile(tmp_path / who / "Anna.zip", "w") as archive:
+            archive.write(tmp_path / "cell.png", "cell.png")
+        upload(page, tmp_path / who / "Anna.zip", cells=number + 1)
+    assert page.run(TITLES) == ["Anna (2)/cell.png", "Anna.zip/cell.png"]
+    assert page.run(SUBJECTS) == ["Anna", "Anna (2)"]
+
+
 def test_equal_pixels_are_said_and_kept(
     page: Browser, cells: list[np.ndarray], tmp_path: Path
 ) -> None:
@@ -162,13 +176,14 @@ FOLDERS = """import('/page/naming.js').then(({ findFolders }) => [
   ['Anna/smear1/1', 'Bert/smear1/1'],
   ['set.zip/1', 'set.zip/2'],
   ['1', '2'],
+  ['Anna.zip/1', 'Bert.ZIP/1'],
 ].map((paths) => findFolders(paths, ['normal', 'leukaemic', 'all', 'hem'])))"""
 
 
 def test_the_folder_that_tells_subjects_apart_is_found(page: Browser) -> None:
     assert page.run(FOLDERS) == [
         *(["Anna", "Bert"], ["Anna", "Anna"], ["Anna", "Bert"], ["Anna", "Anna", ""]),
-        *(["Anna", "Bert"], ["", ""], ["", ""]),
+        *(["Anna", "Bert"], ["set", "set"], ["", ""], ["Anna", "Bert"]),
     ]
 
 
@@ -191,7 +206,8 @@ def test_a_server_that_goes_away_leaves_counts_marked_incomplete(
     rows = read_rows(download(page, "save-answers", tmp_path / "saved"))
     missing = [row for row in rows if row["warnings"] == "not predicted by the server"]
     assert len(rows) == 24 and len(missing) == 8 and {r["call"] for r in missing} == {"error"}
-    page.run("document.getElementById('retry').click()")  # still gone
+    twice = "document.getElementById('retry').click();" * 2
+    page.run(twice)  # still gone
     page.wait("document.getElementById('progress').hidden")
     page.wait("!document.getElementById('left').hidden")
     page.run("window.gone = false; document.getElementById('retry').click()")

@@ -42,7 +42,10 @@ const SIMULATED = {
 };
 
 const readToken = () => sessionStorage.getItem("token") ?? "";
-const engines = { own: connectServer(readToken), samples: connectServer(readToken, "v1/samples/") };
+const onWait = () => {
+  if (intake.waiting) find("status").textContent = "The server is busy or gone: asking it again…";
+};
+const engines = { own: connectServer(readToken, onWait), samples: connectServer(readToken, onWait, "v1/samples/") };
 
 /** @type {State} */
 const state = { cells: [], source: "own", model: null, threshold: 0.5, frame: 0, round: 0, unsaved: false };
@@ -170,6 +173,7 @@ function take(listing, source) {
         await start();
       }
       if (state.model) await takeFiles(await listing, state.model);
+      else find("status").textContent = "These images were not taken: choose them again when the server answers.";
     } catch (error) {
       find("status").textContent = "";
       showProblem(error);
@@ -249,6 +253,7 @@ function showNotes(words) {
 function retry() {
   takeTurn(intake, async () => {
     const pictures = intake.left;
+    if (!pictures.length) return;
     intake.left = [];
     find("problem").hidden = true;
     setBusy(true);

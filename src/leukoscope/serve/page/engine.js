@@ -91,12 +91,13 @@ class RefusedError extends Error {}
 /**
  * The engine that asks the server which this page came from.
  * @param {() => string} readToken  "" where there is none
+ * @param {() => void} onWait  the server is busy or gone: it is asked again
  * @param {string} [base]  before the paths of another network on the same server
  * @returns {Engine}
  */
-export function connectServer(readToken, base = "") {
+export function connectServer(readToken, onWait, base = "") {
   /** @type {Ask} */
-  const ask = (path, options) => askServer(base + path, readToken(), options);
+  const ask = (path, options) => askServer(base + path, readToken(), onWait, options);
   return {
     describe: async () => (await ask("v1/model")).json(),
     drawSamples: async () => (await ask("v1/samples.zip")).blob(),
@@ -114,10 +115,11 @@ export function connectServer(readToken, base = "") {
  * Ask again while the server is busy.
  * @param {string} path
  * @param {string} token
+ * @param {() => void} onWait
  * @param {RequestInit} [options]
  * @returns {Promise<Response>}
  */
-async function askServer(path, token, options = {}) {
+async function askServer(path, token, onWait, options = {}) {
   const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
   for (let attempt = 1; ; attempt += 1) {
     /** @type {Response | null} */
@@ -128,6 +130,7 @@ async function askServer(path, token, options = {}) {
     const busy = !answer || answer.status === 503; // a full server may close before it answers
     if (answer && !busy) throw new RefusedError(await readRefusal(answer));
     if (attempt === TRIES) throw new Error(await readRefusal(answer));
+    onWait();
     await new Promise((wake) => setTimeout(wake, 1000 * Number(answer?.headers.get("Retry-After") ?? attempt)));
   }
 }

@@ -8,21 +8,27 @@
 /**
  * The folder that tells one subject's files from another's, for each path of a drop, or "".
  *
- * Folders named after a class, and zips, are none. It is the first folder below those that all
+ * Folders named after a class are none; a zip is one. It is the first folder below those that all
  * paths share; where all lie in the same one, that one.
  * @param {string[]} paths
  * @param {string[]} classWords  lower case
  */
 export function findFolders(paths, classWords) {
-  const folders = paths.map((path) => path.split("/").slice(0, -1).filter((folder) => {
-    const word = folder.toLowerCase();
-    return !word.endsWith(".zip") && !classWords.includes(word);
-  }));
+  const folders = paths.map((path) => path.split("/").slice(0, -1).map(nameFolder)
+    .filter((folder) => !classWords.includes(folder.toLowerCase())));
   const [first = []] = folders;
   const differs = first.findIndex((folder, place) => folders.some((other) => other[place] !== folder));
   const shared = differs < 0 ? first.length : differs;
   const alike = folders.every(({ length }) => length === shared);
   return folders.map((own) => own[alike ? shared - 1 : shared] ?? "");
+}
+
+/**
+ * A folder's name, of a zip's without ".zip".
+ * @param {string} part  of a path
+ */
+export function nameFolder(part) {
+  return part.replace(/\.zip$/i, "");
 }
 
 /**

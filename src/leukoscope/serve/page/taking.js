@@ -16,7 +16,7 @@
  */
 
 import { formatCount, formatCounted } from "./formatting.js";
-import { findFreeName } from "./naming.js";
+import { findFreeName, nameFolder } from "./naming.js";
 
 /** @returns {Intake} */
 export function buildIntake() {
@@ -84,7 +84,7 @@ function renameFolder({ folders }, folder, fresh) {
   const free = findFreeName(folder, (name) => folders.has(name), folder.length);
   for (const picture of fresh.filter((one) => one.folder === folder)) {
     const parts = picture.path.split("/");
-    parts[parts.indexOf(folder)] = free;
+    parts[parts.findIndex((part) => nameFolder(part) === folder)] = free;
     Object.assign(picture, { name: parts.join("/"), folder: free });
   }
   return `A folder ${folder} with other images was on the page; this one is kept apart as ${free}.`;
