@@ -183,6 +183,8 @@ def test_reading_one_by_one_hides_what_would_sway_the_reader(
         words = page.run(shown)
         assert "UID" not in words and "0." not in words and "hidden until you enter" in words
         assert not page.run("document.getElementById('v-subject').checkVisibility()")
+        behind = "getComputedStyle(document.getElementById('viewer'), '::backdrop').backgroundColor"
+        assert page.run(behind) == "rgb(20, 24, 30)"  # nothing is seen through it
         page.press(key)
         assert read_text(page, "v-place") == place
     page.press("ArrowLeft")

@@ -133,7 +133,7 @@ function show(viewer) {
 function hideAnswer() {
   find("v-name").textContent = "Leukaemic or normal?";
   find("v-call").className = "";
-  find("v-call").textContent = "The model’s answer is hidden until you enter your call.";
+  find("v-call").textContent = "The model’s call is hidden until you enter yours.";
   for (const id of ["v-probability", "v-conformal", "v-twin", "v-warnings"]) find(id).replaceChildren();
 }
 
