@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import select
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -187,3 +189,16 @@ def serve(app: Any) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
     server.should_exit = True
     thread.join()
+
+
+def find_axe(folder: Path) -> str | None:
+    """The source of axe-core: LEUKOSCOPE_AXE names its file, else npm fetches it; None without."""
+    if path := os.environ.get("LEUKOSCOPE_AXE"):
+        return Path(path).read_text("utf-8")
+    kept = Path(tempfile.gettempdir()) / "leukoscope-axe"
+    path = kept / "node_modules" / "axe-core" / "axe.min.js"
+    if not path.exists() and (npm := shutil.which("npm")):
+        command = [npm, "install", "--no-save", "--prefix", str(kept), "axe-core@4"]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, capture_output=True, timeout=60, check=False, cwd=folder)
+    return path.read_text("utf-8") if path.exists() else None

@@ -112,6 +112,7 @@ def _summarise(
             "interval": [row["share_low"], row["share_high"]],
             "probability": None if math.isnan(row["probability"]) else row["probability"],
             "call": row["call"],
+            "certain": bool(row["certain"]),
         }
         for name in sort_names(rows.index)
         for row in (rows.loc[name],)
@@ -121,7 +122,7 @@ def _summarise(
 
 
 def write_answers() -> dict[str, Any]:
-    """The CSV of the command line, and the two columns that the page adds."""
+    """The CSV of the command line, and the three columns that the page adds."""
     threshold = 0.3
     answers = [
         Answer("'-x.png", "", 0.123457, "normal", "normal", "", threshold, "-5", "m-1"),
@@ -135,13 +136,13 @@ def write_answers() -> dict[str, Any]:
     for answer in answers:
         write(answer)
     header, *rows = text.getvalue().splitlines()
-    lines = [f"{header},reader,simulated", *(f"{row},,no" for row in rows), ""]
+    lines = [f"{header},reader,reader_mode,simulated", *(f"{row},,,no" for row in rows), ""]
     cells = [
         {
             **{"image": answer.image, "cell": answer.cell, "subject": answer.subject},
             "model": answer.model,
             **{"probability": answer.probability, "conformalCall": answer.conformal_call},
-            **{"warnings": answer.warnings, "reading": None, "simulated": False},
+            **{"warnings": answer.warnings, "reading": None, "mode": "", "simulated": False},
         }
         for answer in answers
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -178,14 +177,8 @@ def test_unexplainable_cells_are_reported(page: Browser) -> None:
 
 
 @pytest.mark.parametrize("width", [1200, 390])
-def test_it_fits_and_axe_finds_nothing(page: Browser, width: int) -> None:
+def test_it_fits(page: Browser, width: int) -> None:
     page.resize(width, 844)
     ask_why(page)
     viewer = "document.getElementById('viewer')"
     assert page.run(f"{viewer}.scrollWidth <= {viewer}.clientWidth")
-    if axe := os.environ.get("LEUKOSCOPE_AXE"):
-        page.run(Path(axe).read_text() + ";1")
-        find = "axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html)]))"
-        for dark in (False, True):
-            page.resize(width, 844, dark=dark)
-            assert page.run(find, timeout=120) == []

@@ -24,6 +24,7 @@ from leukoscope.labels import CLASS_COLOURS
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.serve import Limits, build_app, facts
 from leukoscope.serve.facts import collect_facts
+from leukoscope.serve.samples import find_samples_model
 from leukoscope.simulate import simulate_pairs
 from test_page import download, read_text, tab, upload
 from test_serve import encode
@@ -83,8 +84,8 @@ def test_the_page_is_that_of_its_models_data_set_and_rules(
     assert "300×300 pixels count, as in Leaves 2031." in read_text(tab, "hint")
     upload(tab, *cells, cells=5)  # in requests of three images at most
     assert "Finds 70% of leukaemic" in read_text(tab, "set-sensitive")
-    subjects = read_text(tab, "work")
-    assert "like <a|h>-<subject>-<number>, or entered by hand. " in subjects
+    subjects = tab.run("document.getElementById('people').textContent")
+    assert "like <a|h>-<subject>-<number>, else from folders, or entered by hand. " in subjects
     assert "A subject with at least 2 cells is called" in subjects
     rows = tab.run(
         "[...document.querySelectorAll('#subjects tbody tr')]"
@@ -129,6 +130,26 @@ def test_the_model_says_the_facts_of_its_data_set() -> None:
     assert model["facts"]["dataset"] == "Leaves 2031" and model["facts"]["frame_px"] == 300
     assert model["limits"] == dataclasses.asdict(LIMITS)
     assert set(model["facts"]["image_suffixes"]) == IMAGE_SUFFIXES
+
+
+def test_the_samples_have_a_network_of_their_own() -> None:
+    """Behind the same token; the other paths are the model's."""
+    sent = [("files", ("1.png", encode(simulate_pairs(1, 5)[0][0])))]
+    host = {"Host": "127.0.0.1"}
+    with TestClient(build_app(load_model(), LIMITS, token="t")) as client:
+        assert client.get("/v1/samples/v1/model", headers=host).status_code == 401
+        allowed = host | {"Authorization": "Bearer t"}
+        model = client.get("/v1/samples/v1/model", headers=allowed).json()
+        assert model["facts"]["dataset"] == "simulated cells"
+        found = [
+            client.post(f"{base}v1/predict", files=sent, headers=allowed).json()["rows"][0]
+            for base in ("/v1/samples/", "/")
+        ]
+        paths = client.get("/openapi.json", headers=allowed).json()["paths"]
+    assert found[0]["probability"] != found[1]["probability"]
+    assert not [path for path in paths if path.startswith("/v1/samples/")]  # the page's own
+    size = find_samples_model().stat().st_size
+    assert size < 500_000 and "(simulated)" in model["expected"]
 
 
 def test_images_are_described_by_frame_and_ground() -> None:

@@ -238,6 +238,18 @@ def test_without_links_the_page_still_saves_a_row_for_each_name(
     assert tab.list_complaints() == []
 
 
+def test_figures_are_dark_in_the_dark(tab: Browser, file: Path) -> None:
+    tab.open_tab()
+    tab.resize(1200, 900, dark=True)
+    tab.open(file.as_uri())
+    drawn = "getComputedStyle(document.querySelector('figure{}')).{}"
+    assert tab.run(drawn.format("", "backgroundColor")) == "rgb(27, 33, 41)"
+    assert "invert" in tab.run(drawn.format(" img", "filter"))
+    tab.resize(1200, 900, dark=True, media="print")
+    assert tab.run(drawn.format(" img", "filter")) == "none"  # paper is white
+    tab.resize(1200, 900)
+
+
 def test_check_reject_save_split(tab: Browser, tmp_path: Path) -> None:
     """The whole circle: one planted link is all that joins two names, until it is rejected."""
     settings = CohortSettings(subjects=8, cells=80, seed=1, faults=Faults(reprocessed_cells=1))

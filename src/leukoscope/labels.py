@@ -7,6 +7,7 @@ __all__ = [
     "LABELS",
     "LEUKAEMIC",
     "NORMAL",
+    "list_words",
     "parse_label",
 ]
 
@@ -22,6 +23,11 @@ _SYNONYMS = {
     **dict.fromkeys(("leukaemic", "leukemic", "leukaemia", "leukemia", "1", "1.0"), LEUKAEMIC),
     **dict.fromkeys(("normal", "healthy", "0", "0.0"), NORMAL),
 }
+
+
+def list_words() -> list[str]:
+    """Usual words for the classes, lower case."""
+    return list(_SYNONYMS)
 
 
 def parse_label(word: object) -> str | None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from leukoscope.cells.extract import name_cell
 from leukoscope.cli.options import name_options
 from leukoscope.evaluation.scores import SCORES
+from leukoscope.labels import LABELS
 from leukoscope.notices import RESEARCH_ONLY
 from leukoscope.report.audit_page import describe_audit
 
@@ -138,7 +139,7 @@ def print_summary(summary: SubjectSummary, written: Path | None) -> None:
             f"{row['share']:.2f} [{row['share_low']:.2f}–{row['share_high']:.2f}]",
             row["mean_probability"],
             "–" if math.isnan(row["probability"]) else row["probability"],
-            row["call"],
+            row["call"] + (", uncertain" if row["call"] in LABELS and not row["certain"] else ""),
         )
         for row in summary.table.to_dict("records")
     ]

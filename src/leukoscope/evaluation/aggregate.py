@@ -26,6 +26,7 @@ from leukoscope.records import Decision, ModelMetadata, SubjectLine
 
 __all__ = [
     "CALLED_FROM",
+    "CERTAIN_FROM",
     "CONFIDENCE",
     "MIN_CELLS",
     "MOST_WARNED",
@@ -45,6 +46,9 @@ MIN_CELLS = 20
 
 CALLED_FROM = 0.5
 """Probability from which a subject is called leukaemic."""
+
+CERTAIN_FROM = 0.9
+"""Probability of the class called from which the call is certain; 0.56 is hardly one."""
 
 MOST_WARNED = 0.5
 """Share of a subject's cells with a warning beyond which it gets no call."""
@@ -69,7 +73,8 @@ class SubjectSummary:
         table: one row a subject, highest mean logit first: subject, group and label ("" where not
             known), cells, warned (with a warning, of `predict`), called_leukaemic, share,
             share_low, share_high, mean_probability, mean_logit, probability (NaN where it cannot
-            be calibrated), call.
+            be calibrated), call, certain (bool: whether a class is called, with a probability of
+            `CERTAIN_FROM` or more).
         scores: sensitivity, specificity and ROC-AUC of the subjects with enough cells and a label,
             with intervals over people; empty where no label is known.
         scored: how many subjects these are.
@@ -156,6 +161,7 @@ def aggregate_subjects(
         probability, calibration = _calibrate(rows, known, itself=reference is None)
     rows["probability"] = probability
     rows["call"] = _decide(rows)
+    rows["certain"] = _find_certain(rows)
     scored = rows[(rows["call"].isin(LABELS)) & (rows["label"] != "")]
     return SubjectSummary(
         table=rows.drop(columns="fold").sort_values(
@@ -274,6 +280,12 @@ def _decide(rows: pd.DataFrame) -> npt.NDArray[np.str_]:
     calls = np.where(rows["probability"].isna(), NO_CALL, calls)
     calls = np.where(rows["warned"] > MOST_WARNED * rows["cells"], TOO_STRANGE, calls)
     return np.where(rows["cells"] < MIN_CELLS, TOO_FEW, calls)
+
+
+def _find_certain(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    probability = rows["probability"].to_numpy(np.float64)
+    sure = (probability >= CERTAIN_FROM) | (probability <= 1 - CERTAIN_FROM)
+    return np.asarray(sure & rows["call"].isin(LABELS).to_numpy())
 
 
 def _score(scored: pd.DataFrame, n_bootstrap: int, seed: int) -> tuple[Score, ...]:

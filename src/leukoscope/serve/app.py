@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -41,7 +41,7 @@ from leukoscope.serve.limits import Limits, RefusedError, UploadedFile, list_upl
 from leukoscope.serve.memory import give_memory_back
 from leukoscope.serve.metrics import Metrics
 from leukoscope.serve.queue import Batcher, Gate
-from leukoscope.serve.samples import draw_samples
+from leukoscope.serve.samples import draw_samples, find_samples_model
 from leukoscope.serve.upload import check_length, read_upload
 
 __all__ = ["build_app"]
@@ -73,6 +73,24 @@ def build_app(
     metrics = Metrics()
     gate = Gate(limits)
     metrics.watch_inside(lambda: gate.inside)
+    samples = _build_api(Classifier(find_samples_model()), limits, gate, metrics)
+    app = _build_api(classifier, limits, gate, metrics, samples)
+    app.add_middleware(Guard, metrics=metrics, token=token, loopback=loopback, proxy=proxy)
+    _add_samples(app)
+    app.mount("/v1/samples", samples)  # for the page: the same API of the network of the samples
+    _add_watching(app, metrics)
+    _add_page(app)
+    return app
+
+
+def _build_api(
+    classifier: Classifier,
+    limits: Limits,
+    gate: Gate,
+    metrics: Metrics,
+    beside: FastAPI | None = None,
+) -> FastAPI:
+    """The API of one model; `beside` begins and ends with it."""
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
@@ -80,7 +98,8 @@ def build_app(
         app.state.explainer = Explainer(app.state.batcher, limits)
         app.state.pool = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="request")
         resting = asyncio.create_task(rest(classifier, (gate, app.state.explainer.gate)))
-        yield
+        async with beside.router.lifespan_context(beside) if beside else nullcontext():
+            yield
         resting.cancel()
         app.state.explainer.close()
         app.state.pool.shutdown(cancel_futures=True)
@@ -96,13 +115,10 @@ def build_app(
         docs_url=None,  # its pages load their scripts from elsewhere; we have one of our own
         redoc_url=None,
     )
-    app.add_middleware(Guard, metrics=metrics, token=token, loopback=loopback, proxy=proxy)
     _handle_errors(app)
     _add_predict(app, classifier, limits, gate, metrics)
     _add_explain(app, classifier)
     _add_model(app, classifier, limits)
-    _add_watching(app, metrics)
-    _add_page(app)
     return app
 
 
@@ -227,6 +243,10 @@ def _add_model(app: FastAPI, classifier: Classifier, limits: Limits) -> None:
             facts=facts,
             limits=limits,
         )
+
+
+def _add_samples(app: FastAPI) -> None:
+    errors: dict[int | str, dict[str, Any]] = {code: ERRORS[code] for code in (401, 403, 421)}
 
     @app.get(
         "/v1/samples.zip",

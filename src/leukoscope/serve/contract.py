@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from leukoscope.cells.extract import Box, Cell
 from leukoscope.inference.stream import Answer
+from leukoscope.io.images import compute_pixel_hash
 from leukoscope.labels import CLASS_COLOURS, LEUKAEMIC, NORMAL
 from leukoscope.serve.limits import Limits
 from leukoscope.serve.upload import FIELDS
@@ -57,11 +58,16 @@ class Row(BaseModel):
         description="Where the cell lies in the image: left, top, width and height in pixels; "
         "null where the image could not be read."
     )
+    crop_hash: str = Field(
+        description="Of the pixels that the model saw: equal for equal ones, whatever the file; "
+        "empty where the image could not be read."
+    )
 
 
 def build_row(answer: Answer, cell: Cell | None) -> Row:
     """The row of a prediction and its cell."""
-    return Row(**answer.to_dict(), box=cell.box if cell else None)
+    seen = compute_pixel_hash(cell.crop) if cell else ""
+    return Row(**answer.to_dict(), box=cell.box if cell else None, crop_hash=seen)
 
 
 class Answers(BaseModel):
@@ -157,6 +163,7 @@ class Facts(BaseModel):
     )
     min_cells: int = Field(description="Fewest cells of a subject for a call.")
     called_from: float = Field(description="A subject's probability from which it is leukaemic.")
+    certain_from: float = Field(description="Probability of its class from which this is certain.")
     most_warned: float = Field(description="Share of cells with a warning that still allows it.")
     probability_floor: float = Field(description="Least distance from 0 and 1 before a logit.")
     confidence: float = Field(description="Of the Wilson intervals of shares.")
@@ -167,6 +174,7 @@ class Facts(BaseModel):
     simulated_file: str = Field(description="File that lies beside simulated cells.")
     simulated_banner: str = Field(description="Banner to show above simulated cells.")
     colours: dict[str, str] = Field(description="By class, in maps and figures: #rrggbb.")
+    class_words: list[str] = Field(description="Folders that name a class, lower case.")
 
 
 class Model(BaseModel):

@@ -6,13 +6,14 @@ from statistics import NormalDist
 
 from leukoscope.evaluation.aggregate import (
     CALLED_FROM,
+    CERTAIN_FROM,
     CONFIDENCE,
     MIN_CELLS,
     MOST_WARNED,
 )
 from leukoscope.inference.decision import COVERAGE, SENSITIVITY
 from leukoscope.io.images import IMAGE_SUFFIXES
-from leukoscope.labels import CLASS_COLOURS
+from leukoscope.labels import CLASS_COLOURS, list_words
 from leukoscope.logits import PROBABILITY_FLOOR
 from leukoscope.notices import SIMULATED_BANNER, SIMULATED_FILE
 from leukoscope.records import ModelMetadata
@@ -41,6 +42,7 @@ def collect_facts(metadata: ModelMetadata) -> Facts:
         subject_line=Line(slope=line.slope, intercept=line.intercept) if line else None,
         min_cells=MIN_CELLS,
         called_from=CALLED_FROM,
+        certain_from=CERTAIN_FROM,
         most_warned=MOST_WARNED,
         probability_floor=PROBABILITY_FLOOR,
         confidence=CONFIDENCE,
@@ -51,4 +53,5 @@ def collect_facts(metadata: ModelMetadata) -> Facts:
         simulated_file=SIMULATED_FILE,
         simulated_banner=SIMULATED_BANNER,
         colours=CLASS_COLOURS,
+        class_words=sorted({*list_words(), *dataset.class_words}),
     )

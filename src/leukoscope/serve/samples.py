@@ -1,19 +1,31 @@
-"""Simulated sample cells for the page: drawn on first request, kept in memory."""
+"""Simulated sample cells for the page, drawn on first request, and the network that predicts them.
+
+The shipped model has learned real cells, to which simulated ones are strange. So a small network
+that learned from simulated cells (`experiments/samples_model.py`) predicts the samples, and nothing
+else.
+"""
 
 from __future__ import annotations
 
 import io
 import zipfile
 from functools import cache
+from importlib import resources
+from pathlib import Path
 
 import cv2
 
 from leukoscope.notices import SIMULATED_BANNER, SIMULATED_FILE
 from leukoscope.simulate import CohortSettings, draw_cells
 
-__all__ = ["draw_samples"]
+__all__ = ["draw_samples", "find_samples_model"]
 
 _SETTINGS = CohortSettings(subjects=6, cells=150, seed=17)
+
+
+def find_samples_model() -> Path:
+    """The network that learned from simulated cells, of other people than the samples'."""
+    return Path(str(resources.files("leukoscope") / "shipped" / "simulated.onnx"))
 
 
 @cache

@@ -1,45 +1,64 @@
 /** The page: holds the cells and the threshold, and lets everything follow when one changes. */
 
-import { listLabelled, listWarnings, nameWarning, passesFilter, writeAnswers, writeLabels } from "./deciding.js";
+import { writeAnswers, writeLabels } from "./deciding.js";
 import { build, field, find, findButton, save } from "./dom.js";
 import { TokenError, connectServer } from "./engine.js";
 import { fillFacts } from "./facts.js";
+import { buildFilters, readFilter, showFilters } from "./filters.js";
 import { formatCount, formatCounted } from "./formatting.js";
-import { addCells, buildGallery, clearGallery, focusCard, listShown, prepareCards, updateGallery } from "./gallery.js";
-import { pick } from "./lists.js";
-import { showAgreement, showCounts, showReport, showSubjects } from "./panels.js";
-import { findPictures, listChosen, listDropped, openCell } from "./reading.js";
+import { addCells, buildGallery, clearGallery, focusCard, keepFirst, listShown, updateGallery, waitForFirst } from "./gallery.js";
+import { forgetEntered, isEntered, keepEntered } from "./keeping.js";
+import { describeAdded, listLeft, toCell } from "./making.js";
+import { nameByFolder } from "./naming.js";
+import { showAgreement, showCounts, showLabelled, showLeft, showReport, showSubjects } from "./panels.js";
+import { describeSkipped, findPictures, listChosen, listDropped, openCell } from "./reading.js";
+import { buildSubjectForm, showWhose } from "./subjects.js";
+import { admit, buildIntake, clearIntake, describeTaken, takeTurn } from "./taking.js";
 import { buildViewer, openViewer, startReading } from "./viewer.js";
 
 /**
  * @typedef {import("./deciding.js").Cell} Cell
  * @typedef {import("./engine.js").Model} Model
  * @typedef {import("./engine.js").Picture} Picture
+ * @typedef {import("./engine.js").Row} Row
+ * @typedef {import("./reading.js").Listed} Listed
  *
  * @typedef {object} State
  * @property {Cell[]} cells
+ * @property {keyof typeof engines} source   whose predictions the page shows
  * @property {Model | null} model  null until the server has said what it is
  * @property {number} threshold
  * @property {number} frame   of the browser, in which everything follows
  * @property {number} round   goes up with "Clear all": answers still under way are then left out
+ * @property {boolean} unsaved  something was entered by hand since the last export
  */
 
 const PRINTED = 60;
 const LEAD = "Drop images of single cells, a folder or a zip here.";
-const FILTERS = ["filter-call", "filter-certainty", "filter-warning", "filter-reading"];
+const NARROW = matchMedia("screen and (max-width: 60rem)");
+const SIMULATED = {
+  own: "They demonstrate the page, not a model’s performance on real cells.",
+  samples: "A small network that learned from simulated cells predicts them, and nothing else. Your own images go to this server’s model.",
+};
+
+const readToken = () => sessionStorage.getItem("token") ?? "";
+const onWait = () => {
+  if (intake.waiting) find("status").textContent = "The server is busy or gone: asking it again…";
+};
+const engines = { own: connectServer(readToken, onWait), samples: connectServer(readToken, onWait, "v1/samples/") };
 
 /** @type {State} */
-const state = { cells: [], model: null, threshold: 0.5, frame: 0, round: 0 };
+const state = { cells: [], source: "own", model: null, threshold: 0.5, frame: 0, round: 0, unsaved: false };
+const intake = buildIntake();
 
-const engine = connectServer(() => sessionStorage.getItem("token") ?? "");
 const gallery = buildGallery(/** @type {HTMLUListElement} */ (find("cells")), (card) => openViewer(viewer, card));
 const viewer = buildViewer({
   listShown: () => listShown(gallery),
   readThreshold: () => state.threshold,
   readFrame: () => state.model?.facts.frame_px ?? 0,
   readCoverage: () => state.model?.facts.coverage ?? 0,
-  explain: engine.explain,
-  onChange: () => update(),
+  explain: (...asked) => engines[state.source].explain(...asked),
+  onChange: () => changeByHand(),
   onClose: (card) => {
     if (!card.item.hidden) focusCard(gallery, card);
   },
@@ -51,51 +70,40 @@ function update() {
   state.frame = requestAnimationFrame(() => {
     const { cells, model, threshold } = state;
     showCounts(cells, threshold);
-    if (model) showSubjects(cells, threshold, model.facts);
+    showLeft(intake.left.length, intake.reason, cells);
+    if (model) showSubjects(cells, threshold, model.facts, intake.left.length > 0);
     showAgreement(cells, threshold);
-    showWarningChoices();
+    showLabelled(cells);
+    showFilters(cells);
     showSelection();
-    findButton("save-labels").disabled = listLabelled(cells).length === 0;
     find("simulated").hidden = !cells.some((cell) => cell.simulated);
-    find("work").hidden = cells.length === 0;
-    find("lead").textContent = cells.length ? "Drop more here." : LEAD;
-    document.body.classList.toggle("loaded", cells.length > 0);
+    find("simulated-more").textContent = SIMULATED[state.source];
+    const loaded = cells.length > 0 || intake.left.length > 0;
+    find("work").hidden = !loaded;
+    find("try-samples").hidden = loaded;
+    find("lead").textContent = loaded ? "Drop more here." : LEAD;
+    document.body.classList.toggle("loaded", loaded);
   });
 }
 
 /** The cells that pass the filters, and what is to be said of them. */
 function showSelection() {
   const { cells, threshold } = state;
-  const filter = {
-    call: /** @type {any} */ (field("filter-call").value),
-    certainty: /** @type {any} */ (field("filter-certainty").value),
-    warning: field("filter-warning").value,
-    reading: /** @type {any} */ (field("filter-reading").value),
-  };
-  const shown = updateGallery(gallery, threshold, (cell) => passesFilter(cell, threshold, filter));
-  find("shown").textContent = shown === cells.length
-    ? `${formatCount(cells.length)} shown`
-    : `${formatCount(shown)} of ${formatCount(cells.length)} shown`;
+  const passes = readFilter(threshold);
+  const shown = updateGallery(gallery, threshold, passes);
+  keepFirst(gallery, PRINTED);
+  const all = formatCount(cells.length);
+  find("shown").textContent = shown === cells.length ? `${all} shown` : `${formatCount(shown)} of ${all} shown`;
+  find("filtered").textContent = shown === cells.length ? "" : `${formatCount(shown)} of ${all} cells shown`;
   const without = listShown(gallery).filter(({ cell }) => !cell.subject).length;
-  find("subject-form").hidden = without === 0;
-  find("subject-label").textContent = `Subject for ${formatCounted(without, "shown cell")} without one`;
+  showWhose(without, shown);
 }
 
-/** The warnings that stand on the page, to filter by. */
-function showWarningChoices() {
-  const kinds = [...new Set(state.cells.flatMap(listWarnings).map(nameWarning))].sort();
-  const select = field("filter-warning");
-  if (select.dataset.kinds === kinds.join("\n") && select.children.length) return;
-  const chosen = select.value;
-  select.dataset.kinds = kinds.join("\n");
-  /** @type {Record<string, string>} */
-  const choices = { "": "all", none: "without", any: "with any", ...Object.fromEntries(kinds.map((words) => [words, words])) };
-  select.replaceChildren(...Object.entries(choices).map(([value, words]) => {
-    const option = build("option", "", words);
-    option.value = value;
-    return option;
-  }));
-  select.value = chosen in choices ? chosen : "";
+/** Something was entered by hand: it is kept for a reload, and leaving the page warns. */
+function changeByHand() {
+  state.unsaved = state.cells.some(isEntered);
+  keepEntered(state.cells);
+  update();
 }
 
 /** @param {number} value */
@@ -124,10 +132,9 @@ async function start() {
     history.replaceState(null, "", location.pathname); // not to be left on the screen
   }
   try {
-    const model = await engine.describe();
+    showModel(await engines[state.source].describe());
     find("problem").hidden = true;
     find("token-form").hidden = true;
-    showModel(model);
   } catch (error) {
     showProblem(error);
   }
@@ -138,6 +145,7 @@ function showModel(model) {
   state.model = model;
   fillFacts(model);
   find("expected").textContent = model.expected ?? "";
+  find("expected-box").hidden = !model.expected;
   for (const [name, value] of /** @type {const} */ ([["model", model.threshold], ["sensitive", model.sensitive_threshold]])) {
     find(`mark-${name}`).style.setProperty("--at", String(value));
     find(`value-${name}`).textContent = value.toFixed(3);
@@ -147,109 +155,150 @@ function showModel(model) {
 }
 
 /**
- * Answer for files, and show each answer as it comes.
- * @param {Promise<{path: string, file: Blob}[]>} listing
- * @param {boolean} [simulated]
+ * Predict files after those that are under way. Own images and the samples are never on the page together.
+ * @param {Promise<Listed[]>} listing
+ * @param {State["source"]} source
  */
-async function take(listing, simulated = false) {
-  if (!state.model) await start();
-  const { model, round } = state;
-  if (!model) return;
-  find("problem").hidden = true;
-  find("status").textContent = "Reading the list of files…";
-  try {
-    const found = await findPictures(await listing, {
-      suffixes: model.facts.image_suffixes, simulated: model.facts.simulated_file, largest: model.limits.image_bytes,
-    });
-    const known = new Set(state.cells.map(({ image }) => image));
-    const pictures = found.pictures.filter(({ name }) => !known.has(name) && known.add(name));
+function take(listing, source) {
+  listing.catch(() => {}); // told when its turn comes
+  return takeTurn(intake, async () => {
+    if (intake.waiting === 1) find("notes").replaceChildren();
+    find("problem").hidden = true;
     setBusy(true);
-    const done = await answer(pictures, model, simulated || found.simulated);
-    if (round !== state.round) return;
-    find("status").textContent = describeTaken(done, found.pictures.length - pictures.length, found.passedOver);
-  } catch (error) {
-    find("status").textContent = "";
-    showProblem(error);
-  } finally {
-    setBusy(false);
-  }
+    try {
+      if (source !== state.source && !clearAll()) return;
+      if (source !== state.source || !state.model) {
+        state.source = source;
+        state.model = null;
+        await start();
+      }
+      if (state.model) await takeFiles(await listing, state.model);
+      else find("status").textContent = "These images were not taken: choose them again when the server answers.";
+    } catch (error) {
+      find("status").textContent = "";
+      showProblem(error);
+    } finally {
+      setBusy(false);
+    }
+  });
 }
 
 /**
- * Show the answers as they come; how many came.
- * @param {Picture[]} pictures
+ * @param {Listed[]} files
  * @param {Model} model
- * @param {boolean} simulated
  */
-async function answer(pictures, { limits }, simulated) {
+async function takeFiles(files, { facts, limits }) {
   const { round } = state;
+  find("status").textContent = "Reading the list of files…";
+  const found = await findPictures(files, {
+    suffixes: facts.image_suffixes, simulated: facts.simulated_file, largest: limits.image_bytes, classWords: facts.class_words,
+  });
+  const { fresh, repeated, renamed } = await admit(intake, found.pictures);
+  if (round === state.round) await predict(fresh, [...describeSkipped(found), ...renamed], repeated);
+}
+
+/**
+ * Show the predictions as they come, then what became of the pictures.
+ * @param {Picture[]} pictures
+ * @param {string[]} notes
+ * @param {number} repeated
+ */
+async function predict(pictures, notes, repeated) {
+  const { round, model } = state;
+  if (!model) return;
   let done = 0;
-  await engine.predict(pictures, limits, (rows, first) => {
+  /** @type {Cell[]} */
+  const added = [];
+  const left = await engines[state.source].predict(pictures, model.limits, (rows, of) => {
     if (round !== state.round) return;
-    const added = rows.flatMap((ofPicture, place) => {
-      const picture = pick(pictures, first + place);
-      return ofPicture.map((row) => ({ cell: toCell(row, picture.name, simulated), picture, open: () => openCell(picture, row) }));
-    });
-    state.cells.push(...added.map(({ cell }) => cell));
-    addCells(gallery, added, state.threshold);
-    done += rows.length;
+    added.push(...addRows(rows, of));
+    done += of.length;
     field("bar").value = String(done / pictures.length);
     find("status").textContent = `${formatCount(done)} of ${formatCount(pictures.length)} images`;
     update();
   });
-  return done;
+  if (round !== state.round) return;
+  intake.left.push(...left.pictures);
+  intake.reason = left.reason?.message ?? "";
+  if (left.reason instanceof TokenError) showProblem(left.reason);
+  nameByFolder(state.cells);
+  const failed = pictures.filter((picture) => added.some((cell) => cell.image === picture.name && cell.probability === null)).length;
+  find("status").textContent = describeTaken({ predicted: done - failed, failed, left: left.pictures.length, repeated });
+  const shown = [...notes, ...describeAdded(added, state.cells, model.facts)];
+  state.unsaved ||= added.some(isEntered);
+  showNotes(shown);
+  update();
 }
 
 /**
- * @param {number} done
- * @param {number} repeated
- * @param {number} passedOver
+ * @param {Row[][]} rows  of each picture
+ * @param {Picture[]} of
  */
-function describeTaken(done, repeated, passedOver) {
-  const over = [
-    repeated && `${formatCount(repeated)} already on the page`,
-    passedOver && `${formatCounted(passedOver, "file")} skipped (not images)`,
-  ].filter(Boolean).join(", ");
-  return done || over ? `${formatCounted(done, "image")} classified${over ? `; ${over}` : ""}.` : "No image found.";
+function addRows(rows, of) {
+  const found = of.flatMap((picture, place) => (rows[place] ?? []).map((row) => ({
+    cell: toCell(row, picture), picture, open: () => openCell(picture, row),
+  })));
+  const cells = found.map(({ cell }) => cell);
+  state.cells.push(...cells);
+  addCells(gallery, found, state.threshold);
+  return cells;
 }
 
-/**
- * @param {import("./engine.js").Row} row
- * @param {string} image
- * @param {boolean} simulated
- * @returns {Cell}
- */
-function toCell({ cell, subject: name, model, probability, conformal_call: conformalCall, warnings }, image, simulated) {
-  const subject = name && simulated ? `sim ${name}` : name;
-  return { image, cell, subject, model, probability, conformalCall, warnings, reading: null, simulated };
+/** @param {string[]} words */
+function showNotes(words) {
+  find("notes").append(...words.map((sentence) => build("li", "", sentence)));
+  find("notes").hidden = find("notes").children.length === 0;
+}
+
+function retry() {
+  takeTurn(intake, async () => {
+    const pictures = intake.left;
+    if (!pictures.length) return;
+    intake.left = [];
+    find("problem").hidden = true;
+    setBusy(true);
+    update();
+    await predict(pictures, [], 0).finally(() => setBusy(false));
+  });
+  find("intake").focus(); // the button goes
 }
 
 /** @param {boolean} busy */
 function setBusy(busy) {
   find("progress").hidden = !busy;
   field("bar").value = "0";
-  for (const id of ["choose-files", "choose-folder", "try-samples"]) findButton(id).disabled = busy;
 }
 
-async function preparePrint() {
+/** The pictures are there already (`keepFirst`): a menu's printing waits for nothing. */
+function preparePrint() {
   if (!state.model) return;
-  showReport(state.cells, state.threshold, state.model);
-  const shown = listShown(gallery).length;
+  showReport(state.cells, state.threshold, state.model, intake.left.length);
+  for (const part of document.querySelectorAll("details:not([open])")) {
+    part.setAttribute("open", "");
+    addEventListener("afterprint", () => part.removeAttribute("open"), { once: true });
+  }
+  const shown = listShown(gallery).length, order = "highest probability of leukaemic first";
   find("printed").textContent = shown > PRINTED
-    ? `The first ${PRINTED} of ${formatCount(shown)} cells; the exported CSV has all.`
-    : "";
-  await prepareCards(gallery, PRINTED);
+    ? `Pictures of the first ${PRINTED} of ${formatCount(shown)} cells shown, ${order}; the exported CSV has all.`
+    : `Pictures of all ${formatCounted(shown, "cell")} shown, ${order}.`;
 }
 
+/** Returns whether it was done. */
 function clearAll() {
-  const readings = state.cells.filter(({ reading }) => reading !== null).length;
-  if (readings && !window.confirm(`Clear all, including your ${formatCounted(readings, "call")}?`)) return;
+  const entered = state.cells.filter(isEntered).length;
+  if (entered && !window.confirm(`Clear all, including the calls and subjects you entered for ${formatCounted(entered, "cell")}?`)) return false;
   state.round += 1;
   state.cells = [];
+  state.unsaved = false;
+  clearIntake(intake);
   clearGallery(gallery);
-  find("status").textContent = "";
+  showNotes([]);
+  find("notes").replaceChildren();
+  find("notes").hidden = true;
+  for (const id of ["status", "subject-done"]) find(id).textContent = "";
+  find("subject-undo").hidden = true;
   update();
-  find("intake").focus();
+  return true;
 }
 
 function wireIntake() {
@@ -257,13 +306,15 @@ function wireIntake() {
   find("choose-folder").addEventListener("click", () => field("folder").click());
   for (const id of ["files", "folder"]) {
     field(id).addEventListener("change", () => {
-      take(Promise.resolve(listChosen(field(id).files ?? [])));
+      take(Promise.resolve(listChosen(field(id).files ?? [])), "own");
       field(id).value = ""; // so that the same files can be chosen again
     });
   }
   find("try-samples").addEventListener("click", () => {
-    take(engine.drawSamples().then((file) => [{ path: "simulated.zip", file }]), true);
+    take(engines.own.drawSamples().then((file) => [{ path: "samples.zip", file }]), "samples");
+    find("intake").focus(); // the button goes
   });
+  find("retry").addEventListener("click", retry);
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
     document.body.classList.add("dragged");
@@ -274,43 +325,50 @@ function wireIntake() {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     document.body.classList.remove("dragged");
-    if (event.dataTransfer) take(listDropped(event.dataTransfer));
+    if (event.dataTransfer) take(listDropped(event.dataTransfer), "own");
   });
 }
 
 function wireChoices() {
   field("threshold").addEventListener("input", () => setThreshold(Number(field("threshold").value)));
-  for (const id of FILTERS) find(id).addEventListener("change", update);
+  buildFilters(update);
   find("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     sessionStorage.setItem("token", field("token").value.trim());
     start();
   });
-  find("subject-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const name = field("subject-name").value.trim();
-    for (const { cell } of listShown(gallery)) cell.subject ||= name;
-    field("subject-name").value = "";
-    update();
-  });
   find("start-reading").addEventListener("click", () => startReading(viewer));
+  const fold = () => {
+    for (const part of document.querySelectorAll(".fold")) part.toggleAttribute("open", !NARROW.matches);
+    find("expected-box").toggleAttribute("open", !NARROW.matches);
+  };
+  NARROW.addEventListener("change", fold);
+  fold();
 }
 
 function wireSaving() {
-  find("save-answers").addEventListener("click", () => save(writeAnswers(state.cells, state.threshold), "leukoscope-answers.csv"));
+  find("save-answers").addEventListener("click", () => {
+    save(writeAnswers([...state.cells, ...listLeft(intake.left)], state.threshold), "leukoscope-predictions.csv");
+    state.unsaved = false;
+  });
   find("save-labels").addEventListener("click", () => state.model && save(writeLabels(state.cells, state.model), "leukoscope-labels.csv"));
   find("print").addEventListener("click", async () => {
-    await preparePrint();
+    await waitForFirst(gallery, PRINTED);
     window.print();
   });
   window.addEventListener("beforeprint", preparePrint);
-  find("clear").addEventListener("click", clearAll);
+  find("clear").addEventListener("click", () => {
+    if (!clearAll()) return;
+    forgetEntered();
+    find("intake").focus();
+  });
   window.addEventListener("beforeunload", (event) => {
-    if (state.cells.some(({ reading }) => reading !== null)) event.preventDefault(); // calls not saved would be lost
+    if (state.unsaved || intake.waiting) event.preventDefault(); // what is not exported would be lost
   });
 }
 
 wireIntake();
 wireChoices();
+buildSubjectForm(() => listShown(gallery).map(({ cell }) => cell), changeByHand);
 wireSaving();
 start();

@@ -8,17 +8,25 @@
  * @typedef {"leukaemic" | "normal"} Label
  * @typedef {Label | "error"} Call
  * @typedef {Label | "unsure"} Reading  what a reader says of a cell
+ * @typedef {"" | "blind" | "unblinded" | "agree"} Mode  how it was said: before the model's call was
+ *   shown, after it, or by agreeing with it, which is no truth of its own
  * @typedef {import("./engine.js").Facts} Facts
  *
  * @typedef {object} Cell
- * @property {string} image        its name
+ * @property {string} image        its name, of its own on the page
  * @property {string} cell         names the cell within the image; "" where the image is the cell
  * @property {string} subject      the name in the data, or ""
  * @property {string} model        name of the model file that predicted
+ * @property {"" | "name" | "folder" | "hand"} source  where the subject is from
+ * @property {string} folder       the folder that may name the subject, or ""
  * @property {number | null} probability  of leukaemic; null where the image could not be read
  * @property {Call | "uncertain"} conformalCall  the class left when the other is ruled out, whatever the threshold
  * @property {string} warnings     what speaks against trusting the answer, or the error
  * @property {Reading | null} reading     the reader's own call, beside ours
+ * @property {Mode} mode           of the reading
+ * @property {boolean} seen        whether our call was shown large
+ * @property {string} crop         equal for equal pixels, or ""
+ * @property {string} twin         name of another cell with equal pixels, or ""
  * @property {boolean} simulated   whether our simulator drew it
  *
  * @typedef {object} Subject
@@ -29,6 +37,7 @@
  * @property {[number, number]} interval  Wilson's
  * @property {number | null} probability  from the mean logit of its cells; null without a line
  * @property {Label | "no call" | "too few cells" | "too many warnings"} call
+ * @property {boolean} certain     whether a class is called, and its probability is high
  *
  * @typedef {object} Agreement
  * @property {number} cells        that the reader called leukaemic or normal
@@ -41,6 +50,7 @@
  * @property {"" | "certain" | "uncertain"} certainty  of the conformal call
  * @property {"" | "none" | "any" | string} warning   "" all, "none" without, "any" with, else its name
  * @property {"" | "unread" | "read" | "differ"} reading
+ * @property {string} subject      "" all, "none" without, else "=" and its name
  *
  * @typedef {{cells: number, leukaemic: number, warned: number, logits: number}} Sums  of a subject's cells
  */
@@ -123,7 +133,17 @@ export function aggregateSubjects(cells, threshold, facts) {
       share: sums.leukaemic / sums.cells,
       interval: computeWilson(sums.leukaemic, sums.cells, facts.wilson_z),
       ...callSubject(sums, facts),
-    }));
+    }))
+    .map((subject) => ({ ...subject, certain: isCertain(subject, facts) }));
+}
+
+/**
+ * @param {Pick<Subject, "probability" | "call">} subject
+ * @param {Facts} facts
+ */
+function isCertain({ probability, call }, { certain_from: from }) {
+  if (probability === null || (call !== "leukaemic" && call !== "normal")) return false;
+  return probability >= from || probability <= 1 - from;
 }
 
 /**
@@ -188,12 +208,13 @@ export function computeAgreement(cells, threshold) {
  * @param {number} threshold
  * @param {Filter} filter
  */
-export function passesFilter(cell, threshold, { call, certainty, warning, reading }) {
+export function passesFilter(cell, threshold, { call, certainty, warning, reading, subject }) {
   const ours = callCell(cell, threshold);
   if (call && ours !== call) return false;
   if (certainty === "certain" && (cell.conformalCall === "uncertain" || ours === "error")) return false;
   if (certainty === "uncertain" && cell.conformalCall !== "uncertain") return false;
   if (!passesWarning(cell, warning)) return false;
+  if (subject === "none" ? cell.subject : subject && cell.subject !== subject.slice(1)) return false;
   if (reading === "unread") return cell.reading === null;
   if (reading === "read") return cell.reading !== null;
   if (reading === "differ") return isOverridden(cell, threshold);
@@ -272,23 +293,23 @@ function sortByName(cells) {
  * @param {number} threshold
  */
 export function writeAnswers(cells, threshold) {
-  const columns = ["image", "cell", "probability", "call", "conformal_call", "warnings", "threshold", "subject", "model", "reader", "simulated"];
+  const columns = ["image", "cell", "probability", "call", "conformal_call", "warnings", "threshold", "subject", "model", "reader", "reader_mode", "simulated"];
   return writeCsv(columns, sortByName(cells).map((cell) => [
     cell.image, cell.cell, cell.probability, callCell(cell, threshold), cell.conformalCall, cell.warnings, threshold,
-    cell.subject, cell.model, cell.reading, cell.simulated ? "yes" : "no",
+    cell.subject, cell.model, cell.reading, cell.mode, cell.simulated ? "yes" : "no",
   ]));
 }
 
 /**
- * The cells that the reader called, as `leukoscope evaluate` takes them. The thresholds are the
+ * The cells that the reader called, but for those called by agreeing with us, as `leukoscope evaluate` takes them. The thresholds are the
  * model's own: one set by hand after looking at these cells would flatter the scores.
  * @param {Iterable<Cell>} cells
  * @param {{threshold: number, sensitive_threshold: number}} model
  */
 export function writeLabels(cells, model) {
-  const columns = ["image", "cell", "subject", "label", "probability", "threshold", "sensitive_threshold"];
+  const columns = ["image", "cell", "subject", "label", "probability", "threshold", "sensitive_threshold", "reader_mode"];
   return writeCsv(columns, listLabelled(cells).map((cell) => [
-    cell.image, cell.cell, cell.subject, cell.reading, cell.probability, model.threshold, model.sensitive_threshold,
+    cell.image, cell.cell, cell.subject, cell.reading, cell.probability, model.threshold, model.sensitive_threshold, cell.mode,
   ]));
 }
 
@@ -297,7 +318,8 @@ export function writeLabels(cells, model) {
  * @param {Iterable<Cell>} cells
  */
 export function listLabelled(cells) {
-  return sortByName(cells).filter(
-    ({ reading, probability, subject }) => probability !== null && subject !== "" && (reading === "leukaemic" || reading === "normal"),
-  );
+  return sortByName([...cells].filter(
+    ({ reading, mode, probability, subject }) => probability !== null && subject !== "" && mode !== "agree"
+      && (reading === "leukaemic" || reading === "normal"),
+  ));
 }

@@ -15,6 +15,7 @@ export function fillFacts({ facts, notice }) {
     images: facts.images,
     simulated_banner: facts.simulated_banner,
     min_cells: String(facts.min_cells),
+    certain_from: formatShare(facts.certain_from),
     confidence: formatShare(facts.confidence),
     sensitivity: formatShare(facts.sensitivity),
     naming: describeNaming(facts.naming),
@@ -31,6 +32,6 @@ export function fillFacts({ facts, notice }) {
 /** @param {string} naming "" where file names say nothing */
 function describeNaming(naming) {
   return naming
-    ? `Subjects are read from file names like ${naming}, or entered by hand.`
-    : "File names of this data set do not contain the subject: enter it.";
+    ? `Subjects are read from file names like ${naming}, else from folders, or entered by hand.`
+    : "Subjects are read from folders, or entered by hand: file names of this data set do not contain them.";
 }

@@ -7,7 +7,7 @@
  * @property {import("./engine.js").Picture} picture  the image that it is in
  * @property {() => Promise<Blob>} open               the cell's own picture
  *
- * @typedef {Record<"button" | "frame" | "call" | "reading", HTMLElement>} Parts
+ * @typedef {Record<"button" | "frame" | "call" | "subject" | "twin" | "reading", HTMLElement>} Parts
  * @typedef {Found & {item: HTMLLIElement, parts: Parts}} Card
  *
  * @typedef {object} Gallery
@@ -15,12 +15,17 @@
  * @property {Card[]} cards   as sorted
  * @property {Map<Element, Card>} byItem
  * @property {IntersectionObserver} watcher
+ * @property {Set<Card>} first  whose pictures are kept, wherever the window is: those that are printed
  */
 
 import { callCell, compareCells, isOverridden, nameCell } from "./deciding.js";
 import { build } from "./dom.js";
 import { formatProbability } from "./formatting.js";
 import { pick } from "./lists.js";
+
+const SAMPLE = 32; // pixels a side, to measure a picture by
+const BRIGHTER = 1.6, BRIGHTEST = 235; // at most so many times, up to this light of 255
+const BLACK = 16; // darkest light that is not black
 
 /**
  * @param {HTMLUListElement} list
@@ -36,13 +41,13 @@ export function buildGallery(list, onOpen) {
         const card = byItem.get(target);
         if (!card) continue;
         if (isIntersecting) showPicture(card.parts.frame, card.open);
-        else dropPicture(card.parts.frame);
+        else if (!gallery.first.has(card)) dropPicture(card.parts.frame);
       }
     },
     { rootMargin: "600px" },
   );
   /** @type {Gallery} */
-  const gallery = { list, cards: [], byItem, watcher };
+  const gallery = { list, cards: [], byItem, watcher, first: new Set() };
   list.addEventListener("click", (event) => {
     const item = event.target instanceof Element ? event.target.closest("li") : null;
     const card = item && byItem.get(item);
@@ -104,16 +109,35 @@ export function updateGallery(gallery, threshold, passes) {
 }
 
 /**
- * Decode the pictures of the first cells shown, for printing; the others are not printed.
+ * Hold the pictures of the first cells shown: a browser's menu prints at once what is there. The others are not printed.
  * @param {Gallery} gallery
  * @param {number} most
  */
-export async function prepareCards(gallery, most) {
-  gallery.cards.forEach(({ item }) => item.classList.add("unprinted"));
-  const printed = listShown(gallery).slice(0, most);
-  printed.forEach(({ item }) => item.classList.remove("unprinted"));
-  await Promise.all(printed.map(({ parts, open }) =>
-    parts.frame.querySelector("img") ? null : showPicture(parts.frame, open)));
+export function keepFirst(gallery, most) {
+  const first = new Set(listShown(gallery).slice(0, most));
+  for (const card of gallery.first) {
+    if (first.has(card)) continue;
+    card.item.classList.remove("printed");
+    dropPicture(card.parts.frame);
+    gallery.watcher.unobserve(card.item);
+    gallery.watcher.observe(card.item); // tells anew whether it is near the window
+  }
+  for (const card of first) {
+    if (gallery.first.has(card)) continue;
+    card.item.classList.add("printed");
+    if (!card.parts.frame.dataset.ticket) showPicture(card.parts.frame, card.open);
+  }
+  gallery.first = first;
+}
+
+/**
+ * Wait for these pictures.
+ * @param {Gallery} gallery
+ * @param {number} most
+ */
+export async function waitForFirst(gallery, most) {
+  keepFirst(gallery, most);
+  await Promise.all([...gallery.first].map(({ parts, open }) => parts.frame.firstChild ? null : showPicture(parts.frame, open)));
 }
 
 /** @param {Gallery} gallery */
@@ -122,6 +146,7 @@ export function clearGallery(gallery) {
   gallery.list.replaceChildren();
   gallery.byItem.clear();
   gallery.cards = [];
+  gallery.first.clear();
 }
 
 /**
@@ -139,12 +164,33 @@ export async function showPicture(frame, open) {
   try {
     image.src = address;
     await image.decode();
+    fitPicture(image);
     if (frame.dataset.ticket === ticket) frame.replaceChildren(image);
   } catch {
     if (frame.dataset.ticket === ticket) frame.replaceChildren("no preview");
   } finally {
     URL.revokeObjectURL(address); // the decoded picture stays
   }
+}
+
+/**
+ * Brighten a dark picture, so that chromatin is seen, as far as it bleaches nothing; tell whether black surrounds the cell.
+ * @param {HTMLImageElement} image
+ */
+function fitPicture(image) {
+  const pen = new OffscreenCanvas(SAMPLE, SAMPLE).getContext("2d");
+  if (!pen) return;
+  pen.drawImage(image, 0, 0, SAMPLE, SAMPLE);
+  const { data } = pen.getImageData(0, 0, SAMPLE, SAMPLE);
+  let brightest = 1, edge = 0;
+  for (let place = 0; place < data.length; place += 4) {
+    const light = Math.max(pick(data, place), pick(data, place + 1), pick(data, place + 2));
+    const x = (place / 4) % SAMPLE, y = Math.floor(place / 4 / SAMPLE);
+    brightest = Math.max(brightest, light);
+    if (x % (SAMPLE - 1) === 0 || y % (SAMPLE - 1) === 0) edge = Math.max(edge, light);
+  }
+  image.style.setProperty("--light", String(Math.min(BRIGHTER, Math.max(1, BRIGHTEST / brightest))));
+  image.classList.toggle("framed", edge < BLACK);
 }
 
 /** @param {HTMLElement} frame */
@@ -211,14 +257,15 @@ function buildCard({ cell, picture, open }) {
   const reading = build("span", "reading");
   button.type = "button";
   button.tabIndex = -1;
-  text.append(call, number, build("span", "file", nameCell({ image: cell.image.split("/").at(-1) ?? "", cell: cell.cell })));
+  const subject = build("span", "subject"), twin = build("span", "doubt");
+  text.append(call, number, subject, build("span", "file", nameCell({ image: cell.image.split("/").at(-1) ?? "", cell: cell.cell })));
   if (cell.warnings) text.append(build("span", "note", cell.warnings));
   else if (cell.conformalCall === "uncertain") text.append(build("span", "doubt", "uncertain"));
-  text.append(reading);
+  text.append(twin, reading);
   button.append(frame, text);
   button.title = cell.warnings ? `${nameCell(cell)}: ${cell.warnings}` : nameCell(cell);
   item.append(button);
-  return { cell, picture, open, item, parts: { button, frame, call, reading } };
+  return { cell, picture, open, item, parts: { button, frame, call, subject, twin, reading } };
 }
 
 /**
@@ -229,11 +276,13 @@ function buildCard({ cell, picture, open }) {
 function showCall({ cell, item, parts }, threshold) {
   const call = callCell(cell, threshold);
   const differs = isOverridden(cell, threshold);
-  const state = `${call} ${cell.reading} ${differs}`;
+  const state = [call, cell.reading, differs, cell.mode, cell.subject, cell.twin].join("\n");
   if (item.dataset.state === state) return;
   item.dataset.state = state;
   parts.call.className = `call ${call}`;
-  parts.call.textContent = call === "error" ? "no answer" : call;
+  parts.call.textContent = call === "error" ? "no prediction" : call;
+  parts.subject.textContent = cell.subject;
+  parts.twin.textContent = cell.twin ? `same pixels as ${cell.twin.split("/").at(-1)}` : "";
   parts.reading.className = differs ? "reading differs" : "reading";
-  parts.reading.textContent = cell.reading ? `You: ${cell.reading}` : "";
+  parts.reading.textContent = cell.reading ? `You${cell.mode === "blind" ? ", blind" : ""}: ${cell.reading}` : "";
 }

@@ -7,8 +7,8 @@
  * @typedef {import("./engine.js").Model} Model
  */
 
-import { computeAgreement, countBins, countCalls, aggregateSubjects } from "./deciding.js";
-import { build, buildSvg, find } from "./dom.js";
+import { aggregateSubjects, computeAgreement, countBins, countCalls, listLabelled } from "./deciding.js";
+import { build, buildSvg, find, findButton } from "./dom.js";
 import { formatCount, formatCounted, formatProbability, formatShare } from "./formatting.js";
 
 const BINS = 40;
@@ -33,14 +33,47 @@ export function showCounts(cells, threshold) {
 }
 
 /**
+ * What the server did not predict: counts without it are incomplete.
+ * @param {number} left  images
+ * @param {string} reason
+ * @param {Cell[]} cells
+ */
+export function showLeft(left, reason, cells) {
+  const all = new Set(cells.map(({ image }) => image)).size + left;
+  const words = left ? `${formatCount(left)} of ${formatCounted(all, "image")} not predicted` : "";
+  find("left").hidden = !left;
+  find("left-words").textContent = `${words}. ${reason} Counts, subjects and exports are incomplete.`;
+  find("incomplete").hidden = !left;
+  find("incomplete").textContent = `Incomplete: ${words}.`;
+}
+
+/**
+ * What is to be said of images without a prediction: what they are, and what to do.
+ * @param {Cell[]} cells
+ * @param {Facts} facts
+ */
+export function describeFailed(cells, facts) {
+  const failed = cells.filter(({ probability }) => probability === null);
+  const strange = failed.filter(({ crop }) => crop), unread = failed.filter(({ crop }) => !crop);
+  const words = [];
+  if (strange[0]) {
+    words.push(`${formatCounted(strange.length, "image is", "images are")} nothing like a cell of the training data, such as ${strange[0].image}: a photograph, or a field with many cells? ${facts.images} Cut out single cells, and drop these.`);
+  }
+  if (unread[0]) words.push(`${formatCounted(unread.length, "file")} could not be read, such as ${unread[0].image}: ${unread[0].warnings}`);
+  return words;
+}
+
+/**
  * @param {Cell[]} cells
  * @param {number} threshold
  * @param {Facts} facts
+ * @param {boolean} incomplete  some images are not predicted
  */
-export function showSubjects(cells, threshold, facts) {
+export function showSubjects(cells, threshold, facts, incomplete) {
   const subjects = aggregateSubjects(cells, threshold, facts);
+  find("n-subjects").textContent = subjects.length ? `${formatCount(subjects.length)}${incomplete ? ", incomplete" : ""}` : "";
   if (!subjects.length) {
-    find("subjects").replaceChildren(build("p", "none", "No subject is known: the file names do not contain it, and none was entered."));
+    find("subjects").replaceChildren(build("p", "none", "No subject is known: neither file names nor folders give one, and none was entered."));
     return;
   }
   const table = build("table"), head = build("thead"), body = build("tbody");
@@ -63,7 +96,7 @@ function buildTitles(interval) {
 }
 
 /** @param {Subject} subject */
-function buildSubject({ name, cells, leukaemic, share, interval, probability, call }) {
+function buildSubject({ name, cells, leukaemic, share, interval, probability, call, certain }) {
   const row = build("tr"), title = build("th", "", name), drawn = build("td", "share wide-only");
   title.scope = "row";
   drawn.append(drawShare(share, interval));
@@ -75,9 +108,21 @@ function buildSubject({ name, cells, leukaemic, share, interval, probability, ca
     build("td", "wide-only", `${Math.round(100 * interval[0])} to ${formatShare(interval[1])}`),
     drawn,
     build("td", "", formatProbability(probability)),
-    build("td", call === "leukaemic" || call === "normal" ? `call ${call}` : "few", call),
+    buildCall(call, certain),
   );
   return row;
+}
+
+/**
+ * @param {Subject["call"]} call
+ * @param {boolean} certain
+ */
+function buildCall(call, certain) {
+  if (call !== "leukaemic" && call !== "normal") return build("td", "few", call);
+  if (certain) return build("td", `call ${call}`, call);
+  const cell = build("td", "call uncertain", "uncertain");
+  cell.append(build("span", "soft", `, rather ${call}`));
+  return cell;
 }
 
 /**
@@ -95,16 +140,42 @@ function drawShare(share, [low, high]) {
 }
 
 /**
+ * Agreement, calls entered before and after the model's call was shown apart. Agreeing by the button is none.
  * @param {Cell[]} cells
  * @param {number} threshold
  */
 export function showAgreement(cells, threshold) {
-  const { cells: n, agreed, unsure, kappa } = computeAgreement(cells, threshold);
-  const doubt = unsure ? ` You were unsure of ${formatCount(unsure)}.` : "";
-  const chance = kappa === null ? "Cohen’s kappa is not defined yet" : `Cohen’s kappa ${kappa.toFixed(2)}`;
-  find("agreement").textContent = n
-    ? `You and the model agree on ${formatCount(agreed)} of ${formatCounted(n, "cell")} (${formatShare(agreed / n)}); ${chance}.${doubt}`
-    : `Enter your own call for some cells to see the agreement with the model.${doubt}`;
+  /** @param {Cell["mode"]} mode */
+  const compute = (mode) => computeAgreement(cells.filter((cell) => cell.mode === mode), threshold);
+  const blind = compute("blind"), open = compute("unblinded");
+  const agreed = cells.filter(({ mode }) => mode === "agree").length;
+  const unsure = blind.unsure + open.unsure;
+  const words = [];
+  if (blind.cells) {
+    const kappa = blind.kappa === null ? "Cohen’s kappa is not defined yet" : `Cohen’s kappa ${blind.kappa.toFixed(2)}`;
+    words.push(`Called before the model’s call was shown: you agree on ${describeShare(blind)}; ${kappa}.`);
+  }
+  if (open.cells) words.push(`Called after it was shown: you agree on ${describeShare(open)}; no kappa, as you knew its call.`);
+  if (agreed) words.push(`By Agree: ${formatCounted(agreed, "cell")}, not counted.`);
+  if (unsure) words.push(`You were unsure of ${formatCount(unsure)}.`);
+  find("agreement").textContent = words.join(" ") || "Call some cells yourself to see the agreement with the model.";
+}
+
+/** @param {import("./deciding.js").Agreement} agreement */
+function describeShare({ cells, agreed }) {
+  return `${formatCount(agreed)} of ${formatCounted(cells, "cell")} (${formatShare(agreed / cells)})`;
+}
+
+/**
+ * Which of the reader's calls can be exported as labels.
+ * @param {Cell[]} cells
+ */
+export function showLabelled(cells) {
+  const labelled = listLabelled(cells).length, read = cells.filter(({ reading }) => reading !== null).length;
+  findButton("save-labels").disabled = labelled === 0;
+  find("labels-note").textContent = read
+    ? `Your calls as labels for leukoscope evaluate: ${formatCount(labelled)} of ${formatCount(read)}.${labelled < read ? " Left out are cells without a subject, and calls that are unsure or by Agree." : ""}`
+    : "";
 }
 
 /**
@@ -112,14 +183,16 @@ export function showAgreement(cells, threshold) {
  * @param {Cell[]} cells
  * @param {number} threshold
  * @param {Model} model
+ * @param {number} left  images that are not predicted
  */
-export function showReport(cells, threshold, model) {
+export function showReport(cells, threshold, model, left) {
   const { metadata, facts } = model;
   const found = {
     Report: new Date().toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short" }),
     Model: `leukoscope ${model.version}, recipe ${metadata.recipe || "unknown"}, trained on ${facts.dataset}, data fingerprint ${metadata.fingerprint || "unknown"}`,
     Threshold: `${threshold.toFixed(3)} (the model’s own: ${model.threshold.toFixed(3)}; meant to find ${formatShare(facts.sensitivity)}: ${model.sensitive_threshold.toFixed(3)})`,
     Cells: formatCount(cells.length),
+    ...(left ? { Incomplete: `${formatCounted(left, "image")} not predicted by the server` } : {}),
   };
   const list = build("dl");
   for (const [name, words] of Object.entries(found)) list.append(build("dt", "", name), build("dd", "", words));

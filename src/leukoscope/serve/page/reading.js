@@ -2,13 +2,34 @@
  * What is dropped or chosen → pictures: files, folders, and zips opened here in the browser.
  *
  * @typedef {import("./engine.js").Picture} Picture
- * @typedef {{pictures: Picture[], passedOver: number, simulated: boolean}} Found
+ * @typedef {{path: string, file: Blob}} Listed
+ * @typedef {{pictures: Picture[], skipped: string[], faults: string[], markers: string[]}} Found
+ *   skipped: paths of other files; faults: zips that cannot be opened, in a sentence each; markers: folders of
+ *   simulated cells
  *
  * @typedef {object} Rules
  * @property {string[]} suffixes   of images, lower case
  * @property {string} simulated    name of the file that lies beside simulated cells
  * @property {number} largest      bytes of an image in a zip
+ * @property {string[]} classWords folders that name a class, lower case
  */
+
+import { formatCounted } from "./formatting.js";
+import { findFolders } from "./naming.js";
+import { listZip, unpack } from "./unzipping.js";
+
+/** Of systems and programs, as `_PRIVATE` of io/sources.py. */
+const PRIVATE = ["__macosx", "__pycache__", "$recycle.bin", "system volume information", "@eadir", "lost+found", "thumbs.db", "desktop.ini"];
+
+/** What other files are, and what to do with them. */
+const KINDS = [
+  { what: "archive", suffixes: ["rar", "7z", "tar", "gz", "tgz", "bz2", "xz", "zst"], advice: "the page opens zips only. Unpack it, and drop the folder." },
+  { what: "zip within a zip", suffixes: ["zip"], advice: "unpack the outer one, and drop the folder." },
+  { what: "document", suffixes: ["pdf", "doc", "docx", "ppt", "pptx", "odt", "odp", "rtf"], advice: "the page takes images. Save each cell in it as a PNG image, and drop these." },
+  { what: "file of a scanner or microscope", suffixes: ["svs", "ndpi", "mrxs", "czi", "lif", "nd2", "scn", "vsi", "dcm"], advice: "export single cells from it as PNG images, and drop these." },
+  { what: "photograph in a format that is not read", suffixes: ["heic", "heif", "avif", "dng", "cr2", "nef", "arw", "jp2"], advice: "save it as PNG, and cut out single cells." },
+  { what: "table", suffixes: ["csv", "tsv", "xls", "xlsx", "ods"], advice: "the page takes images. `leukoscope evaluate` and `aggregate` take tables." },
+];
 
 /**
  * The files of a drop, folders opened.
@@ -49,33 +70,68 @@ export function listChosen(files) {
 }
 
 /**
- * Files → pictures, in natural order of their names.
- * @param {{path: string, file: Blob}[]} files
+ * Files → pictures, in natural order of their paths.
+ * @param {Listed[]} files
  * @param {Rules} rules
  * @returns {Promise<Found>}
- * @throws {Error} a zip that cannot be opened, in one sentence
  */
 export async function findPictures(files, rules) {
   /** @type {Found} */
-  const found = { pictures: [], passedOver: 0, simulated: false };
+  const found = { pictures: [], skipped: [], faults: [], markers: [] };
   for (const { path, file } of files) {
-    const name = path.split("/").at(-1) ?? "";
-    if (name.toLowerCase().endsWith(".zip")) {
-      const inside = await openZip(file, name, rules);
-      found.pictures.push(...inside.pictures);
-      found.passedOver += inside.passedOver;
-      found.simulated ||= inside.simulated;
-    } else if (isImage(name, rules) && !name.startsWith(".")) {
-      found.pictures.push({ name: path, open: async () => file });
-    } else if (name === rules.simulated) {
-      found.simulated = true;
-    } else {
-      found.passedOver += 1;
-    }
+    if (isHidden(path)) continue;
+    if (path.toLowerCase().endsWith(".zip")) await openZip(found, file, path, rules);
+    else sortFile(found, path, async () => file, rules);
   }
   const order = new Intl.Collator("en", { numeric: true });
-  found.pictures.sort((a, b) => order.compare(a.name, b.name));
+  found.pictures.sort((a, b) => order.compare(a.path, b.path));
+  const folders = findFolders(found.pictures.map(({ path }) => path), rules.classWords);
+  found.pictures.forEach((picture, place) => {
+    picture.folder = folders[place] ?? "";
+    picture.simulated = found.markers.some((folder) => picture.path.startsWith(folder));
+  });
   return found;
+}
+
+/**
+ * @param {Found} found
+ * @param {string} path
+ * @param {Picture["open"]} open
+ * @param {Rules} rules
+ */
+function sortFile(found, path, open, { suffixes, simulated }) {
+  const name = path.split("/").at(-1) ?? "";
+  if (name === simulated) found.markers.push(path.slice(0, -name.length));
+  else if (suffixes.some((suffix) => name.toLowerCase().endsWith(suffix))) {
+    found.pictures.push({ name: path, path, folder: "", simulated: false, open });
+  } else found.skipped.push(path);
+}
+
+/**
+ * What was left out, and what to do about it: a sentence each.
+ * @param {Pick<Found, "skipped" | "faults">} found
+ */
+export function describeSkipped({ skipped, faults }) {
+  const others = new Set(skipped);
+  const words = [...faults];
+  for (const { what, suffixes, advice } of KINDS) {
+    const those = skipped.filter((path) => suffixes.includes(path.split(".").at(-1)?.toLowerCase() ?? ""));
+    for (const path of those) others.delete(path);
+    if (those.length) words.push(`${formatCounted(those.length, what)} (${listFew(those)}) skipped: ${advice}`);
+  }
+  if (others.size) words.push(`${formatCounted(others.size, "file")} (${listFew([...others])}) skipped: not an image.`);
+  return words;
+}
+
+/** @param {string[]} paths */
+function listFew(paths) {
+  const names = paths.slice(0, 2).map((path) => path.split("/").at(-1));
+  return names.join(", ") + (paths.length > 2 ? ", …" : "");
+}
+
+/** @param {string} path */
+function isHidden(path) {
+  return path.split("/").some((part) => part.startsWith(".") || PRIVATE.includes(part.toLowerCase()));
 }
 
 /**
@@ -93,115 +149,24 @@ export async function openCell({ open }, { cell, box }) {
 }
 
 /**
- * @param {string} name
+ * Add the images of a zip; each is unpacked when it is opened.
+ * @param {Found} found
+ * @param {Blob} zip
+ * @param {string} path
  * @param {Rules} rules
  */
-function isImage(name, { suffixes }) {
-  return suffixes.some((suffix) => name.toLowerCase().endsWith(suffix));
-}
-
-/**
- * The images of a zip; each is unpacked when it is opened.
- * @param {Blob} zip
- * @param {string} called
- * @param {Rules} rules
- * @returns {Promise<Found>}
- */
-async function openZip(zip, called, rules) {
-  /** @type {Found} */
-  const found = { pictures: [], passedOver: 0, simulated: false };
-  for (const entry of await listZip(zip, called)) {
-    const parts = entry.name.replaceAll("\\", "/").split("/");
-    const name = parts.at(-1) ?? "";
-    if (parts.includes("..") || parts[0] === "") throw new Error(`${called}: unsafe path ${entry.name} in the zip.`);
-    if (!name || name.startsWith(".") || parts.includes("__MACOSX")) continue;
-    if (name === rules.simulated) found.simulated = true;
-    else if (isImage(name, rules) && entry.size <= rules.largest) {
-      found.pictures.push({ name: parts.join("/"), open: () => unpack(zip, entry) });
-    } else found.passedOver += 1;
-  }
-  return found;
-}
-
-/**
- * @typedef {{name: string, method: number, packed: number, size: number, offset: number}} Entry
- *
- * @param {Blob} zip
- * @param {string} called
- * @returns {Promise<Entry[]>}
- */
-async function listZip(zip, called) {
-  const damaged = new Error(`${called}: not a zip that can be read. Download it again.`);
-  const tail = await view(zip, Math.max(0, zip.size - 65_557), zip.size);
-  let end = tail.byteLength - 22;
-  while (end >= 0 && tail.getUint32(end, true) !== 0x06054b50) end -= 1;
-  if (end < 0) throw damaged;
-  const count = tail.getUint16(end + 10, true), at = tail.getUint32(end + 16, true);
-  if (count === 0xffff || at === 0xffffffff) throw new Error(`${called}: the zip is too large for the page. Unpack it and drop the folder.`);
-  const directory = await view(zip, at, at + tail.getUint32(end + 12, true));
-  const entries = [];
+async function openZip(found, zip, path, rules) {
   try {
-    for (let i = 0, place = 0; i < count; i += 1) {
-      if (directory.getUint32(place, true) !== 0x02014b50) throw damaged;
-      const { entry, next } = readEntry(directory, place, called);
-      entries.push(entry);
-      place = next;
+    for (const entry of await listZip(zip, path)) {
+      const parts = entry.name.replaceAll("\\", "/").split("/");
+      if (parts.includes("..") || parts[0] === "") throw new Error(`${path}: unsafe path ${entry.name} in the zip.`);
+      const inside = parts.join("/");
+      if (inside.endsWith("/") || isHidden(inside)) continue;
+      if (entry.size > rules.largest) found.faults.push(`${path}/${inside}: too large for one image, skipped.`);
+      else sortFile(found, `${path}/${inside}`, () => unpack(zip, entry), rules);
     }
   } catch (error) {
-    throw error instanceof RangeError ? damaged : error;
+    found.pictures = found.pictures.filter((picture) => !picture.path.startsWith(`${path}/`));
+    found.faults.push(error instanceof Error ? error.message : String(error));
   }
-  return entries;
-}
-
-/**
- * One record of a zip's directory, and where the next one begins.
- * @param {DataView} directory
- * @param {number} place
- * @param {string} called
- * @returns {{entry: Entry, next: number}}
- */
-function readEntry(directory, place, called) {
-  if (directory.getUint16(place + 8, true) & 1) throw new Error(`${called}: encrypted. Unpack it first.`);
-  const nameLength = directory.getUint16(place + 28, true);
-  const rest = directory.getUint16(place + 30, true) + directory.getUint16(place + 32, true);
-  return {
-    entry: {
-      name: new TextDecoder().decode(new Uint8Array(directory.buffer, place + 46, nameLength)),
-      method: directory.getUint16(place + 10, true),
-      packed: directory.getUint32(place + 20, true),
-      size: directory.getUint32(place + 24, true),
-      offset: directory.getUint32(place + 42, true),
-    },
-    next: place + 46 + nameLength + rest,
-  };
-}
-
-/**
- * @param {Blob} zip
- * @param {Entry} entry
- */
-async function unpack(zip, { name, method, packed, size, offset }) {
-  const head = await view(zip, offset, offset + 30);
-  const start = offset + 30 + head.getUint16(26, true) + head.getUint16(28, true);
-  const data = zip.slice(start, start + packed);
-  if (method === 0) return data;
-  if (method !== 8) throw new Error(`${name}: its compression method is not supported. Unpack the zip and drop the folder.`);
-  const reader = data.stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
-  const chunks = [];
-  let bytes = 0;
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    bytes += part.value.length;
-    if (bytes > size) throw new Error(`${name}: larger than the zip states. Download it again.`); // a bomb
-    chunks.push(part.value);
-  }
-  return new Blob(chunks);
-}
-
-/**
- * @param {Blob} blob
- * @param {number} start
- * @param {number} end
- */
-async function view(blob, start, end) {
-  return new DataView(await blob.slice(start, end).arrayBuffer());
 }

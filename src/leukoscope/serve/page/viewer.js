@@ -28,6 +28,7 @@ import { buildWhy, closeWhy, toggleWhy } from "./explaining.js";
 import { formatCount, formatProbability, formatShare } from "./formatting.js";
 import { showPicture } from "./gallery.js";
 import { pick } from "./lists.js";
+import { setSubject } from "./naming.js";
 
 /**
  * @param {Hooks} hooks
@@ -49,7 +50,9 @@ export function buildViewer(hooks) {
     hooks.onClose(findCard(viewer));
   });
   field("v-subject").addEventListener("change", () => {
-    findCard(viewer).cell.subject = field("v-subject").value.trim();
+    const { cell } = findCard(viewer);
+    setSubject([cell], field("v-subject").value.trim());
+    showSource(cell);
     hooks.onChange();
   });
   dialog.addEventListener("keydown", (event) => press(viewer, event));
@@ -113,12 +116,14 @@ function show(viewer) {
   findDialog().classList.toggle("blind", hidden);
   if (hidden) hideAnswer();
   else showAnswer(cell, hooks.readThreshold(), hooks.readCoverage());
+  cell.seen ||= !hidden;
   find("v-place").textContent = `${formatCount(at + 1)} of ${formatCount(order.length)}`;
   for (const choice of listChoices()) {
     if (choice.dataset.reading === "agree") choice.disabled = unanswered || hidden;
     else choice.setAttribute("aria-pressed", String(cell.reading === choice.dataset.reading));
   }
   field("v-subject").value = cell.subject;
+  showSource(cell);
   setDisabled("v-ask", unanswered || hidden);
   setDisabled("v-before", at === 0);
   setDisabled("v-next", at === order.length - 1);
@@ -128,8 +133,13 @@ function show(viewer) {
 function hideAnswer() {
   find("v-name").textContent = "Leukaemic or normal?";
   find("v-call").className = "";
-  find("v-call").textContent = "The model’s answer is hidden until you enter your call.";
-  for (const id of ["v-probability", "v-conformal", "v-warnings"]) find(id).replaceChildren();
+  find("v-call").textContent = "The model’s call is hidden until you enter yours.";
+  for (const id of ["v-probability", "v-conformal", "v-twin", "v-warnings"]) find(id).replaceChildren();
+}
+
+/** @param {Cell} cell */
+function showSource({ source }) {
+  find("v-source").textContent = { "": "", name: "(by its name)", folder: "(by its folder)", hand: "(by hand)" }[source];
 }
 
 /**
@@ -141,11 +151,12 @@ function showAnswer(cell, threshold, coverage) {
   const call = callCell(cell, threshold);
   find("v-name").textContent = nameCell(cell);
   find("v-call").className = `call ${call}`;
-  find("v-call").textContent = call === "error" ? "no answer" : call;
+  find("v-call").textContent = call === "error" ? "no prediction" : call;
   find("v-probability").textContent = cell.probability === null
     ? ""
     : `probability of leukaemic ${formatProbability(cell.probability)}, threshold ${threshold.toFixed(3)}`;
   find("v-conformal").textContent = describeConformal(cell, coverage);
+  find("v-twin").textContent = cell.twin ? `Same pixels as ${cell.twin}.` : "";
   find("v-warnings").replaceChildren(...listWarnings(cell).map((words) => build("li", "", words)));
 }
 
@@ -173,6 +184,7 @@ function read(viewer, said) {
   if (said === "agree" && (call === "error" || hidden)) return;
   const reading = /** @type {Reading} */ (said === "agree" ? call : said);
   cell.reading = cell.reading === reading && said !== "agree" ? null : reading; // pressed again: taken back
+  cell.mode = cell.reading === null ? "" : said === "agree" ? "agree" : hidden && !cell.seen ? "blind" : "unblinded";
   viewer.hooks.onChange();
   if (hidden && viewer.at + 1 < viewer.order.length) go(viewer, 1);
   else show(viewer);
