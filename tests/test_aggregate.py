@@ -21,6 +21,7 @@ from leukoscope.evaluation.aggregate import (
 )
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.predictions import read_answers
+from leukoscope.records import SubjectLine
 from test_cli import fail, run
 
 
@@ -300,3 +301,20 @@ def test_the_calls_tell_models_apart_in_tables_of_older_versions() -> None:
     other = own.assign(threshold=0.591, model="")
     assert find_line(other, metadata, "texture-0", given=False) is None
     assert find_line(other, metadata, "texture-0", given=True)  # the user knows
+
+
+@pytest.mark.parametrize(("intercept", "called"), [(2.0, False), (-2.0, True)])
+def test_a_call_that_no_cell_is_for_is_none(intercept: float, called: bool) -> None:
+    """A line that tells nothing gives every subject the share of leukaemic subjects."""
+    table = pd.DataFrame(
+        {
+            "image": [f"{n}.png" for n in range(50)],
+            "subject": ["a"] * 25 + ["b"] * 25,
+            "probability": [0.4] * 50,
+            "called": [called] * 25 + [not called] + [called] * 24,
+        }
+    )
+    found = aggregate_subjects(table, line=SubjectLine(0.0, intercept, 9, 6))
+    calls = found.table.set_index("subject")["call"]
+    assert calls["a"] == NO_CALL and calls["b"] == ("leukaemic" if intercept > 0 else "normal")
+    assert "1 of 2 subjects have a probability for the class that not one" in " ".join(found.notes)

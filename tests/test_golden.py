@@ -93,7 +93,11 @@ def list_subjects() -> list[dict[str, Any]]:
         cell["probability"] = probability  # what has no logit, and what lies beyond the floor
     return [
         _summarise(cells, line, threshold)
-        for line, threshold in ((SubjectLine(1.7, -0.4, 9, 5), 0.5), (None, 0.37))
+        for line, threshold in (
+            (SubjectLine(1.7, -0.4, 9, 5), 0.5),
+            (SubjectLine(0.0, 1.0, 9, 6), 1.0),  # knows the share of subjects only
+            (None, 0.37),
+        )
     ]
 
 

@@ -276,8 +276,10 @@ def _predict_subject(row: pd.Series, known: pd.DataFrame, by_fold: bool) -> floa
 
 
 def _decide(rows: pd.DataFrame) -> npt.NDArray[np.str_]:
+    """A call that not one of the cells is for rests on the share of leukaemic subjects: no call."""
     calls = np.where(rows["probability"] >= CALLED_FROM, LEUKAEMIC, NORMAL)
-    calls = np.where(rows["probability"].isna(), NO_CALL, calls)
+    against = np.where(calls == LEUKAEMIC, 0, rows["cells"]) == rows["called_leukaemic"]
+    calls = np.where(rows["probability"].isna() | against, NO_CALL, calls)
     calls = np.where(rows["warned"] > MOST_WARNED * rows["cells"], TOO_STRANGE, calls)
     return np.where(rows["cells"] < MIN_CELLS, TOO_FEW, calls)
 
@@ -306,6 +308,12 @@ def _list_notes(
     few = int((rows["cells"] < MIN_CELLS).sum())
     if few:
         notes.append(f"{few} of {len(rows)} subjects have under {MIN_CELLS} cells: no call.")
+    against = int(((rows["call"] == NO_CALL) & rows["probability"].notna()).sum())
+    if against:
+        notes.append(
+            f"{against} of {len(rows)} subjects have a probability for the class that not one of "
+            "their cells is called: no call."
+        )
     strange = int((rows["call"] == TOO_STRANGE).sum())
     if strange:
         notes.append(

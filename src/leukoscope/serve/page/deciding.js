@@ -172,12 +172,14 @@ function sumBySubject(cells, threshold, floor) {
  * @param {Facts} facts
  * @returns {Pick<Subject, "probability" | "call">}
  */
-function callSubject({ cells, warned, logits }, { subject_line: line, ...facts }) {
+function callSubject({ cells, leukaemic, warned, logits }, { subject_line: line, ...facts }) {
   const probability = line && 1 / (1 + Math.exp(-(line.slope * (logits / cells) + line.intercept)));
   if (cells < facts.min_cells) return { probability, call: "too few cells" };
   if (warned > facts.most_warned * cells) return { probability, call: "too many warnings" };
   if (probability === null) return { probability, call: "no call" };
-  return { probability, call: probability >= facts.called_from ? "leukaemic" : "normal" };
+  const call = probability >= facts.called_from ? "leukaemic" : "normal";
+  if (leukaemic === (call === "leukaemic" ? 0 : cells)) return { probability, call: "no call" }; // not one cell is for it
+  return { probability, call };
 }
 
 /**
