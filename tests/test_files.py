@@ -234,6 +234,22 @@ def test_only_one_of_many_holds_a_folder_at_a_time(tmp_path: Path) -> None:
     assert set(most) == {1} and not list(tmp_path.rglob(".lock"))
 
 
+def test_a_lock_on_a_file_that_its_last_holder_removed_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, handles = locks._lock, []
+
+    def lock(folder: Path, handle: int, kind: int) -> bool:
+        if not handles:  # the holder before us ends between our opening and our lock
+            (folder / ".lock").unlink()
+        handles.append(handle)
+        return take(folder, handle, kind)
+
+    monkeypatch.setattr(locks, "_lock", lock)
+    with lock_folder(tmp_path):
+        assert len(handles) == 2 and (tmp_path / ".lock").exists()
+
+
 def test_a_file_system_without_locks_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
