@@ -341,7 +341,7 @@ def test_epochs_are_logged_as_tensorboard_reads_them(tmp_path: Path) -> None:
 
     log = log_to_tensorboard(tmp_path)
     for epoch in (1, 2):
-        report = EpochReport(epoch, 2, 4, 4, 1 / epoch, 0.75, stop_loss=0.5, fold="kfold_1")
+        report = EpochReport(epoch, 2, 4, 4, 1 / epoch, 0.75, validation_loss=0.5, fold="kfold_1")
         log(report)  # of a step
         log(dataclasses.replace(report, finished=True))
     (file,) = (tmp_path / "kfold_1").iterdir()

@@ -86,8 +86,8 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
             "fold": ["0", "0", "1"],
             "epoch": [1, 2, 1],
             "loss": [0.7, 0.5, 0.6],
-            "stop_loss": [0.7, 0.6, 0.6],
-            "stop_auc": [0.6, 0.7, 0.6],
+            "validation_loss": [0.7, 0.6, 0.6],
+            "validation_auc": [0.6, 0.7, 0.6],
         }
     )
     pictures = {name: np.full((225, 225, 3), 90, dtype=np.uint8) for name in table["image"]}

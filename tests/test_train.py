@@ -37,7 +37,7 @@ from leukoscope.inference.decision import calibrate
 from leukoscope.inference.model import Classifier
 from leukoscope.inference.novelty import fit_novelty
 from leukoscope.io.locks import lock_folder
-from leukoscope.io.runs import Run, find_predictions, open_run
+from leukoscope.io.runs import OLD_HISTORY, Run, find_predictions, open_run
 from leukoscope.labels import LABELS
 from leukoscope.models import build_model, calibrate_model, cut_features, cut_head, keras
 from leukoscope.models.device import count_threads
@@ -1002,7 +1002,9 @@ def make_old(run: Path) -> None:
     for path in run.rglob("*.csv"):
         words = path.read_text().replace("kfold_1", "part_0").replace("kfold_2", "part_1")
         head, rest = words.split("\n", 1)
-        names = [{"fold": "part", "official_fold": "fold"}.get(w, w) for w in head.split(",")]
+        before = {"fold": "part", "official_fold": "fold"}
+        before |= {now: old for old, now in OLD_HISTORY.items()}
+        names = [before.get(w, w) for w in head.split(",")]
         path.write_text(",".join(names) + "\n" + rest)
     for path in [*run.rglob("network-history.csv")]:
         path.rename(path.with_name("part-history.csv"))
@@ -1027,4 +1029,4 @@ def test_a_network_learns_what_is_there_to_learn(catalogue: Catalogue, tmp_path:
     _, history = train_model(
         recipe, easy, table.loc[training], table.loc[stopping], tmp_path / "c.npz"
     )
-    assert history["stop_auc"].max() > 0.9
+    assert history["validation_auc"].max() > 0.9

@@ -2,14 +2,14 @@
 
 `ModelMetadata.from_json` and `RunRecord.from_json` refuse what is missing, of another type or out
 of range; so later code need not check for keys. The type of each number has its range: `Share`,
-`Positive`, … below; those of a recipe are in `settings`. Records of version 0.1 are upgraded.
+`Positive`, … below; those of a recipe are in `settings`. Older records are brought to today's
+form first (`upgrades`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from math import isfinite
 from typing import Annotated, Any, TypedDict
@@ -20,6 +20,7 @@ from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import ModelError, RunError, SettingsError, describe_install
 from leukoscope.labels import LABELS, LEUKAEMIC, NORMAL
 from leukoscope.settings import Recipe, check_recipe
+from leukoscope.upgrades import update_model, update_run, upgrade_format_4
 
 __all__ = [
     "LEAVE_OUT",
@@ -41,13 +42,9 @@ __all__ = [
     "SubjectLine",
     "SubjectRecord",
     "TrainingMeasures",
-    "rename_old_split",
 ]
 
 LEAVE_OUT = "leave-one-group-out:"
-_SPLITS = {"subject-cv": "group-kfold", "name-cv": "subject-name-kfold", "column:": LEAVE_OUT}
-"""Splits of version 0.1, or how their names begin → names now."""
-
 MODEL_FORMAT = 5
 """Of a model file; increased when an older version could not predict with a newer file."""
 
@@ -271,7 +268,7 @@ class ModelMetadata:
             found = msgspec.json.decode(text)
             known = found["format"] if isinstance(found, dict) else None
             if type(known) is int and known == 4:
-                found, known = _upgrade_model(found), MODEL_FORMAT
+                found, known = upgrade_format_4(found), MODEL_FORMAT
             if type(known) is int and known != MODEL_FORMAT:
                 hint = (
                     f"update Leukoscope. {describe_install()}"
@@ -282,7 +279,7 @@ class ModelMetadata:
                     f"{name}: a model of format {known}. Expected format {MODEL_FORMAT} (or 4): "
                     f"{hint}."
                 )
-            metadata = msgspec.convert(_rename_tested_split(_update_dataset(found)), cls)
+            metadata = msgspec.convert(update_model(found), cls)
             _check_complete(found["decision"], Decision)
         except (msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ModelError(
@@ -307,71 +304,6 @@ def _check_complete(written: Mapping[str, Any], kind: type) -> None:
 def _describe_fault(error: Exception) -> str:
     """A fault of a record in words."""
     return f"no {error.args[0]}" if isinstance(error, KeyError) else str(error)
-
-
-def _update_dataset(found: Any) -> Any:
-    """The data set of a record by its keys today: before 0.2 was finished, its folds were parts,
-    and every data set knew the words of every other, so that none kept its own."""
-    dataset = found.get("dataset") if isinstance(found, dict) else None
-    if not isinstance(dataset, dict):
-        return found
-    dataset = _rename_keys(dataset, {"test_part": "test_fold"})
-    if isinstance(counts := dataset.get("published"), list):
-        dataset["published"] = [_rename_keys(entry, {"part": "fold"}) for entry in counts]
-    if "class_words" not in dataset:
-        from leukoscope.datasets.registry import list_class_words
-
-        dataset["class_words"] = list_class_words()
-    return found | {"dataset": dataset}
-
-
-def _rename_keys(found: Any, names: Mapping[str, str]) -> Any:
-    """A copy with other keys; what is no dictionary is left to the check of types."""
-    if not isinstance(found, dict):
-        return found
-    return {names.get(key, key): value for key, value in found.items()}
-
-
-def rename_old_split(name: str) -> str:
-    """The name today of a split that had another in version 0.1.
-
-    >>> rename_old_split("subject-cv")
-    'group-kfold'
-    """
-    for old, new in _SPLITS.items():
-        if name == old or (old.endswith(":") and name.startswith(old)):
-            return new + name.removeprefix(old)
-    return name
-
-
-def _rename_tested_split(found: Any) -> Any:
-    """The split of `expected` by its name today; models of version 0.1 have the old one."""
-    expected = found.get("expected") if isinstance(found, dict) else None
-    if not isinstance(expected, dict) or not isinstance(expected.get("split"), str):
-        return found  # left to the check of types
-    return found | {"expected": expected | {"split": rename_old_split(expected["split"])}}
-
-
-def _upgrade_model(old: dict[str, Any]) -> dict[str, Any]:
-    """Format 4, of version 0.1, whose models knew one data set."""
-    from leukoscope.datasets.registry import describe_first_data
-
-    subjects = old.get("subjects")
-    return {
-        **{key: old[key] for key in ("classes", "crop_px", "recipe", "fingerprint", "version")},
-        "format": MODEL_FORMAT,
-        "dataset": asdict(describe_first_data()),
-        "decision": {
-            "novelty_limit": 1.0,  # which is in the network's second output
-            **old["calibration"],
-            "threshold": old["threshold"],
-            "sensitive_threshold": old["sensitive_threshold"],
-            "conformal_lower": old["leukaemic_from"],
-            "conformal_upper": old["normal_to"],
-        },
-        "expected": old["expected"],
-        "subjects": subjects and {"line": subjects, **subjects},
-    }
 
 
 @dataclass(frozen=True)
@@ -522,9 +454,7 @@ class RunRecord:
         """
         try:
             found = msgspec.json.decode(text)
-            if isinstance(found, dict) and "dataset" not in found:
-                found = _upgrade_run(found)
-            record = msgspec.convert(_rename_overrides(_update_dataset(found)), cls)
+            record = msgspec.convert(update_run(found), cls)
             check_recipe(record.recipe)
         except (
             *(msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError),
@@ -534,39 +464,4 @@ class RunRecord:
                 f"{name}: not the record of a run ({_describe_fault(error)}). Expected a run.json "
                 "that `leukoscope train` wrote; put it back from a copy, or train again."
             ) from error
-        return replace(record, split=_rename_folds(record.split))
-
-
-def _rename_overrides(found: Any) -> Any:
-    """Of runs from before 0.2, which called the sentences on group overrides "overruled"."""
-    groups = found.get("group_overrides") if isinstance(found, dict) else None
-    if not isinstance(groups, dict) or "overruled" not in groups:
-        return found
-    named = _rename_keys(groups, {"overruled": "overridden"})
-    return found | {"group_overrides": named}
-
-
-def _rename_folds(split: SplitRecord) -> SplitRecord:
-    """Of runs from before 0.2, which called them part_0, part_1, …"""
-
-    def rename(name: str) -> str:
-        old = re.fullmatch(r"part_(\d+)", name)
-        return f"kfold_{int(old[1]) + 1}" if old else name
-
-    folds = (replace(fold, name=rename(fold.name)) for fold in split.folds)
-    return replace(split, folds=tuple(folds))
-
-
-def _upgrade_run(old: dict[str, Any]) -> dict[str, Any]:
-    """Of version 0.1."""
-    from leukoscope.datasets.registry import describe_first_data
-    from leukoscope.settings import rename_old_settings
-
-    training = rename_old_settings(old["recipe"]["training"])
-    split = old["split"] | {"name": rename_old_split(old["split"]["name"])}
-    return old | {
-        "recipe": old["recipe"] | {"training": training},
-        "split": split,
-        "dataset": asdict(describe_first_data()),
-        "group_overrides": old.get("groups"),
-    }
+        return record

@@ -19,7 +19,8 @@ from sklearn.model_selection import StratifiedKFold
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import SplitError, warn_renamed
 from leukoscope.notices import RESEARCH_ONLY
-from leukoscope.records import LEAVE_OUT, rename_old_split
+from leukoscope.records import LEAVE_OUT
+from leukoscope.upgrades import rename_old_split
 
 __all__ = [
     "SPLITS",

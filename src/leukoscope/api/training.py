@@ -55,7 +55,7 @@ def train(
         resume: continue the run in `out`.
         device: "auto", "cpu" or "gpu".
         callbacks: functions, each called with an `EpochReport` after each epoch: fold, epoch,
-            epochs, loss, stop_auc (validation AUC) and more. What one raises ends the training,
+            epochs, loss, validation_auc (validation AUC) and more. What one raises ends the training,
             and comes out as it is; the run can be continued.
         tensorboard: folder to log each epoch in for TensorBoard, one folder a network in it; True
             for `tensorboard` in the run.
@@ -166,7 +166,9 @@ class _Watch:
         self._fold, self._place = name, f"{name} ({number} of {count})"
 
     def show_step(self, report: EpochReport) -> None:
-        auc = "" if report.stop_auc is None else f", validation AUC {report.stop_auc:.3f}"
+        auc = (
+            "" if report.validation_auc is None else f", validation AUC {report.validation_auc:.3f}"
+        )
         words = f"epoch {report.epoch} of {report.epochs}, loss {report.loss:.3f}{auc}"
         self._show(f"{self._place}: {words}", report.finished)
         if report.finished:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # a taken folder is refused before anything heavy loads
 __all__ = [
     "FINAL",
     "NETWORK_HISTORY",
+    "OLD_HISTORY",
     "Network",
     "Run",
     "check_folder",
@@ -67,10 +68,13 @@ _CELLS: dict[str, type] = dict.fromkeys(("image", "label", "subject", "group", "
     "row": int
 }
 NETWORK_HISTORY: dict[str, type] = {
-    **{"epoch": int, "loss": float, "stop_loss": float, "stop_auc": float},
+    **{"epoch": int, "loss": float, "validation_loss": float, "validation_auc": float},
     **{"learning_rate": float, "seconds": float, "images_per_second": float},
 }
 """Columns of a network's history."""
+
+OLD_HISTORY = {"stop_loss": "validation_loss", "stop_auc": "validation_auc"}
+"""Columns of a history before version 0.2 → now."""
 
 
 @dataclass(frozen=True)
@@ -414,6 +418,7 @@ def read_run_table(
             table[name] = table[name].map(restore)
         if "part" in table:  # before version 0.2
             table = table.rename(columns={"fold": "official_fold"}).rename(columns={"part": "fold"})
+        table = table.rename(columns=OLD_HISTORY)
         _check_columns(columns, table)
         for name in (name for name, kind in columns.items() if kind is bool):
             if table[name].dtype != bool:  # pandas would take any word for true

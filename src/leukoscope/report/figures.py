@@ -280,7 +280,7 @@ def _build_class_legend() -> tuple[list[Line2D], list[str]]:
 
 
 def draw_history(history: pd.DataFrame) -> str:
-    """Losses above, scores below, over epochs; a colour per network, early-stopping set solid."""
+    """Losses above, scores below, over epochs; a colour per network, validation set solid."""
     panels = [
         (word, [c for c in history.columns if c.endswith(suffix) and history[c].notna().any()])
         for word, suffix in (("Loss", "loss"), ("ROC-AUC", "auc"))
@@ -294,7 +294,7 @@ def draw_history(history: pd.DataFrame) -> str:
             for number, (_, own) in enumerate(networks):
                 colour = _NETWORK_COLOURS[number % len(_NETWORK_COLOURS)]
                 for column in columns:
-                    stop = column.startswith("stop_")
+                    stop = column.startswith("validation_")
                     axes.plot(
                         own["epoch"], own[column], color=colour, linewidth=1.7 if stop else 1.1,
                         linestyle="-" if stop else (0, (2, 1.5)), marker="o", markersize=2.5,
@@ -303,7 +303,9 @@ def draw_history(history: pd.DataFrame) -> str:
             axes.tick_params(length=3)
             axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         all_axes[-1].set_xlabel("Epoch")
-        stopping = any(column.startswith("stop_") for _, columns in panels for column in columns)
+        stopping = any(
+            column.startswith("validation_") for _, columns in panels for column in columns
+        )
         handles, words = _build_history_legend([str(name) for name, _ in networks], stopping)
         figure.legend(handles, words, loc="outside upper center", ncols=3)
 
@@ -315,7 +317,7 @@ def _build_history_legend(networks: list[str], stopping: bool) -> tuple[list[Lin
     words = ["training set"]
     if stopping:
         handles.insert(0, Line2D([], [], color=_MUTED, linewidth=1.7))
-        words.insert(0, "early-stopping set")
+        words.insert(0, "validation set")
     if networks != [""]:
         handles += [
             Line2D([], [], color=_NETWORK_COLOURS[n % len(_NETWORK_COLOURS)], linewidth=3)

@@ -34,7 +34,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from leukoscope.arrays import UInt8Array
 from leukoscope.errors import RunError, warn_notice
 from leukoscope.io.files import move_into_place
-from leukoscope.io.runs import report_damage
+from leukoscope.io.runs import OLD_HISTORY, report_damage
 from leukoscope.labels import LEUKAEMIC
 from leukoscope.models import build_model, cut_head, keras
 from leukoscope.models.device import choose_compilation, choose_precision, set_precision
@@ -60,7 +60,7 @@ Arrays = list[npt.NDArray[Any]]
 Schedule = Callable[[int], Any]  # step, from 0 → learning rate; Keras has no types
 
 _HISTORY = (
-    *("epoch", "loss", "stop_loss", "stop_auc"),
+    *("epoch", "loss", "validation_loss", "validation_auc"),
     *("learning_rate", "seconds", "images_per_second"),
 )
 
@@ -75,10 +75,10 @@ class EpochReport:
         epoch, epochs: which of how many, from 1.
         step, steps: within the epoch.
         loss: mean over the epoch so far.
-        stop_auc: validation AUC, on the training people set aside to stop by: after this epoch
+        validation_auc: validation AUC, on the training people set aside to stop by: after this epoch
             where it is `finished`, else after the one before; None where there is none.
         finished: whether the epoch is over, and its checkpoint written.
-        stop_loss: validation loss, as `stop_auc`; None until the epoch is over.
+        validation_loss: validation loss, as `validation_auc`; None until the epoch is over.
         learning_rate: at the end of the epoch; None until it is over.
         seconds: that the epoch took; None until it is over.
         fold: of the network in training, "final" for the one on all cells; "" where the caller
@@ -90,9 +90,9 @@ class EpochReport:
     step: int
     steps: int
     loss: float
-    stop_auc: float | None
+    validation_auc: float | None
     finished: bool = False
-    stop_loss: float | None = None
+    validation_loss: float | None = None
     learning_rate: float | None = None
     seconds: float | None = None
     fold: str = ""
@@ -134,7 +134,7 @@ def train_model(
 
     Returns:
         The network with the averaged weights of its best epoch, in float32, and the history: one
-        row an epoch, columns epoch, loss, stop_loss and stop_auc (NaN without stopping cells),
+        row an epoch, columns epoch, loss, validation_loss and validation_auc (NaN without stopping cells),
         learning_rate, seconds, images_per_second.
     """
     keras.utils.set_random_seed(seed)
@@ -158,7 +158,9 @@ def train_model(
         row |= _assess(twin, inputs, stopping)
         row["learning_rate"] = float(schedule((epoch + 1) * steps - 1))
         row["images_per_second"] = steps * batch / row["seconds"]
-        if stopping.empty or all(row["stop_auc"] > old["stop_auc"] for old in state.history):
+        if stopping.empty or all(
+            row["validation_auc"] > old["validation_auc"] for old in state.history
+        ):
             state.best = [array.copy() for array in state.average]
         state.history.append(row)
         state.epoch = epoch + 1
@@ -206,7 +208,7 @@ def _train_epoch(
 ) -> dict[str, Any]:
     """Train for one epoch and update the moving average: epoch, mean loss, seconds."""
     started, total = time.monotonic(), 0.0
-    last = state.history[-1]["stop_auc"] if state.history else math.nan
+    last = state.history[-1]["validation_auc"] if state.history else math.nan
     for step, (images, labels) in enumerate(batches, start=1):
         count = state.epoch * steps + step
         model.reset_metrics()  # else Keras answers with the mean since it was last reset
@@ -223,12 +225,13 @@ def _train_epoch(
 def _report_epoch(row: dict[str, Any], epochs: int, steps: int) -> EpochReport:
     """A row of the history as the report of a finished epoch."""
     auc, loss = (
-        None if math.isnan(value) else value for value in (row["stop_auc"], row["stop_loss"])
+        None if math.isnan(value) else value
+        for value in (row["validation_auc"], row["validation_loss"])
     )
     return EpochReport(
         *(row["epoch"], epochs, steps, steps, row["loss"], auc),
         finished=True,
-        stop_loss=loss,
+        validation_loss=loss,
         learning_rate=row["learning_rate"],
         seconds=row["seconds"],
     )
@@ -330,17 +333,19 @@ def _assess(model: keras.Model, inputs: npt.NDArray[Any], cells: pd.DataFrame) -
     the network.
     """
     if cells.empty:
-        return {"stop_loss": math.nan, "stop_auc": math.nan}
+        return {"validation_loss": math.nan, "validation_auc": math.nan}
     truth, weights = (cells["label"] == LEUKAEMIC).to_numpy(), compute_weights(cells, 1.0)
     probability = predict_with_keras(model, inputs, cells.index.to_numpy())
     return {
-        "stop_loss": float(log_loss(truth, probability, sample_weight=weights, labels=[0, 1])),
-        "stop_auc": float(roc_auc_score(truth, probability, sample_weight=weights)),
+        "validation_loss": float(
+            log_loss(truth, probability, sample_weight=weights, labels=[0, 1])
+        ),
+        "validation_auc": float(roc_auc_score(truth, probability, sample_weight=weights)),
     }
 
 
 def _is_over(history: list[dict[str, Any]], patience: int) -> bool:
-    scores = [row["stop_auc"] for row in history]
+    scores = [row["validation_auc"] for row in history]
     if not scores or math.isnan(scores[-1]):
         return False
     return len(scores) - 1 - int(np.argmax(scores)) >= patience
@@ -424,7 +429,10 @@ def _load_checkpoint(path: Path, model: keras.Model) -> _State:
             f"{path}: the checkpoint of another version of leukoscope. Delete it to begin this "
             "network anew, or continue with the version that wrote it."
         )
-    history = json.loads(str(arrays["history"]))
+    history = [
+        {OLD_HISTORY.get(name, name): value for name, value in row.items()}
+        for row in json.loads(str(arrays["history"]))
+    ]
     average = [arrays[f"average_{place}"] for place in range(count)]
     best = [arrays[f"best_{place}"] for place in range(count)]
     for place, variable in enumerate(variables):

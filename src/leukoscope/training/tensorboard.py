@@ -40,8 +40,8 @@ def log_to_tensorboard(folder: Path) -> Callable[[EpochReport], None]:
         writer = writers[report.fold]
         scalars = {
             "loss": report.loss,
-            "validation_loss": report.stop_loss,
-            "validation_auc": report.stop_auc,
+            "validation_loss": report.validation_loss,
+            "validation_auc": report.validation_auc,
             "learning_rate": report.learning_rate,
         }
         with writer.as_default(step=report.epoch):
