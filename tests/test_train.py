@@ -844,7 +844,7 @@ def test_a_full_disk_ends_training_in_a_sentence_and_it_goes_on_to_the_same_netw
             with pytest.raises(RunError) as found:
                 train_run(request, on_step=fill_after)
         words = str(found.value)
-        assert re.search(r"kfold_1/\S+ cannot be written \(.*, [\d,.]+ MB free\)", words), words
+        assert re.search(r"kfold_1/\S+ cannot be written: .*, [\d,.]+ MB free\.", words), words
         assert f"train again with `resume` and `out` {run}." in words and "\n" not in words
         kept = [path.name for path in (run / "folds/kfold_1").iterdir()]
         assert "checkpoint.npz" in kept and not [name for name in kept if name.startswith(".")]

@@ -55,8 +55,8 @@ def train(
         resume: continue the run in `out`.
         device: "auto", "cpu" or "gpu".
         callbacks: functions, each called with an `EpochReport` after each epoch: fold, epoch,
-            epochs, loss, validation_auc (validation AUC) and more. What one raises ends the training,
-            and comes out as it is; the run can be continued.
+            epochs, loss, validation_auc and more. What one raises ends the training, and comes out
+            as it is; the run can be continued.
         tensorboard: folder to log each epoch in for TensorBoard, one folder a network in it; True
             for `tensorboard` in the run.
         progress: show progress on standard error; by default in terminals and notebooks.
@@ -166,10 +166,7 @@ class _Watch:
         self._fold, self._place = name, f"{name} ({number} of {count})"
 
     def show_step(self, report: EpochReport) -> None:
-        auc = (
-            "" if report.validation_auc is None else f", validation AUC {report.validation_auc:.3f}"
-        )
-        words = f"epoch {report.epoch} of {report.epochs}, loss {report.loss:.3f}{auc}"
+        words = f"epoch {report.epoch} of {report.epochs}, {report.describe()}"
         self._show(f"{self._place}: {words}", report.finished)
         if report.finished:
             for callback in self._callbacks:

@@ -139,13 +139,10 @@ class TrainingDisplay:
         return (time.monotonic() - self._started) * (1 - share) / gained if gained > 0 else 0.0
 
     def _print_epoch(self, report: EpochReport, rest: float) -> None:
-        auc = (
-            "" if report.validation_auc is None else f", validation AUC {report.validation_auc:.3f}"
-        )
         left = f"{rest:.0f} s" if rest < 90 else f"{rest / 60:.0f} min"
         self.print(
-            f"{self._describe_network()}, epoch {report.epoch} of {report.epochs}: loss "
-            f"{report.loss:.3f}{auc}, {report.seconds or 0:.0f} s, about {left} left"
+            f"{self._describe_network()}, epoch {report.epoch} of {report.epochs}: "
+            f"{report.describe()}, {report.seconds or 0:.0f} s, about {left} left"
         )
 
     def _log_epoch(self, report: EpochReport) -> None:

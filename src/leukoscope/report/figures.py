@@ -303,19 +303,17 @@ def draw_history(history: pd.DataFrame) -> str:
             axes.tick_params(length=3)
             axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         all_axes[-1].set_xlabel("Epoch")
-        stopping = any(
-            column.startswith("validation_") for _, columns in panels for column in columns
-        )
-        handles, words = _build_history_legend([str(name) for name, _ in networks], stopping)
+        validated = any(column.startswith("validation_") for _, shown in panels for column in shown)
+        handles, words = _build_history_legend([str(name) for name, _ in networks], validated)
         figure.legend(handles, words, loc="outside upper center", ncols=3)
 
     return draw_svg(0.8 + 2.0 * len(panels), paint)
 
 
-def _build_history_legend(networks: list[str], stopping: bool) -> tuple[list[Line2D], list[str]]:
+def _build_history_legend(networks: list[str], validated: bool) -> tuple[list[Line2D], list[str]]:
     handles = [Line2D([], [], color=_MUTED, linewidth=1.1, linestyle=(0, (2, 1.5)))]
     words = ["training set"]
-    if stopping:
+    if validated:
         handles.insert(0, Line2D([], [], color=_MUTED, linewidth=1.7))
         words.insert(0, "validation set")
     if networks != [""]:

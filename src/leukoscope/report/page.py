@@ -94,7 +94,8 @@ def write_report(
         title: heading of the page.
         facts: name → value of the run (recipe, split, data, versions …), in the order to show.
         history: columns epoch, any ending in loss or auc (those starting with validation_ belong
-            to the validation set, by which training stops), and fold where there are several networks.
+            to the validation set, by which training stops), and fold where there are several
+            networks.
         pictures: image name → crop, uint8 (size, size, 3), RGB, of the cells that may be shown.
         banner: a warning above everything, such as "Simulated cells".
 

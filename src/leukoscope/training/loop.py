@@ -75,8 +75,8 @@ class EpochReport:
         epoch, epochs: which of how many, from 1.
         step, steps: within the epoch.
         loss: mean over the epoch so far.
-        validation_auc: validation AUC, on the training people set aside to stop by: after this epoch
-            where it is `finished`, else after the one before; None where there is none.
+        validation_auc: on the training people set aside to stop by: after this epoch where it is
+            `finished`, else after the one before; None where there is none.
         finished: whether the epoch is over, and its checkpoint written.
         validation_loss: validation loss, as `validation_auc`; None until the epoch is over.
         learning_rate: at the end of the epoch; None until it is over.
@@ -96,6 +96,11 @@ class EpochReport:
     learning_rate: float | None = None
     seconds: float | None = None
     fold: str = ""
+
+    def describe(self) -> str:
+        """Loss and validation AUC in words."""
+        auc = self.validation_auc
+        return f"loss {self.loss:.3f}" + ("" if auc is None else f", validation AUC {auc:.3f}")
 
 
 @dataclass
@@ -134,8 +139,8 @@ def train_model(
 
     Returns:
         The network with the averaged weights of its best epoch, in float32, and the history: one
-        row an epoch, columns epoch, loss, validation_loss and validation_auc (NaN without stopping cells),
-        learning_rate, seconds, images_per_second.
+        row an epoch, columns epoch, loss, validation_loss and validation_auc (NaN without
+        stopping cells), learning_rate, seconds, images_per_second.
     """
     keras.utils.set_random_seed(seed)
     options = recipe.training
