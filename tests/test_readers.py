@@ -413,7 +413,6 @@ def draw_measures(hue: float, n: int = 4000) -> pd.DataFrame:
             "saturation": random.normal(0.6, 0.04, n),
             "brightness": random.normal(0.35, 0.03, n),
             "sharpness": random.normal(0.1, 0.01, n),
-            "focus": random.normal(2.0, 0.1, n),
         }
     )
 

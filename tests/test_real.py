@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -16,6 +15,7 @@ from leukoscope.cells.quality import find_warnings
 from leukoscope.datasets.cnmc import CNMC
 from leukoscope.inference.model import Classifier, find_shipped_model
 from leukoscope.splits import make_split
+from test_quality import blur_cell
 
 pytestmark = pytest.mark.real
 
@@ -88,15 +88,15 @@ def test_the_shipped_model_knows_the_cells_that_it_learned_from(real: Catalogue)
     assert (answers[:, 1] > 1).mean() < 0.15
 
 
-@pytest.mark.parametrize(("sigma_px", "low", "high"), [(0, 0, 0.005), (1, 0.8, 1), (2, 0.9, 1)])
+@pytest.mark.parametrize(("sigma_px", "low", "high"), [(0, 0, 0.005), (1, 0.8, 1), (2, 0.98, 1)])
 def test_blurred_real_cells_are_out_of_focus(
     real: Catalogue, sigma_px: int, low: float, high: float
 ) -> None:
-    """By limits measured from all cells; crops are half as large as files."""
+    """By limits measured from all cells, a few of which are soft themselves."""
     frame, rows = np.zeros((450, 450, 3), np.uint8), range(0, len(real.table), 20)
     told = []
     for row in rows:
         crop = np.asarray(real.crops[row])
-        crop = cv2.GaussianBlur(crop, (0, 0), sigma_px) if sigma_px else crop
+        crop = blur_cell(crop, sigma_px) if sigma_px else crop
         told.append(any("out of focus" in w for w in find_warnings(frame, crop, real.spec)))
     assert low <= np.mean(told) <= high

@@ -197,7 +197,7 @@ def test_every_number_of_a_record_has_a_range(cls: Any, path: tuple[Any, ...]) -
 
 def test_what_training_may_measure_is_read() -> None:
     """Limits are stretched beyond the crop, and a mean of ones may round to more than one."""
-    full = CellQuality(225 * 225, 9, True, 1.0, 359.9, 1.0, 1.0, 50.0, 9.0)
+    full = CellQuality(225 * 225, 9, True, 1.0, 359.9, 1.0, 1.0, 50.0)
     quality = measure_limits(pd.DataFrame([dataclasses.asdict(full)] * 3))
     assert quality is not None and quality.area_px[1] > 225 * 225
     wide = dataclasses.replace(CNMC, quality=quality)

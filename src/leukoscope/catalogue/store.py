@@ -43,7 +43,7 @@ _FORMAT = 7
 _FILES = ("facts.csv", "crops.npy")
 _SEVERAL = "{:,} cells in it, expected one cell in each image of a data set"
 _DAY = 86_400
-_FACTS_NUMBERS = {name: [""] for name in ("hue", "saturation", "brightness", "sharpness", "focus")}
+_FACTS_NUMBERS = {name: [""] for name in ("hue", "saturation", "brightness", "sharpness")}
 _FACTS_TYPES: dict[str, Any] = {"image": str, "pixel_hash": str, "problem": str}
 
 

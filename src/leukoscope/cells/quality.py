@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from leukoscope.arrays import BoolArray, UInt8Array
 from leukoscope.cells.crop import CROP_PX, compute_foreground, find_inside
@@ -28,8 +27,7 @@ _MAX_SHARE = 0.75  # of the crop that may be foreground where cells are cut out 
 _BORDER = 0.5  # of the border that is foreground: as much on a bright ground, little on black
 _FULL = 0.9  # of one image's edge: a cell that is cut tightly may reach half of it
 _PIECE = 0.1  # a second body, as a share of the first; a cell that is cut out has none
-_COARSE_PX = 1.5  # blur in which detail that focus brings is gone
-_FOCUS = (0.005, 1.1)  # share of the training cells, and factor below it, of the limit of focus
+_BLURRED = (0.005, 1.1)  # share of the training cells, and factor below it, of low sharpness
 _RIM_PX = 3  # left out where sharpness is measured: the cut edge is sharp in any image
 _NO_CELL = 0.5  # of the smallest usual area: below, there is no cell
 
@@ -53,8 +51,6 @@ class CellQuality:
         brightness: 0 to 1, likewise.
         sharpness: fine detail of green inside the foreground, relative to its brightness: low where
             out of focus, high where noisy.
-        focus: the same over that of green blurred by 1.5 px: low where out of focus, whatever the
-            cell's texture.
     """
 
     area: int = 0
@@ -65,7 +61,6 @@ class CellQuality:
     saturation: float = math.nan
     brightness: float = math.nan
     sharpness: float = math.nan
-    focus: float = math.nan
 
 
 def measure_quality(
@@ -96,25 +91,25 @@ def measure_quality(
         hue=hue,
         saturation=saturation,
         brightness=brightness,
-        **_measure_sharpness(crop[..., 1].astype(np.float32), foreground),
+        sharpness=_measure_sharpness(crop[..., 1], foreground),
     )
 
 
-def _measure_sharpness(green: npt.NDArray[np.float32], foreground: BoolArray) -> dict[str, float]:
+def _measure_sharpness(green: UInt8Array, foreground: BoolArray) -> float:
     inner = cv2.erode(foreground.astype(np.uint8), np.ones((2 * _RIM_PX + 1,) * 2, np.uint8)) > 0
     if not inner.any():
-        return {}
-    blurred = cv2.GaussianBlur(green, (0, 0), _COARSE_PX)
-    fine, coarse = (float(cv2.Laplacian(one, cv2.CV_32F)[inner].std()) for one in (green, blurred))
-    return {"sharpness": fine / (float(green[inner].mean()) + 1), "focus": fine / (coarse + 1e-6)}
+        return math.nan
+    detail = cv2.Laplacian(green.astype(np.float32), cv2.CV_32F)[inner].std()
+    return float(detail / (green[inner].mean() + 1))
 
 
 def measure_limits(table: pd.DataFrame) -> QualityLimits | None:
     """The range of the training cells, a little widened.
 
     All but 1 in 1,000 on either side of a measure, and a third of that range more; a factor of 1.3
-    more where the measure has no upper end. Focus is less than what 1 in 200 are below: with
-    people of C-NMC held out, 90% of cells blurred by 2 px of the frame are, and 0.1% of sharp ones.
+    more where the measure has no upper end. Low sharpness is a tenth
+    below what 1 in 200 cells have: with people of C-NMC held out, 85% of cells blurred by 1 px of
+    the crop are below it, 99% of those by 2 px, and 0.1% of cells as they are.
 
     Args:
         table: one row a cell with the columns of `CellQuality`, as the cell store keeps them.
@@ -142,8 +137,10 @@ def measure_limits(table: pd.DataFrame) -> QualityLimits | None:
         hue_deg=_measure_hues(seen["hue"]),
         saturation=widen("saturation"),
         brightness=widen("brightness"),
-        sharpness=stretch("sharpness"),
-        focus=float(seen["focus"].astype(float).quantile(_FOCUS[0]) / _FOCUS[1]),
+        sharpness=(
+            float(seen["sharpness"].astype(float).quantile(_BLURRED[0]) / _BLURRED[1]),
+            stretch("sharpness")[1],
+        ),
     )
 
 
@@ -216,7 +213,7 @@ def _look_at_colour(found: CellQuality, name: str, limits: QualityLimits) -> Ite
 
 
 def _look_at_sharpness(found: CellQuality, limits: QualityLimits) -> Iterator[str]:
-    if found.sharpness < limits.sharpness[0] or found.focus < limits.focus:
+    if found.sharpness < limits.sharpness[0]:
         yield "out of focus, or smoothed"
     elif found.sharpness > limits.sharpness[1]:
         yield "noisy, sharpened or strongly compressed"

@@ -85,8 +85,6 @@ class QualityLimits:
         brightness: of the mean colour, 0 to 1.
         sharpness: deviation of the Laplacian of green over its mean, inside the cell, 0 to
             1,000,000.
-        focus: lower limit of the fine detail over the coarser, inside the cell; 0 in models from
-            before 0.2, which were not measured so.
     """
 
     black_background: bool
@@ -97,7 +95,6 @@ class QualityLimits:
     saturation: tuple[_Share, _Share]
     brightness: tuple[_Share, _Share]
     sharpness: tuple[_Sharpness, _Sharpness]
-    focus: _Sharpness = 0.0
 
     def __post_init__(self) -> None:
         for name in ("area_px", "saturation", "brightness", "sharpness"):
