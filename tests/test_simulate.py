@@ -57,6 +57,7 @@ def test_exports_change_only_by_decision() -> None:
         "CohortSettings",
         "Faults",
         "draw_cells",
+        "open_cohort",
         "simulate_cohort",
         "simulate_pairs",
     ]
