@@ -6,6 +6,8 @@ import http.client
 import platform
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -111,6 +113,46 @@ def test_clients_that_trickle_keep_nobody_waiting(clients: int, head: bytes, cel
             assert min(seconds for _, seconds in asked) < 2
             if b"explain" in head:
                 assert ask(port, cell, "/v1/explain")[0] == 200
+
+
+def test_a_client_behind_a_proxy_loses_a_place_of_its_own(cell: bytes) -> None:
+    code = (
+        "from leukoscope.serve import Limits, Proxy, run_server\n"
+        "from leukoscope.inference.model import Classifier, find_shipped_model\n"
+        "run_server(Classifier(find_shipped_model()), '127.0.0.1', 0, token=None, proxy=Proxy(),\n"
+        "  limits=Limits(receiving=4), on_start=lambda a: print(a, flush=True))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        port = find_port(process.stdout.readline())
+        with ExitStack() as stack:
+            lines = []
+            for client in ("192.0.2.1", "192.0.2.2", "192.0.2.2"):
+                line = socket.create_connection(("127.0.0.1", port), timeout=5)
+                lines.append(stack.enter_context(line))
+                told = f"\r\nX-Forwarded-For: 198.51.100.9, {client}\r\n".encode()
+                line.sendall(write_head(9_999).replace(b"\r\n", told, 1))
+                time.sleep(0.1)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            headers = {"Content-Type": KIND, "X-Forwarded-For": "192.0.2.2"}
+            connection.request("POST", "/v1/predict", cell, headers)
+            assert connection.getresponse().status == 200
+            connection.close()
+            said = [read_now(line) for line in lines]
+            assert said[0] == b""  # though it came first, and as slowly
+            assert sorted(text[:12] for text in said[1:]) == [b"", b"HTTP/1.1 503"]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def read_now(line: socket.socket) -> bytes:
+    line.setblocking(False)
+    try:
+        return line.recv(9_999)
+    except BlockingIOError:
+        return b""
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="SKIPPED: the C library is not glibc")

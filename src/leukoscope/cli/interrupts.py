@@ -12,6 +12,7 @@ from types import FrameType
 
 __all__ = [
     "INTERRUPTED",
+    "accept_interrupt",
     "catch_interrupts",
     "get_way_on",
     "is_interrupted",
@@ -35,6 +36,11 @@ def catch_interrupts() -> None:
 def is_interrupted() -> bool:
     """Whether Ctrl-C was pressed: whatever a library makes of it is no error then."""
     return _state["interrupted"]
+
+
+def accept_interrupt() -> None:
+    """Ctrl-C was how the command is meant to end."""
+    _state["interrupted"] = False
 
 
 def set_way_on(words: str = "") -> None:

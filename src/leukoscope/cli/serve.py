@@ -48,6 +48,7 @@ def serve(
     ] = None,
 ) -> None:
     """A web page and a REST API, both offline: drop in cells, see predictions, export a summary."""
+    from leukoscope.cli.interrupts import accept_interrupt
     from leukoscope.cli.progress import console
     from leukoscope.notices import RESEARCH_ONLY
     from leukoscope.workflow.serving import serve_model
@@ -73,4 +74,5 @@ def serve(
         allow_origins=allow_origin or (),
         on_start=show_address,
     )
+    accept_interrupt()
     console.print("Ended.")
