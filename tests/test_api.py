@@ -175,7 +175,6 @@ def test_paths_arrays_and_pillow_images_give_the_same_prediction(cells: list[str
         (7, "int: not an image"),
         ("gone.bmp", "no such file"),
     ],
-    ids=str,
 )
 def test_non_images_are_refused(images: object, words: str) -> None:
     with pytest.raises(lk.DataError, match=words):

@@ -171,7 +171,7 @@ def test_training_says_how_to_go_on(noisy: dict[str, str], cohort: Cohort, tmp_p
 # --- a full disk
 
 
-@pytest.fixture(params=["tmpfs", "limit"])
+@pytest.fixture(params=["tmpfs", pytest.param("limit", marks=pytest.mark.slow)])
 def full(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[tuple[Path, Callable[[], None] | None]]:

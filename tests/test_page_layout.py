@@ -150,6 +150,7 @@ def find_violations(page: Browser) -> Any:
     return page.run(script, timeout=120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 900), (640, 450), (390, 844)])
 def test_axe_finds_nothing(

@@ -718,8 +718,8 @@ def unbroken(
 @pytest.mark.parametrize(
     ("which", "kind"),
     [
-        ("the last", "a bit flipped"),
-        ("both", "cut off"),
+        pytest.param("the last", "a bit flipped", marks=pytest.mark.slow),
+        pytest.param("both", "cut off", marks=pytest.mark.slow),
         ("the only", "emptied"),
     ],
 )
@@ -827,6 +827,7 @@ def unmount(folder: Path) -> None:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_a_full_disk_ends_training_in_a_sentence_and_it_goes_on_to_the_same_network(
     epoch: int, cohort: Cohort, recipe: Path, run_folder: Path, tmp_path: Path
