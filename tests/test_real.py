@@ -93,10 +93,7 @@ def test_blurred_real_cells_are_out_of_focus(
     real: Catalogue, sigma_px: int, low: float, high: float
 ) -> None:
     """By limits measured from all cells, a few of which are soft themselves."""
-    frame, rows = (
-        np.zeros((450, 450, 3), np.uint8),
-        range(0, len(real.table), 1 + len(real.table) // 400),
-    )
+    frame, step = np.zeros((450, 450, 3), np.uint8), 1 + len(real.table) // 400
     told = []
     for row in range(0, len(real.table), step):
         crop = np.asarray(real.crops[row])
