@@ -19,7 +19,7 @@ from leukoscope.exporters import EXPORTERS, export_model, find_exporter
 from leukoscope.exporters.onnx import EXPORTER, read_novelty
 from leukoscope.inference.model import METADATA_KEY, Classifier, find_shipped_model
 from leukoscope.inference.novelty import Novelty, fit_novelty
-from leukoscope.inference.seal import is_broken
+from leukoscope.inference.seal import has_digest, is_broken
 from leukoscope.labels import LABELS
 from leukoscope.models import build_model, cut_features, keras
 from leukoscope.records import Decision, ModelMetadata
@@ -207,9 +207,10 @@ def test_every_flipped_byte_of_a_model_is_found(trained: tuple, tmp_path: Path) 
         path.write_bytes(found)  # of the seal itself, which reading finds
         with pytest.raises(ModelError, match="put it back from a copy"):
             Classifier(path)
-    path.write_bytes(bytes([*data[:9], data[9] ^ 1, *data[10:]]))
-    with pytest.raises(ModelError, match=r"m.onnx: damaged: its bytes are not those .* SHA-256"):
-        Classifier(path)
+    for place in (0, len(data) // 2):  # ONNX Runtime cannot read the first, and reads the second
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(ModelError, match=r"m.onnx: damaged: its bytes are not .* SHA-256"):
+            Classifier(path)
 
 
 def test_a_model_of_before_digests_is_read_as_before_and_the_shipped_one_has_one(
@@ -230,4 +231,4 @@ def test_a_model_of_before_digests_is_read_as_before_and_the_shipped_one_has_one
         Classifier(old).predict_batch(CROPS), Classifier(new).predict_batch(CROPS)
     )
     shipped = find_shipped_model().read_bytes()
-    assert not is_broken(shipped, sealed=True)
+    assert has_digest(shipped) and not is_broken(shipped)

@@ -24,7 +24,7 @@ import onnxruntime
 from leukoscope.arrays import UInt8Array
 from leukoscope.cells.crop import CROP_PX
 from leukoscope.errors import ModelError
-from leukoscope.inference.seal import SEAL_KEY, is_broken
+from leukoscope.inference.seal import SEAL_KEY, has_digest, is_broken
 from leukoscope.machine import count_workers
 from leukoscope.records import Decision, ModelMetadata
 
@@ -75,7 +75,7 @@ class Classifier:
                 f"{path}: not a model file that can be read. Expected a model.onnx that "
                 "`leukoscope train` wrote; put it back from a copy, or train again."
             ) from error
-        if is_broken(data, sealed=SEAL_KEY in properties):
+        if SEAL_KEY in properties and not has_digest(data):
             raise _refuse_broken(path)
         self.metadata = _read_metadata(self._session, properties, path)
         self.name = f"{self.metadata.recipe}-{hashlib.sha256(data).hexdigest()[:8]}"

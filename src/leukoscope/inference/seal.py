@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 
-__all__ = ["SEAL_KEY", "is_broken", "seal"]
+__all__ = ["SEAL_KEY", "has_digest", "is_broken", "seal"]
 
 SEAL_KEY = "leukoscope_seal"
 _DIGEST_KEY = "leukoscope_sha256"
@@ -23,18 +23,16 @@ def seal(data: bytes) -> bytes:
     return told + _encode(_DIGEST_KEY, hashlib.sha256(told).hexdigest())
 
 
-def is_broken(data: bytes, *, sealed: bool = False) -> bool:
-    """Whether a file is no more what was written; False where it has no digest and needs none.
-
-    Args:
-        data: the whole file.
-        sealed: whether its metadata have `SEAL_KEY`.
-    """
+def has_digest(data: bytes) -> bool:
+    """Whether a file ends with a digest; one that has `SEAL_KEY` was written with it."""
     size = len(_encode(_DIGEST_KEY, "0" * 64))
-    body, entry = data[:-size], data[-size:]
-    if entry[:-64] != _encode(_DIGEST_KEY, "0" * 64)[:-64]:
-        return sealed
-    return entry[-64:] != hashlib.sha256(body).hexdigest().encode()
+    return data[-size:-64] == _encode(_DIGEST_KEY, "0" * 64)[:-64]
+
+
+def is_broken(data: bytes) -> bool:
+    """Whether a file is no more what was written, by the digest at its end; False without one."""
+    body = data[: -len(_encode(_DIGEST_KEY, "0" * 64))]
+    return has_digest(data) and data[-64:] != hashlib.sha256(body).hexdigest().encode()
 
 
 def _encode(key: str, value: str) -> bytes:
