@@ -156,7 +156,8 @@ def aggregate_subjects(
     rows = _gather(table)
     known = rows if reference is None else _gather(reference)
     if line is not None and set(known["label"]) - {""} != set(LABELS):
-        probability, calibration = _apply_line(rows, line), _describe_line(line)
+        probability = _apply_line(rows, line)
+        calibration = _describe_line(line, named=bool(list_models(table)))
     else:
         probability, calibration = _calibrate(rows, known, itself=reference is None)
     rows["probability"] = probability
@@ -234,12 +235,13 @@ def _apply_line(rows: pd.DataFrame, line: SubjectLine) -> FloatArray:
     return compute_probability(logit)
 
 
-def _describe_line(line: SubjectLine) -> str:
+def _describe_line(line: SubjectLine, *, named: bool) -> str:
+    doubt = "" if named else "; if another model than the shipped one was used, name it"
     return (
         "Probability: from the mean logit of the subject's cells, calibrated on the "
-        f"{line.names} subject names that the model was tested on while they were held out; if "
-        "another model than the shipped one was used, name it. It reflects their share of "
-        f"leukaemic subjects ({line.leukaemic} of {line.names})."
+        f"{line.names} subject names that the model was tested on while they were held out{doubt}. "
+        "It reflects their share of leukaemic subjects "
+        f"({line.leukaemic} of {line.names})."
     )
 
 
