@@ -313,9 +313,18 @@ def test_a_folder_of_our_name_and_files_named_like_libraries(tmp_path: Path) -> 
 # --- training output
 
 
-def test_each_epoch_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("too_soon", [0.0, 60.0])
+def test_each_epoch_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    too_soon: float,
+) -> None:
+    """The time left is told when there is something to tell it by."""
+    from leukoscope.cli import progress
     from leukoscope.cli.progress import TrainingDisplay
 
+    monkeypatch.setattr(progress, "_TOO_SOON", too_soon)
     with TrainingDisplay.open(tmp_path / "run") as display:
         for number, name in enumerate(("kfold_1", "kfold_2", "final"), start=1):
             display.start_network(name, number, 3)
@@ -328,7 +337,8 @@ def test_each_epoch_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1 + 3 * 2 and lines[0].startswith("Run: ")
     assert lines[1] == (
-        "Fold 1 of 2, epoch 1 of 2: loss 0.500, validation AUC 0.750, 3 s, about 0 s left"
+        "Fold 1 of 2, epoch 1 of 2: loss 0.500, validation AUC 0.750, 3 s"
+        + ("" if too_soon else ", about 0 s left")
     )
     assert lines[4].startswith("Fold 2 of 2, epoch 2 of 2:")
     assert lines[6].startswith("Final network, epoch 2 of 2:")

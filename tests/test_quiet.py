@@ -248,3 +248,20 @@ def test_a_terminal_is_still_one(chatter: dict[str, str]) -> None:
     os.close(ours)
     os.close(theirs)
     assert "\x1b[31mOurs" in said and "True" in said and "133" in said and "noise" not in said
+
+
+def test_a_fault_in_a_users_own_part_shows_that_alone(
+    chatter: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "mylab.py").write_text(
+        "from leukoscope.evaluation import ScoreKind\n"
+        "def fail(sums):\n    raise ZeroDivisionError('mine')\n"
+        "bad = ScoreKind('bad', 'Bad', 'higher', 'both', fail)\n"
+    )
+    rows = "".join(f"{n}.png,{n % 8},{'all' if n % 2 else 'hem'},0.{n % 9}\n" for n in range(16))
+    (tmp_path / "a.csv").write_text(f"image,subject,label,probability\n{rows}")
+    places = os.pathsep.join([str(tmp_path), chatter["PYTHONPATH"]])
+    environment = chatter | {"PYTHONPATH": places, "LATER": ""}
+    words = ("evaluate", tmp_path / "a.csv", "--score", "mylab:bad", "--n-bootstrap", "100")
+    said = run(environment, *words, expect=1).stderr
+    assert "ZeroDivisionError: mine" in said and "mylab.py" in said and "noise" not in said

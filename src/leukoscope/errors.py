@@ -155,7 +155,7 @@ def warn_renamed(words: str) -> None:
 
 
 def warn_notice(words: str) -> None:
-    """Say in a line what was put right, or cannot be promised; the work goes on.
+    """Say in a line what was repaired, or cannot be promised; the work goes on.
 
     Args:
         words: a sentence that names the file.
@@ -165,18 +165,19 @@ def warn_notice(words: str) -> None:
 
 @contextmanager
 def call_users_code() -> Iterator[None]:
-    """Within it, a function of the user's is called: an `OSError` of it stays what it is.
+    """Within it, a function of the user's is called, and what it raises stays what it is.
 
-    One of ours becomes a `DataError` that names our file (`arguments.check_arguments`).
+    An `OSError` of ours becomes a `DataError` that names our file (`arguments.check_arguments`),
+    and below a fault of ours the command line shows the output of libraries.
     """
     try:
         yield
-    except OSError as error:
+    except Exception as error:
         vars(error)[_OF_USER] = True
         raise
 
 
-def is_of_user(error: OSError) -> bool:
+def is_of_user(error: Exception) -> bool:
     """Whether a function of the user's raised it."""
     return _OF_USER in vars(error)
 

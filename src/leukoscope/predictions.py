@@ -80,6 +80,7 @@ _SHARES = ("probability", "area_probability", "context_probability", *_THRESHOLD
 _RENAMED = {"sure_call": "conformal_call", "part": "fold"}
 """Columns of version 0.1, and other words for ours → ours."""
 _OWN_RULE = " Name the model that predicted in `model` where its data set has a rule of its own."
+_ADD_LABEL = " Add the true labels as the column label."
 _OWN_WORDS = " Name the model that predicted in `model` where its data set has words of its own."
 _COLUMNS = tuple(
     dict.fromkeys((*_REQUIRED, *_TEXT, *_SHARES, "area", "novelty", "call", "warnings"))
@@ -364,7 +365,7 @@ def _check_columns(table: pd.DataFrame, spec: DatasetSpec | None = None) -> None
         raise DataError(
             f"Expected the columns {', '.join(_REQUIRED)}; "
             f"received {_list_few([str(c) for c in table.columns]) or 'none'} "
-            f"(missing: {', '.join(missing)}).{hint}"
+            f"(missing: {', '.join(missing)}).{hint}{_ADD_LABEL if missing == ['label'] else ''}"
         )
 
 

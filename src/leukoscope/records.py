@@ -273,11 +273,11 @@ class ModelMetadata:
                 hint = (
                     f"update Leukoscope. {describe_install()}"
                     if known > MODEL_FORMAT
-                    else "train it again, or convert it to format 4 with the version that wrote it"
+                    else "train it again, or convert it to format 4 with the version that wrote it."
                 )
                 raise ModelError(
                     f"{name}: a model of format {known}. Expected format {MODEL_FORMAT} (or 4): "
-                    f"{hint}."
+                    f"{hint}"
                 )
             metadata = msgspec.convert(update_model(found), cls)
             _check_complete(found["decision"], Decision)
@@ -323,6 +323,10 @@ class SplitRecord:
     name: str
     leaky: bool
     folds: tuple[FoldRecord, ...]
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.folds:
+            raise ValueError("a split without a name or a fold")
 
 
 @dataclass(frozen=True)

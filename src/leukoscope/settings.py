@@ -396,7 +396,9 @@ def _find_setting(recipe: str, key: str) -> tuple[str, str]:
         item.name: section
         for section, kind in _SECTIONS.items()
         for item in dataclasses.fields(kind)
-    } | dict.fromkeys(_RENAMED, "training")
+    }
+    today = list(known)
+    known |= dict.fromkeys(_RENAMED, "training")
     if key not in known:
-        raise SettingsError(f"Recipe {recipe}: {_describe_unknown(key, list(known), 'setting')}")
+        raise SettingsError(f"Recipe {recipe}: {_describe_unknown(key, today, 'setting')}")
     return known[key], key

@@ -33,7 +33,7 @@ from leukoscope.cli.interrupts import (
 from leukoscope.cli.options import name_options
 from leukoscope.cli.terminal import show_kept_at_exit, silence_libraries, wants_everything
 from leukoscope.cli.verbosity import asks_for_all, is_verbose, set_verbosity, show_notes
-from leukoscope.errors import LeukoscopeError, describe_os_error, find_full_disk
+from leukoscope.errors import LeukoscopeError, describe_os_error, find_full_disk, is_of_user
 from leukoscope.machine import keep_library_files
 
 __all__ = ["app", "run"]
@@ -122,7 +122,8 @@ def _end(error: BaseException) -> None:
         _fail(f"{describe_os_error(full, _find_stream())} Free some space{way_on}")
     if isinstance(error, OSError):
         _fail(describe_os_error(error, _find_stream()))
-    show_kept_at_exit()
+    if not is_of_user(error):  # no output of libraries explains that
+        show_kept_at_exit()
 
 
 def _find_stream() -> str:

@@ -29,6 +29,8 @@ __all__ = ["TrainingDisplay", "console", "show_progress"]
 
 console = Console(stderr=True, highlight=False, quiet=is_quiet())
 
+_TOO_SOON = 5.0  # seconds from the first step, before which no time left is told
+
 
 def _build_progress() -> Progress:
     return Progress(
@@ -139,10 +141,12 @@ class TrainingDisplay:
         return (time.monotonic() - self._started) * (1 - share) / gained if gained > 0 else 0.0
 
     def _print_epoch(self, report: EpochReport, rest: float) -> None:
-        left = f"{rest:.0f} s" if rest < 90 else f"{rest / 60:.0f} min"
+        left = f", about {rest:.0f} s left" if rest < 90 else f", about {rest / 60:.0f} min left"
+        if time.monotonic() - self._started < _TOO_SOON:
+            left = ""  # of a network's end, which takes longer than its epochs, nothing is known
         self.print(
             f"{self._describe_network()}, epoch {report.epoch} of {report.epochs}: "
-            f"{report.describe()}, {report.seconds or 0:.0f} s, about {left} left"
+            f"{report.describe()}, {report.seconds or 0:.0f} s{left}"
         )
 
     def _log_epoch(self, report: EpochReport) -> None:

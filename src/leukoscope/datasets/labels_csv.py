@@ -16,11 +16,17 @@ from leukoscope.datasets.reader import Images, LabelMatch
 from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.io.files import read_bytes
-from leukoscope.io.sources import list_sources, tidy_name
+from leukoscope.io.sources import Source, list_sources, tidy_name
 from leukoscope.io.tables import parse_table
 from leukoscope.labels import LABELS
 
-__all__ = ["apply_labels", "find_image_root", "find_label_files", "read_label_file"]
+__all__ = [
+    "apply_labels",
+    "find_image_root",
+    "find_label_files",
+    "read_label_file",
+    "select_images",
+]
 
 _CSV_NAMES = {
     "image": ("image", "new_names", "file", "filename"),
@@ -93,6 +99,19 @@ def find_image_root(path: Path) -> Path:
             "Expected one folder above all of them."
         )
     return root
+
+
+def select_images(path: Path, root: Path, sources: Sequence[Source]) -> list[Source]:
+    """Of the images below a folder, those that a CSV names.
+
+    Raises:
+        DataError: as `apply_labels`.
+    """
+    labels = read_label_file(path, root)
+    places = _find_rows(
+        labels, _parse_csv(labels)["image"], pd.Series([source.name for source in sources])
+    )
+    return [sources[place] for place in sorted({place for place in places if place is not None})]
 
 
 def find_label_files(images: Images) -> Iterable[LabelFile]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
 from leukoscope.datasets.kaggle import fetch_data
-from leukoscope.datasets.labels_csv import find_image_root
+from leukoscope.datasets.labels_csv import find_image_root, select_images
 from leukoscope.datasets.reader import Images, Reader, Reading, ReadOptions
 from leukoscope.datasets.spec import DatasetSpec
-from leukoscope.errors import DataError
+from leukoscope.errors import DataError, call_users_code
 from leukoscope.io.sources import list_sources
 from leukoscope.labels import parse_label
 from leukoscope.notices import find_banner
@@ -67,13 +68,18 @@ def read_dataset(data: str | Path, options: ReadOptions | None = None) -> tuple[
     """
     root, options = find_data(data), options or ReadOptions()
     name = options.reader
-    if root.suffix.lower() == ".csv" and root.is_file():
-        options = dataclasses.replace(options, labels_csv=root)
-        root, name = find_image_root(root), "table_csv" if name == "auto" else name
-    images = Images(root, list_sources(root))
+    csv = root if root.suffix.lower() == ".csv" and root.is_file() else None
+    if csv is not None:
+        options = dataclasses.replace(options, labels_csv=csv)
+        root, name = find_image_root(csv), "table_csv" if name == "auto" else name
+    sources = list_sources(root)
+    if csv is not None:
+        sources = select_images(csv, root, sources)
+    images = Images(root, sources)
     if name == "auto":
         name = _recognise(images, options)
-    reading = READERS.find(name).read(images, options)
+    with call_users_code() if ":" in name else nullcontext():
+        reading = READERS.find(name).read(images, options)
     _check_rows(reading, images, name)
     if find_banner(root):
         spec = dataclasses.replace(

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from leukoscope.errors import SettingsError
+from leukoscope.errors import SettingsError, call_users_code
 from leukoscope.evaluation.cohort import Cohort, FloatArray
 from leukoscope.registry import import_own, is_import_path
 
@@ -263,7 +263,7 @@ def compute_resampled_scores(
 
 
 def _compute_one(kind: ScoreKind, sums: Sums) -> FloatArray:
-    with np.errstate(divide="ignore", invalid="ignore"):  # a user's own score may divide by zero
+    with np.errstate(divide="ignore", invalid="ignore"), call_users_code():  # it may be a user's
         found = np.asarray(kind.compute(sums), np.float64)
     if found.shape != sums.tp.shape:
         raise SettingsError(

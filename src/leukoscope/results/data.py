@@ -13,6 +13,7 @@ from leukoscope.arguments import check_arguments
 from leukoscope.arrays import UInt8Array
 from leukoscope.catalogue import Catalogue
 from leukoscope.catalogue.audit import Audit
+from leukoscope.datasets.spec import DatasetSpec
 from leukoscope.errors import DataError
 from leukoscope.io.runs import write_json
 from leukoscope.notices import find_banner
@@ -39,6 +40,16 @@ class Dataset:
     def path(self) -> Path:
         """The folder or zip."""
         return self.catalogue.root
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """Its facts: crop, limits of the image-quality checks, how subjects are read, folds.
+
+        >>> import leukoscope as lk
+        >>> lk.read_dataset("cells/").spec.crop.frame_px
+        450
+        """
+        return self.catalogue.spec
 
     @property
     def table(self) -> pd.DataFrame:

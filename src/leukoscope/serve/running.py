@@ -53,7 +53,7 @@ def run_server(
         token: required; None for no token.
         limits: of requests.
         proxy: in front of the server. Only what it tells of its clients from this machine, or from
-            an address in FORWARDED_ALLOW_IPS, is believed.
+            an address in FORWARDED_ALLOW_IPS, is trusted.
         on_start: called with the server's address once it is reachable.
 
     Raises:

@@ -75,6 +75,7 @@ def _gather_predictions(run: Run, split: Split) -> pd.DataFrame:
     decided, size = decide_by_fold(outputs), decide_by_fold(outputs, "area_probability")
     context = decide_by_fold(outputs.assign(probability=average_by_subject(outputs)))
     predictions = outputs.assign(
+        cell="",  # an image of a data set is one cell
         output=outputs["probability"],
         **decided,
         area_probability=size["probability"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -50,6 +51,11 @@ class ExportResult:
 
     def __repr__(self) -> str:
         return "\n".join([str(self.path), *self.sentences])
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f"<p>{html.escape(words)}</p>" for words in (str(self.path), *self.sentences)
+        )
 
 
 def export_run(folder: Path, format_name: str, out: Path | None = None) -> ExportResult:
