@@ -16,6 +16,14 @@ SHARED = Path(__file__).parents[2] / "shared" / "cells"
 FAULTS = Faults(shared_images=3, reprocessed_cells=8, repeated_cells=4, mislabelled=2, truncated=1)
 
 
+_LONGEST = ("test_train.py", "test_page_layout.py", "test_page.py", "test_cli.py", "test_api.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that two processes end at about the same time."""
+    items.sort(key=lambda item: [item.path.name != name for name in _LONGEST])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Keep the tests' cell stores out of the user's cache."""
