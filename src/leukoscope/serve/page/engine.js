@@ -241,7 +241,7 @@ function describeUnopened(error) {
  * @returns {Row}
  */
 function describeFault(image, warnings) {
-  return { image, cell: "", box: null, probability: null, call: "error", conformal_call: "error", warnings, subject: "", crop_hash: "" };
+  return { image, cell: "", box: null, probability: null, call: "error", conformal_call: "error", warnings, subject: "", model: "", crop_hash: "" };
 }
 
 /**
